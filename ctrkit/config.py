@@ -1,0 +1,279 @@
+"""One typed, frozen, validated configuration per job: TOML in, canonical JSON out.
+
+Every key has one place, ``section.key``; ``--set section.key=value`` reaches all of them. An
+unknown key, or a value out of bounds, is an error that names the nearest known key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ctrkit.errors import ConfigError, nearest
+from ctrkit.registry import registry
+
+
+class Section(BaseModel):
+    """A frozen table of the configuration file; unknown keys are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class DataConfig(Section):
+    """``[data]``: where rows come from and how they are parted and encoded."""
+
+    path: str | None = None
+    """File, glob, directory or URL of the raw rows."""
+    schema_path: str | None = Field(default=None, alias="schema")
+    """A ``schema.toml``; without one it is inferred, or found in the data's folder."""
+    encoder: str | None = None
+    """Folder of a frozen encoder to use instead of fitting one."""
+    split: Literal["random", "time", "files"] | None = None
+    """Overrides the schema's split."""
+    sampling_rate: float = Field(default=1.0, gt=0, le=1)
+    """Share of the negatives that the data kept; predictions are corrected for it."""
+    text_encoding: str = "utf-8"
+    """Character encoding of text files."""
+    separator: str | None = None
+    """Separator of text files; without it told from the name (.tsv, .txt: tab) or the first line."""
+    header: bool = True
+    """Whether text files start with a line of column names."""
+    cache: bool = True
+    """Keep encoded shards below ``CTRKIT_HOME/cache`` and find them again by content."""
+    cache_limit: int = Field(default=50_000_000_000, ge=0)
+    """Bytes the cache may hold; the least recently used go first."""
+
+
+class ModelConfig(Section):
+    """``[model]``: a preset by name, and what is changed of it.
+
+    ``[model.<interaction>]`` tables hold the parameters of the interaction layers (``mlp`` also
+    those of the ``mlp`` head); here they are collected in ``parameters``.
+    """
+
+    name: str = "autoint"
+    preset: str = "paper"
+    """Which settings of the model: ``paper``; of AutoInt also ``release`` and ``fuxictr``."""
+    interactions: tuple[str, ...] | None = None
+    """The parallel branches; None takes the preset's."""
+    head: str | None = None
+    """``sum`` or ``mlp``; None takes the preset's."""
+    dim: int = Field(default=16, ge=1, le=4096)
+    """Embedding width D."""
+    table: Literal["auto", "full", "hashed"] = "auto"
+    """``full``: a row per code; ``hashed``: at most ``rows`` rows per field; ``auto``: full, but
+    hashed for hash-encoded fields."""
+    rows: int = Field(default=1_000_000, ge=1)
+    """Rows per field of a hashed table."""
+    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of embedding entries dropped in training."""
+    numeric_missing: Literal["learned", "zero"] | None = None
+    """A missing number is a learned vector or the zero vector; None takes the preset's."""
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = {*registry.names("interaction"), *registry.names("head")}
+        tables = {k: v for k, v in data.items() if k in known and isinstance(v, dict)}
+        rest = {k: v for k, v in data.items() if k not in tables}
+        parameters = {**rest.pop("parameters", {})}
+        for name, table in tables.items():
+            parameters[name] = {**parameters.get(name, {}), **table}
+        return {**rest, "parameters": parameters} if parameters else rest
+
+
+class TrainConfig(Section):
+    """``[train]``: the loop and its optimisers."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=1024, ge=1)
+    """Rows per step."""
+    micro_batch: int = Field(default=0, ge=0)
+    """Rows per forward pass, gradients summed over a step; 0: the whole batch."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Adam's learning rate."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the rate falls over the planned steps (to zero, where it does)."""
+    warmup_steps: int = Field(default=0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled decay of the dense weights (not of tables, gates, biases)."""
+    l2: float = Field(default=0.0, ge=0)
+    """L2 on embedding rows: adds ``l2 * row`` to the gradient."""
+    l2_rows: Literal["touched", "all"] = "touched"
+    """``touched``: rows of the step; ``all``: the published form, every row every step."""
+    clip_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of the gradient."""
+    patience: int = Field(default=4, ge=0)
+    """Evaluations without a better monitored value before training stops; 0: never stops."""
+    evals_per_epoch: int = Field(default=2, ge=1)
+    monitor: Literal["logloss", "auc"] = "logloss"
+    """Metric on validation that chooses the best weights."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    device: str = "auto"
+    """``auto``: CUDA where present, else CPU."""
+    sparse_from: int = Field(default=2_000_000, ge=0)
+    """Tables of at least this many rows are updated row-wise, touched rows only."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0: torch's own choice."""
+    shuffle_rows: int = Field(default=1_048_576, ge=1)
+    """Rows that are shuffled together in memory."""
+    checkpoint_s: float = Field(default=300.0, ge=0)
+    """Seconds between checkpoints within an epoch; one is also written at each evaluation."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    init: str | None = None
+    """A ``safetensors`` file of initial weights; None or ``random``: random."""
+
+
+class TrackConfig(Section):
+    """``[track]``: the MLflow mirror of the run."""
+
+    uri: str | None = None
+    """MLflow store; ``none`` switches tracking off; None: ``CTRKIT_TRACKING_URI``, else SQLite
+    below ``CTRKIT_HOME``."""
+    experiment: str = "ctrkit"
+    run_name: str | None = None
+
+
+class RunConfig(Section):
+    """One training job, completely."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    track: TrackConfig = TrackConfig()
+    plugins: tuple[str, ...] = ()
+
+    def canonical_json(self) -> str:
+        """Return JSON with sorted keys: equal configurations give equal text."""
+        data = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(data, sort_keys=True, indent=1, allow_nan=False)
+
+    def sha256(self) -> str:
+        """Return the identity of the job: where it is tracked does not count."""
+        data = self.model_dump(mode="json", by_alias=True, exclude={"track"})
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(
+    path: Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, object] | None = None,
+) -> RunConfig:
+    """Read ``run.toml`` (or a ``config.json``), then apply flags, then ``--set`` overrides.
+
+    Args:
+        path: The file; paths in its ``[data]`` and ``[train]`` are relative to it.
+        overrides: Texts ``section.key=value``; the value is TOML, else taken as a string.
+        flags: ``section.key`` -> value; None values are left out.
+
+    Raises:
+        ConfigError: The file is missing or invalid, or a key or value is.
+    """
+    data = _read(path) if path is not None else {}
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _assign(data, key, value)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set takes section.key=value; got {text!r}")
+        _assign(data, key.strip(), parse_value(value.strip()))
+    return make_config(data)
+
+
+def make_config(data: Mapping[str, Any]) -> RunConfig:
+    """Validate a nested mapping.
+
+    Raises:
+        ConfigError: One line about the first fault.
+    """
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(explain(error, RunConfig)) from None
+
+
+def parse_value(text: str) -> object:
+    """Read a TOML value; what is none is a string.
+
+    Example:
+        >>> parse_value("3e-4"), parse_value("[400, 400]"), parse_value("autoint")
+        (0.0003, [400, 400], 'autoint')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def explain(error: ValidationError, cls: type[BaseModel]) -> str:
+    """Turn pydantic's first complaint into one line: key, rule, value, nearest key."""
+    first = error.errors(include_url=False, include_context=True)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(cls, [str(part) for part in first["loc"][:-1]])
+        name = str(first["loc"][-1])
+        return f"unknown key {where!r}{nearest(name, known)} (known here: {', '.join(known)})"
+    rule = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {rule[:1].lower()}{rule[1:]}; got {first.get('input')!r}"
+
+
+def _keys_at(cls: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for part in path:
+        found = cls.model_fields.get(part)
+        annotation = found.annotation if found else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        cls = annotation
+    keys = [f.alias or name for name, f in cls.model_fields.items() if name != "parameters"]
+    return [*keys, *registry.names("interaction")] if cls is ModelConfig else keys
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"no configuration file {str(path)!r}")
+    text = path.read_text(encoding="utf-8")
+    try:
+        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} is a table of sections")
+    for section, key in (
+        ("data", "path"),
+        ("data", "schema"),
+        ("data", "encoder"),
+        ("train", "init"),
+    ):
+        table = data.get(section)
+        value = table.get(key) if isinstance(table, dict) else None
+        if isinstance(value, str) and "://" not in value and value != "random":
+            cast(dict[str, Any], table)[key] = str(path.parent / value)
+    if isinstance(data.get("plugins"), list):
+        data["plugins"] = [str(path.parent / str(p)) for p in data["plugins"]]
+    return data
+
+
+def _assign(data: dict[str, Any], key: str, value: object) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}: a number is finite; got {value!r}")
+    *path, last = key.split(".")
+    for part in path:
+        inner = data.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {key}: {part!r} is a value, not a table")
+        data = inner
+    data[last] = value

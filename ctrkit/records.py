@@ -1,0 +1,76 @@
+"""What a job says when it is done, as plain data, and who may listen while it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """``record.json``: the outcome of one training run.
+
+    Attributes:
+        metrics: ``{split: {auc, logloss, ne, calibration, ece, ...}}`` for validation and test.
+        seed: Of weights, batches and hashing.
+        data: Fingerprint, rows per split, positives, fields, notices.
+        config_sha256: Identity of the job's configuration.
+        versions: Of ctrkit and the libraries that shape the numbers.
+        timings: ``encode_rows_s`` and ``train_examples_s`` (rates), ``total_s``.
+        parameters: ``allocated`` and ``active`` counts, ``table_rows``.
+        memory: ``peak_bytes`` of the process.
+        training: Steps, epochs, best step, why it stopped, device, precision.
+        warnings: Notices that the run printed.
+    """
+
+    metrics: dict[str, dict[str, Any]]
+    seed: int
+    data: dict[str, Any]
+    config_sha256: str
+    versions: dict[str, str]
+    timings: dict[str, float]
+    parameters: dict[str, int]
+    memory: dict[str, int]
+    training: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+    format: int = FORMAT
+
+    def save(self, path: Path) -> None:
+        """Write ``record.json``."""
+        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> RunRecord:
+        """Read ``record.json``."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+class Tracker(Protocol):
+    """Mirrors a run to some store. No method raises: a dead store costs a warning, not the run."""
+
+    def start(self, folder: Path, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Begin, or go on with, the run that lives in ``folder``."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Mirror one line of ``metrics.jsonl``."""
+
+    def finish(self, status: str, record: RunRecord | None = None) -> None:
+        """End the run: ``FINISHED``, ``KILLED`` (interrupted) or ``FAILED``."""
+
+
+class NullTracker:
+    """Tracks nothing."""
+
+    def start(self, folder: Path, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Do nothing."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def finish(self, status: str, record: RunRecord | None = None) -> None:
+        """Do nothing."""

@@ -1,0 +1,375 @@
+"""What columns mean (:class:`Schema`) and what a model may know of them (:class:`Layout`).
+
+A schema is a plain file, ``schema.toml``: people edit it, every command reads it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ctrkit.errors import SchemaError, nearest
+
+FieldKind = Literal["categorical", "numeric", "multi"]
+Encoding = Literal["auto", "vocabulary", "hash", "buckets", "raw"]
+Transform = Literal["raw", "standard", "log2", "log2_monotone", "quantile"]
+SplitBy = Literal["random", "time", "column", "files"]
+
+FORMAT = 1
+MISSING, UNSEEN, DROPPED, RESERVED = 0, 1, 2, 3
+"""Codes of every field: missing, unseen or rare, dropped by a selection; values start at 3."""
+
+CATEGORICAL_ENCODINGS: tuple[Encoding, ...] = ("auto", "vocabulary", "hash")
+BUCKET_TRANSFORMS: tuple[Transform, ...] = ("quantile", "log2", "log2_monotone")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column that the model reads.
+
+    Attributes:
+        name: The column's name.
+        kind: ``categorical``, ``numeric`` or ``multi`` (a list of categories).
+        encoding: ``auto`` (a vocabulary while it fits ``max_rows``, else a hash), ``vocabulary``
+            or ``hash`` for categories; ``raw`` (a real number; ``auto`` means this) or
+            ``buckets`` (the transform's integer is a category) for numeric fields.
+        transform: Of numeric fields: ``raw``, ``standard``, ``log2`` (the literature's
+            floor(ln(z)^2) for z > 2), ``log2_monotone`` (ln(1 + z)^2), ``quantile`` (buckets).
+        min_count: A value keeps a code of its own if training holds it at least this often.
+        max_rows: Most values that ``auto`` keeps as a vocabulary.
+        bins: Buckets of the ``quantile`` transform.
+        separator: Splits the tokens of a ``multi`` field whose column is text.
+    """
+
+    name: str
+    kind: FieldKind
+    encoding: Encoding = "auto"
+    transform: Transform = "standard"
+    min_count: int = 2
+    max_rows: int = 1_000_000
+    bins: int = 32
+    separator: str = "|"
+
+    def __post_init__(self) -> None:
+        where = f"field {self.name!r}"
+        _one_of(where, "kind", self.kind, get_args(FieldKind))
+        _one_of(where, "transform", self.transform, get_args(Transform))
+        _one_of(where, "encoding", self.encoding, get_args(Encoding))
+        for key, low in (("min_count", 1), ("max_rows", 1), ("bins", 2)):
+            value = getattr(self, key)
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise SchemaError(f"{where}: {key} is an integer of at least {low}; got {value!r}")
+        if self.kind == "multi" and not self.separator:
+            raise SchemaError(f"{where}: the separator of a multi field is not empty")
+        if self.kind != "numeric" and self.encoding not in CATEGORICAL_ENCODINGS:
+            raise SchemaError(
+                f"{where}: a {self.kind} field is encoded by one of "
+                f"{', '.join(CATEGORICAL_ENCODINGS)}; got {self.encoding!r}"
+            )
+        if self.kind == "numeric":
+            self._check_numeric(where)
+
+    def _check_numeric(self, where: str) -> None:
+        if self.encoding in ("vocabulary", "hash"):
+            rule = "a numeric field is encoded by 'raw' or 'buckets'"
+            raise SchemaError(f"{where}: {rule}; got {self.encoding!r} (is it categorical?)")
+        if self.encoding == "buckets" and self.transform not in BUCKET_TRANSFORMS:
+            known = ", ".join(BUCKET_TRANSFORMS)
+            raise SchemaError(f"{where}: buckets need a transform of {known}")
+        if self.encoding == "raw" and self.transform == "quantile":
+            raise SchemaError(f"{where}: transform 'quantile' gives buckets, not a raw number")
+
+    @property
+    def bucketised(self) -> bool:
+        """Whether a numeric field ends as a category rather than as a number."""
+        return self.kind == "numeric" and (
+            self.encoding == "buckets" or self.transform == "quantile"
+        )
+
+
+@dataclass(frozen=True)
+class Cross:
+    """A derived categorical field: the joint value of two or more fields, hash-encoded."""
+
+    name: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows are parted into train, validation and test.
+
+    Attributes:
+        by: ``random`` (hash of the key, or of file and row number), ``time`` (the last rows are
+            the test), ``column`` (a column says it), ``files`` (whole files).
+        ratios: Shares of train, validation and test, for ``random``, ``time`` and ``files``.
+        embargo: For ``time``: rows this close before a boundary are left out, in seconds for
+            dates and in the column's own unit for numbers.
+        column: For ``column``: its name; values ``train``, ``validation`` (``valid``, ``val``),
+            ``test``.
+    """
+
+    by: SplitBy = "random"
+    ratios: tuple[float, float, float] = (8.0, 1.0, 1.0)
+    embargo: float = 0.0
+    column: str | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("[split]", "by", self.by, get_args(SplitBy))
+        if len(self.ratios) != 3 or min(self.ratios) <= 0:
+            raise SchemaError(f"[split]: ratios are three positive numbers; got {self.ratios!r}")
+        if self.embargo < 0:
+            raise SchemaError(f"[split]: embargo is not negative; got {self.embargo!r}")
+        if (self.by == "column") != (self.column is not None):
+            raise SchemaError("[split]: by = 'column' and column = NAME go together")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Fields and roles. A role and a field may share a column (a user id as feature and group).
+
+    Attributes:
+        label: Column of the 0/1 label; None where only features are of interest (scoring).
+        weight: Column of row weights.
+        group: Column that group metrics are computed over.
+        time: Column of the event time (dates or numbers).
+        key: Column that identifies a row or user: the random split keeps its rows together.
+        split: None means: by time where a time column is declared, else random.
+        columns: Names of the columns of text files without a header line.
+    """
+
+    fields: tuple[Field, ...]
+    label: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    key: str | None = None
+    crosses: tuple[Cross, ...] = ()
+    split: Split | None = None
+    columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        names = [f.name for f in self.fields] + [c.name for c in self.crosses]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise SchemaError(f"field {twice[0]!r} is declared twice")
+        if self.label in names:
+            raise SchemaError(f"the label {self.label!r} cannot be a field too: it would leak")
+        for cross in self.crosses:
+            if len(cross.fields) < 2:
+                raise SchemaError(f"cross {cross.name!r} joins two or more fields")
+            for member in cross.fields:
+                self.field(member)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the fields, in order."""
+        return [f.name for f in self.fields]
+
+    @property
+    def effective_split(self) -> Split:
+        """The declared split, or the default: by time where there is a time, else random."""
+        return self.split or Split(by="time" if self.time else "random")
+
+    def field(self, name: str) -> Field:
+        """Return a field by name.
+
+        Raises:
+            SchemaError: There is none; names the nearest.
+        """
+        for f in self.fields:
+            if f.name == name:
+                return f
+        raise SchemaError(f"unknown field {name!r}{nearest(name, self.names)}")
+
+    def select(self, names: Iterable[str]) -> Schema:
+        """Return the schema with only the named fields, and the crosses whose members remain."""
+        wanted = list(names)
+        kept = tuple(self.field(n) for n in wanted)
+        crosses = tuple(c for c in self.crosses if set(c.fields) <= set(wanted))
+        return replace(self, fields=kept, crosses=crosses)
+
+    def role_columns(self) -> dict[str, str]:
+        """Return role -> column for the declared roles, the label first."""
+        roles = ("label", "weight", "group", "time", "key")
+        return {r: getattr(self, r) for r in roles if getattr(self, r) is not None}
+
+    def required_columns(self) -> list[str]:
+        """Return every column that training reads, each once."""
+        split = [self.split.column] if self.split and self.split.column else []
+        return list(dict.fromkeys([*self.names, *self.role_columns().values(), *split]))
+
+    def to_toml(self) -> str:
+        """Return the schema as TOML text; :meth:`from_toml` reads it back equal."""
+        lines = [f"format = {FORMAT}"]
+        lines += [f"{role} = {_toml(column)}" for role, column in self.role_columns().items()]
+        if self.columns is not None:
+            lines.append(f"columns = {_toml(list(self.columns))}")
+        if self.split is not None:
+            lines += ["", "[split]", *_toml_items(self.split)]
+        for f in self.fields:
+            lines += ["", f"[fields.{_toml(f.name)}]", *_toml_items(f, skip="name")]
+        for c in self.crosses:
+            lines += ["", f"[crosses.{_toml(c.name)}]", f"fields = {_toml(list(c.fields))}"]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str, where: str = "schema") -> Schema:
+        """Read TOML text.
+
+        Raises:
+            SchemaError: The text is no TOML, has an unknown key, or contradicts itself.
+        """
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SchemaError(f"{where} is not valid TOML: {error}") from error
+        if data.pop("format", FORMAT) != FORMAT:
+            raise SchemaError(f"{where}: this ctrkit reads format {FORMAT}")
+        columns = data.pop("columns", None)
+        fields = data.pop("fields", {})
+        crosses = data.pop("crosses", {})
+        split = data.pop("split", None)
+        _known_keys(where, data, ("label", "weight", "group", "time", "key"))
+        return cls(
+            fields=tuple(
+                _build(Field, f"{where}: field {n!r}", v, name=n) for n, v in fields.items()
+            ),
+            crosses=tuple(
+                _build(Cross, f"{where}: cross {n!r}", v, name=n) for n, v in crosses.items()
+            ),
+            split=None if split is None else _build(Split, f"{where}: [split]", split),
+            columns=None if columns is None else tuple(columns),
+            **data,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write ``schema.toml``."""
+        path.write_text(self.to_toml(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Schema:
+        """Read ``schema.toml``.
+
+        Raises:
+            SchemaError: The file is missing or invalid.
+        """
+        if not path.is_file():
+            raise SchemaError(f"no schema file {str(path)!r}")
+        return cls.from_toml(path.read_text(encoding="utf-8"), where=str(path))
+
+
+@dataclass(frozen=True)
+class LayoutField:
+    """All a model may know of a field.
+
+    Attributes:
+        name: The field's name; the salt of hashed addressing comes from it.
+        kind: ``categorical`` (one code), ``numeric`` (one real number), ``multi`` (a bag of codes).
+        rows: Codes run over ``0..rows-1``, the three reserved ones included; 2**32 where the
+            field is hash-encoded; 0 for numbers.
+        hashed: Whether codes are folded hashes, so that no ``full`` table can hold them.
+        edges: Bucket edges, where a number was cut into buckets; empty otherwise.
+    """
+
+    name: str
+    kind: FieldKind
+    rows: int
+    hashed: bool = False
+    edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The encoded fields in the order of a batch: categorical, then numeric, then multi.
+
+    Attributes:
+        fields: The fields; ``codes`` holds the categorical ones, ``numbers`` the numeric ones,
+            ``bags`` the multi-valued ones, each in this order.
+        counts: Per field, the training count of each code, where they were counted; kept in the
+            encoder's files rather than in ``layout.json``.
+    """
+
+    fields: tuple[LayoutField, ...]
+    counts: Mapping[str, npt.NDArray[np.int64]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        order = get_args(FieldKind)
+        kinds = [order.index(f.kind) for f in self.fields]
+        assert kinds == sorted(kinds), "layout order is categorical, numeric, multi"
+
+    def of_kind(self, kind: FieldKind) -> tuple[LayoutField, ...]:
+        """Return the fields of one kind, in order."""
+        return tuple(f for f in self.fields if f.kind == kind)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all fields, in the order of the embedding's F axis."""
+        return [f.name for f in self.fields]
+
+    def to_json(self) -> str:
+        """Return ``layout.json``'s text (without the counts)."""
+        rows = [dataclasses.asdict(f) for f in self.fields]
+        return json.dumps({"format": FORMAT, "fields": rows}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Layout:
+        """Read ``layout.json``'s text."""
+        rows = json.loads(text)["fields"]
+        return cls(tuple(LayoutField(**{**r, "edges": tuple(r["edges"])}) for r in rows))
+
+
+def _one_of(where: str, key: str, value: object, known: Iterable[str]) -> None:
+    names = list(known)
+    if value not in names:
+        hint = nearest(str(value), names)
+        raise SchemaError(f"{where}: {key} is one of {', '.join(names)}; got {value!r}{hint}")
+
+
+def _known_keys(where: str, data: Mapping[str, Any], known: Iterable[str]) -> None:
+    names = list(known)
+    for key in data:
+        if key not in names:
+            raise SchemaError(f"{where}: unknown key {key!r}{nearest(key, names)}")
+
+
+def _build(cls: type[Any], where: str, data: object, **fixed: str) -> Any:
+    """Make a dataclass of a TOML table; lists become tuples."""
+    if not isinstance(data, dict):
+        raise SchemaError(f"{where} is a table of keys and values; got {data!r}")
+    known = [f.name for f in dataclasses.fields(cls) if f.name not in fixed]
+    _known_keys(where, data, known)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    try:
+        return cls(**fixed, **values)
+    except TypeError as error:
+        raise SchemaError(f"{where}: {error}") from error
+
+
+def _toml(value: object) -> str:
+    """Write a string, number, boolean or list of strings; JSON's escapes are TOML's too."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_items(data: Any, skip: str = "") -> list[str]:
+    """Write the items of a dataclass that differ from their defaults, and the kind."""
+    lines = []
+    for f in dataclasses.fields(data):
+        value = getattr(data, f.name)
+        if (
+            f.name != skip
+            and value is not None
+            and (f.name in ("kind", "by") or value != f.default)
+        ):
+            lines.append(f"{f.name} = {_toml(list(value) if isinstance(value, tuple) else value)}")
+    return lines
