@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ctrkit.errors import ConfigError, nearest
-from ctrkit.registry import registry
+from ctrkit.registry import load_entry_points, load_plugin, registry
 
 
 class Section(BaseModel):
@@ -39,12 +39,14 @@ class DataConfig(Section):
     """Folder of a frozen encoder to use instead of fitting one."""
     split: Literal["random", "time", "files"] | None = None
     """Overrides the schema's split."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Of the random split: runs of unlike ``train.seed`` are judged on the same rows."""
     sampling_rate: float = Field(default=1.0, gt=0, le=1)
     """Share of the negatives that the data kept; predictions are corrected for it."""
     text_encoding: str = "utf-8"
     """Character encoding of text files."""
     separator: str | None = None
-    """Separator of text files; without it told from the name (.tsv, .txt: tab) or the first line."""
+    """Separator of text files; None: told from the name (.tsv, .txt: tab) or the first line."""
     header: bool = True
     """Whether text files start with a line of column names."""
     cache: bool = True
@@ -172,7 +174,7 @@ def load_config(
     overrides: Sequence[str] = (),
     flags: Mapping[str, object] | None = None,
 ) -> RunConfig:
-    """Read ``run.toml`` (or a ``config.json``), then apply flags, then ``--set`` overrides.
+    """Read ``run.toml`` (or a ``config.json``), apply flags, then ``--set``; import plug-ins.
 
     Args:
         path: The file; paths in its ``[data]`` and ``[train]`` are relative to it.
@@ -191,6 +193,10 @@ def load_config(
         if not equals or not key.strip():
             raise ConfigError(f"--set takes section.key=value; got {text!r}")
         _assign(data, key.strip(), parse_value(value.strip()))
+    # Plug-ins come before validation: their tables below [model] are known only then.
+    load_entry_points()
+    for plugin in data.get("plugins", []):
+        load_plugin(Path(plugin))
     return make_config(data)
 
 

@@ -1,0 +1,5 @@
+"""``python -m ctrkit`` is ``ctrkit``."""
+
+from ctrkit.cli import main
+
+main()

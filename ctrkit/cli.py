@@ -1,0 +1,409 @@
+"""Arguments in, exit code out; every verb is one function of :mod:`ctrkit.jobs`.
+
+Exit codes: 0 done, 2 a mistake of the user's (one line on stderr), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ctrkit.errors import CtrkitError
+
+app = typer.Typer(
+    name="ctrkit",
+    help="Feature-interaction models for click-through rates: train, judge, explain, predict.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+Names = Annotated[list[str] | None, typer.Option(metavar="NAME,...")]
+DataArg = Annotated[
+    str, typer.Argument(metavar="DATA", help="File, glob, directory or URL; csv, parquet or Arrow.")
+]
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Label = Annotated[str | None, typer.Option(help="Column of the 0/1 label.")]
+SchemaFile = Annotated[Path | None, typer.Option("--schema", help="A schema.toml.")]
+Numeric = Annotated[list[str] | None, typer.Option(help="Columns that are quantities.")]
+Categorical = Annotated[list[str] | None, typer.Option(help="Columns that are categories.")]
+Multi = Annotated[list[str] | None, typer.Option(help="Columns that hold lists of categories.")]
+Ignore = Annotated[list[str] | None, typer.Option(help="Columns to leave out.")]
+Time = Annotated[str | None, typer.Option(help="Column of the event time; splits by it.")]
+Group = Annotated[str | None, typer.Option(help="Column that group metrics are computed over.")]
+Weight = Annotated[str | None, typer.Option(help="Column of row weights.")]
+Key = Annotated[str | None, typer.Option(help="Column whose rows a random split keeps together.")]
+Columns = Annotated[list[str] | None, typer.Option(help="Names of the columns of a text file.")]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="The text file has no line of names.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of split, weights and batches.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what stands in the folder.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. train.lr=3e-4."),
+]
+Plugin = Annotated[list[Path] | None, typer.Option(help="Python file that registers a component.")]
+Trust = Annotated[
+    bool, typer.Option("--trust-plugins", help="Run the plug-in code that the run folder holds.")
+]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="A model, or an interaction alone: ctrkit list models.")
+]
+
+
+def _options(**given: Any) -> dict[str, Any]:
+    """Split comma lists; leave out what was not given."""
+    lists = ("numeric", "categorical", "multi", "ignore", "columns")
+    for name in lists:
+        if given.get(name):
+            given[name] = tuple(part for text in given[name] for part in text.split(",") if part)
+    return {name: value for name, value in given.items() if value not in (None, [], ())}
+
+
+class _Progress:
+    """A bar on a terminal, nothing elsewhere (evaluations are logged as lines there)."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.task: Any = None
+        self.stage = ""
+
+    def update(self, stage: str, done: int, total: int | None, text: str = "") -> None:
+        if not err.is_terminal:
+            return
+        if self.bar is None:
+            from rich import progress as bars
+
+            columns = ("{task.description}", bars.BarColumn(), "{task.completed}/{task.total}")
+            self.bar = bars.Progress(*columns, bars.TimeRemainingColumn(), "{task.fields[text]}",
+                                     console=err, transient=True)  # fmt: skip
+            self.bar.start()
+        if stage != self.stage:
+            if self.task is not None:
+                self.bar.remove_task(self.task)
+            self.task, self.stage = self.bar.add_task(stage, total=total, text=text), stage
+        self.bar.update(self.task, completed=done, total=total, text=text)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.5f}"
+
+
+def _print_metrics(metrics: dict[str, dict[str, Any]]) -> None:
+    names = ("rows", "auc", "logloss", "ne", "calibration", "ece", "group_auc")
+    shown = [n for n in names if any(n in m for m in metrics.values())]
+    table = Table("", *shown, box=None, pad_edge=False)
+    for split, values in metrics.items():
+        cells = ["–" if values.get(n) is None else _number(values[n]) for n in shown]
+        table.add_row(split, *cells)
+    out.print(table)
+
+
+@app.command()
+def schema(
+    data: DataArg,
+    label: Label = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--out", help="File to write; without it: print.")
+    ] = None,
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    force: Force = False,
+    set_: Set = None,
+) -> None:
+    """Look at data: infer what its columns mean, and warn."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, schema=schema_file, numeric=numeric, categorical=categorical, multi=multi,
+        ignore=ignore, time=time, group=group, weight=weight, key=key, columns=columns,
+        no_header=no_header, set=set_, force=force,
+    )  # fmt: skip
+    found, warnings = jobs.schema(data, out=output, **options)
+    for warning in warnings:
+        err.print(f"warning: {escape(warning)}")
+    out.print(f"wrote {output}" if output else escape(found.to_toml().rstrip()))
+
+
+@app.command()
+def encode(
+    data: DataArg,
+    output: Out = Path("shards"),
+    label: Label = None,
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    seed: Seed = None,
+    force: Force = False,
+    set_: Set = None,
+) -> None:
+    """Turn raw columns into an encoder and shards of integer codes (train does it by itself)."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, schema=schema_file, numeric=numeric, categorical=categorical, multi=multi,
+        ignore=ignore, time=time, group=group, weight=weight, key=key, columns=columns,
+        no_header=no_header, set=set_, force=force, seed=seed,
+    )  # fmt: skip
+    progress = _Progress()
+    try:
+        dataset = jobs.encode(data, out=output, progress=progress, **options)
+    finally:
+        progress.close()
+    rows = ", ".join(f"{split} {n:,}" for split, n in dataset.info["rows"].items())
+    out.print(f"wrote {output}: {rows} rows")
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA|RUN.toml", help="Raw rows, or a configuration that names them."),
+    ] = None,
+    label: Label = None,
+    model: ModelName = None,
+    output: Out = Path("run"),
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    seed: Seed = None,
+    force: Force = False,
+    set_: Set = None,
+    plugin: Plugin = None,
+) -> None:
+    """Train a model on raw columns; leave a run folder that scores raw rows."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
+        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
+        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
+    )  # fmt: skip
+    progress = _Progress()
+    try:
+        result = jobs.train(data, out=output, progress=progress, **options)
+    finally:
+        progress.close()
+    _print_metrics(result.record.metrics)
+    parameters = result.record.parameters["allocated"]
+    out.print(f"run     {result.folder}  ({parameters:,} parameters)")
+    out.print(f"report  {result.folder / 'report.html'}")
+    out.print(f"tracked {result.tracked or 'no'}")
+
+
+@app.command()
+def evaluate(
+    run: RunArg,
+    data: DataArg,
+    output: Annotated[Path | None, typer.Option("-o", "--out", help="JSON file to write.")] = None,
+    sampling_rate: Annotated[
+        float | None,
+        typer.Option(help="Share of negatives that DATA kept; default: as in training."),
+    ] = None,
+    trust_plugins: Trust = False,
+) -> None:
+    """Judge a run on labelled raw rows: metrics with intervals."""
+    from ctrkit import jobs
+
+    metrics = jobs.evaluate(
+        run, data, out=output, sampling_rate=sampling_rate, trust_plugins=trust_plugins
+    )
+    _print_metrics({"data": metrics})
+    for name in ("auc", "logloss"):
+        low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+        if low is not None and high is not None:
+            out.print(f"{name} {metrics[name]:.5f}  (95 % {low:.5f} to {high:.5f})")
+
+
+@app.command()
+def explain(
+    run: RunArg,
+    data: DataArg,
+    output: Annotated[Path | None, typer.Option("-o", "--out", help="JSON file to write.")] = None,
+    rows: Annotated[int, typer.Option(min=2, help="Rows that are looked at.")] = 20_000,
+    top: Annotated[int, typer.Option(min=1, help="Pairs and values that are shown.")] = 10,
+    seed: Seed = None,
+    trust_plugins: Trust = False,
+) -> None:
+    """Show which field pairs the model combines, with the ablation score beside it."""
+    from ctrkit import jobs
+
+    found = jobs.explain(
+        run, data, out=output, rows=rows, top=top, seed=seed or 0, trust_plugins=trust_plugins
+    )
+    out.print(escape(jobs.explanation_text(found, top)))
+
+
+@app.command()
+def predict(
+    run: RunArg,
+    data: DataArg,
+    output: Annotated[
+        Path, typer.Option("-o", "--out", help="File to write: .parquet or .csv.")
+    ] = Path("predictions.parquet"),
+    force: Force = False,
+    trust_plugins: Trust = False,
+) -> None:
+    """Score raw rows: the key columns, if any, and `prediction`, a probability."""
+    from ctrkit import jobs
+
+    rows = jobs.predict(run, data, out=output, force=force, trust_plugins=trust_plugins)
+    out.print(f"wrote {output}: {rows:,} rows")
+
+
+@app.command()
+def report(
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--out", help="File to write: .html, .md or .json.")
+    ] = Path("report.html"),
+    force: Force = False,
+) -> None:
+    """Show one run, or compare several, on one offline page."""
+    from ctrkit import jobs
+
+    jobs.report(paths, out=output, force=force)
+    out.print(f"wrote {output}")
+
+
+@app.command()
+def sync(paths: Annotated[list[Path], typer.Argument(metavar="RUN...")]) -> None:
+    """Replay to MLflow what a dead tracking server missed."""
+    from ctrkit import jobs
+
+    for path in paths:
+        out.print(f"{path}: {jobs.sync(path)} lines replayed")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="KIND", help="models, interactions or heads.")
+    ] = None,
+    plugin: Plugin = None,
+) -> None:
+    """List the components that a model can be made of."""
+    from ctrkit.registry import KINDS, load_entry_points, load_plugin, registry
+
+    singular = kind.removesuffix("s") if kind else None
+    if singular is not None and singular not in KINDS:
+        from ctrkit.errors import UnknownNameError, nearest
+
+        plural = [f"{k}s" for k in KINDS]
+        known = f"one of {', '.join(plural)}"
+        raise UnknownNameError(f"unknown kind {kind!r}{nearest(kind or '', plural)} ({known})")
+    load_entry_points()
+    for path in plugin or []:
+        load_plugin(path)
+    table = Table("kind", "name", "what it is", "paper", box=None, pad_edge=False)
+    for entry in registry:
+        if singular in (None, entry.kind):
+            table.add_row(entry.kind, entry.name, escape(entry.summary), escape(entry.paper))
+    out.print(table)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plug-in file.")],
+) -> None:
+    """Run the contract suite on the components of a plug-in file."""
+    from ctrkit import jobs
+
+    verdicts = jobs.check(file)
+    for verdict in verdicts:
+        mark = "ok  " if verdict.ok else "FAIL"
+        out.print(f"{mark} {verdict.component}: {verdict.name} {escape(verdict.message)}".rstrip())
+    if not all(verdict.ok for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    output: Out = Path("demo"),
+    rows: Annotated[int, typer.Option(min=2_000, help="Rows to generate.")] = 200_000,
+    seed: Seed = None,
+    force: Force = False,
+) -> None:
+    """The whole tour on generated data with planted truth."""
+    from ctrkit import jobs
+
+    progress = _Progress()
+    try:
+        lines = jobs.demo(output, rows=rows, seed=seed or 0, force=force, progress=progress)
+    finally:
+        progress.close()
+    for line in lines:
+        out.print(escape(line))
+
+
+@app.command()
+def version() -> None:
+    """Print the versions of ctrkit and of what shapes its numbers, as JSON."""
+    from ctrkit import jobs
+
+    out.print_json(json.dumps(jobs.versions()))
+
+
+class _Lines(logging.Handler):
+    """Writes log records as lines on stderr, above the progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        err.print(escape(prefix + record.getMessage()), highlight=False)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 2."""
+    logger = logging.getLogger("ctrkit")
+    logger.handlers[:] = [_Lines()]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        app()
+    except CtrkitError as error:
+        err.print(f"error: {escape(str(error))}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("interrupted; the same command goes on where it was", highlight=False)
+        sys.exit(130)
