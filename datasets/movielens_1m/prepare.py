@@ -1,0 +1,198 @@
+"""MovieLens-1M with AutoInt's labels: ratings, users and movies to a ctrkit data set.
+
+Usage: python datasets/movielens_1m/prepare.py [--source ml-1m.zip or its folder] -o data/movielens
+Without --source the archive is downloaded from GroupLens; using it means accepting its licence.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import recipe
+
+from ctrkit.errors import DataError
+
+HERE = Path(__file__).resolve().parent
+URL = "https://files.grouplens.org/datasets/movielens/ml-1m.zip"
+MD5 = "c4d9eecfca2ab87c1945afe126590906"
+ROWS, KEPT = 1_000_209, 739_012
+RATINGS = ("ratings.dat", "ratings.dat.gz", "ratings_notime.dat.gz", "ratings_notime.dat")
+LABELS = {"1": 0, "2": 0, "3": None, "4": 1, "5": 1}
+BATCH = 131_072
+SCHEMA = pa.schema(
+    {
+        "label": pa.int8(),
+        "user": pa.int32(),
+        "movie": pa.int32(),
+        "gender": pa.string(),
+        "age": pa.int8(),
+        "occupation": pa.int8(),
+        "zip": pa.string(),
+        "year": pa.string(),
+        "genres": pa.list_(pa.string()),
+    }
+)
+
+
+def prepare(arguments: recipe.Arguments) -> recipe.Written:
+    recipe.check_free(arguments.out, force=arguments.force)
+    source = arguments.source if arguments.source is not None else download()
+    users, movies = read_users(source), read_movies(source)
+    ratings = Ratings(source)
+    with recipe.data_folder(arguments.out, HERE / "schema.toml", force=arguments.force) as folder:
+        written = recipe.write_parts(join(ratings, users, movies), folder)
+        recipe.check_rows(ratings.path, ratings.rows, ROWS, full=arguments.full)
+        if ratings.rows == ROWS and written.rows != KEPT:
+            raise DataError(f"{KEPT:,} ratings are not 3 in MovieLens-1M; got {written.rows:,}")
+    return written
+
+
+def download() -> Path:
+    """Fetch the archive into ``CTRKIT_HOME/downloads`` (once) and check its sum."""
+    import pooch
+
+    folder = Path(os.environ.get("CTRKIT_HOME", "~/.ctrkit")).expanduser() / "downloads"
+    try:
+        return Path(pooch.retrieve(URL, f"md5:{MD5}", fname="ml-1m.zip", path=folder))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{URL} could not be fetched ({error}); fetch it yourself and give --source ml-1m.zip"
+        ) from error
+
+
+def open_text(source: Path, names: tuple[str, ...]) -> tuple[Path, Iterator[str]]:
+    """Return the path and the lines of the first of the names, in a folder or a zip archive.
+
+    A source that is a ratings file has users and movies beside it.
+    """
+    if source.suffix == ".zip" and source.is_file():
+        archive = zipfile.ZipFile(source)
+        for member in archive.namelist():
+            if member.rpartition("/")[2] in names:
+                return source / member, io.TextIOWrapper(archive.open(member), "latin-1")
+        raise DataError(f"{str(source)!r} holds none of {', '.join(names)}")
+    if source.is_file() and names != RATINGS:
+        source = source.parent
+    path = recipe.find_file(source, names)
+    if path.suffix == ".gz":
+        return path, gzip.open(path, "rt", encoding="latin-1")
+    return path, path.open(encoding="latin-1")
+
+
+def cells(path: Path, lines: Iterator[str], *widths: int) -> Iterator[list[str]]:
+    """Split lines at ``::``.
+
+    Raises:
+        DataError: A line has another number of cells; names the line.
+    """
+    for number, line in enumerate(lines, 1):
+        row = line.rstrip("\r\n").split("::")
+        if len(row) not in widths:
+            rule = " or ".join(map(str, widths))
+            raise DataError(f"{path}, line {number}: {rule} cells between '::'; got {len(row)}")
+        yield row
+
+
+def integer(path: Path, text: str) -> int:
+    """Read an id.
+
+    Raises:
+        DataError: It is no integer.
+    """
+    if not text.isdecimal():
+        raise DataError(f"{path}: ids, ages and occupations are integers; got {text!r}")
+    return int(text)
+
+
+def read_users(source: Path) -> dict[str, dict[str, Any]]:
+    """Read ``user::gender::age::occupation::zip``."""
+    path, lines = open_text(source, ("users.dat",))
+    return {
+        user: {
+            "user": integer(path, user),
+            "gender": gender,
+            "age": integer(path, age),
+            "occupation": integer(path, job),
+            "zip": code,
+        }
+        for user, gender, age, job, code in cells(path, lines, 5)
+    }
+
+
+def read_movies(source: Path) -> dict[str, dict[str, Any]]:
+    """Read ``movie::title (year)::Genre|Genre``."""
+    path, lines = open_text(source, ("movies.dat",))
+    return {
+        movie: {
+            "movie": integer(path, movie),
+            "year": release(title),
+            "genres": genres.split("|"),
+        }
+        for movie, title, genres in cells(path, lines, 3)
+    }
+
+
+def release(title: str) -> str | None:
+    """Return AutoInt's bucket of the year that ends a title: 1919-1929, a decade, or a year."""
+    found = re.search(r"\((\d{4})\)\s*$", title)
+    if found is None:
+        return None
+    year = int(found[1])
+    if year < 1930:
+        return "1919-1929"
+    return f"{year // 10 * 10}s" if year < 1970 else str(year)
+
+
+class Ratings:
+    """Ratings ``user::movie::rating`` or ``user::movie::rating::timestamp``, in file order.
+
+    Attributes:
+        rows: Lines read so far, those that are dropped included.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self.path, self.lines = open_text(source, RATINGS)
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[tuple[str, str, int]]:
+        """Give user, movie and label; rating 3 is left out."""
+        for row in cells(self.path, self.lines, 3, 4):
+            self.rows += 1
+            user, movie, rating = row[:3]
+            if rating not in LABELS:
+                raise DataError(f"{self.path}, line {self.rows}: a rating is 1-5; got {rating!r}")
+            label = LABELS[rating]
+            if label is not None:
+                yield user, movie, label
+
+
+def join(
+    ratings: Ratings, users: Mapping[str, dict[str, Any]], movies: Mapping[str, dict[str, Any]]
+) -> Iterator[pa.RecordBatch]:
+    """Give each rating the columns of its user and movie, in batches."""
+    rows: list[dict[str, Any]] = []
+    for user, movie, label in ratings:
+        if user not in users or movie not in movies:
+            what = f"user {user!r}" if user not in users else f"movie {movie!r}"
+            raise DataError(f"{ratings.path}, line {ratings.rows}: {what} is not described")
+        rows.append({"label": label, **users[user], **movies[movie]})
+        if len(rows) == BATCH:
+            yield pa.RecordBatch.from_pylist(rows, SCHEMA)
+            rows = []
+    yield pa.RecordBatch.from_pylist(rows, SCHEMA)
+
+
+if __name__ == "__main__":
+    sys.exit(recipe.run(__doc__, prepare))
