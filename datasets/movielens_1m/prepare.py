@@ -12,7 +12,8 @@ import os
 import re
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def prepare(arguments: recipe.Arguments) -> recipe.Written:
     ratings = Ratings(source)
     with recipe.data_folder(arguments.out, HERE / "schema.toml", force=arguments.force) as folder:
         written = recipe.write_parts(join(ratings, users, movies), folder)
-        recipe.check_rows(ratings.path, ratings.rows, ROWS, full=arguments.full)
+        recipe.check_rows(source, ratings.rows, ROWS, full=arguments.full)
         if ratings.rows == ROWS and written.rows != KEPT:
             raise DataError(f"{KEPT:,} ratings are not 3 in MovieLens-1M; got {written.rows:,}")
     return written
@@ -72,75 +73,74 @@ def download() -> Path:
         ) from error
 
 
-def open_text(source: Path, names: tuple[str, ...]) -> tuple[Path, Iterator[str]]:
-    """Return the path and the lines of the first of the names, in a folder or a zip archive.
+@contextmanager
+def open_text(source: Path, names: Sequence[str]) -> Iterator[tuple[Path, Iterable[str]]]:
+    """Open the first of the names, in a folder or a zip archive; give its path and lines.
 
     A source that is a ratings file has users and movies beside it.
     """
     if source.suffix == ".zip" and source.is_file():
-        archive = zipfile.ZipFile(source)
-        for member in archive.namelist():
-            if member.rpartition("/")[2] in names:
-                return source / member, io.TextIOWrapper(archive.open(member), "latin-1")
-        raise DataError(f"{str(source)!r} holds none of {', '.join(names)}")
+        with zipfile.ZipFile(source) as archive:
+            found = [m for m in archive.namelist() if m.rpartition("/")[2] in names]
+            if not found:
+                raise DataError(f"{str(source)!r} holds none of {', '.join(names)}")
+            with archive.open(found[0]) as stream:
+                yield source / found[0], io.TextIOWrapper(stream, "latin-1")
+        return
     if source.is_file() and names != RATINGS:
         source = source.parent
     path = recipe.find_file(source, names)
-    if path.suffix == ".gz":
-        return path, gzip.open(path, "rt", encoding="latin-1")
-    return path, path.open(encoding="latin-1")
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="latin-1") as lines:
+        yield path, lines
 
 
-def cells(path: Path, lines: Iterator[str], *widths: int) -> Iterator[list[str]]:
-    """Split lines at ``::``.
+def cells(source: Path, names: Sequence[str], *widths: int) -> Iterator[tuple[str, list[str]]]:
+    """Split the lines of a file at ``::``; give where a line stands, and its cells.
 
     Raises:
         DataError: A line has another number of cells; names the line.
     """
-    for number, line in enumerate(lines, 1):
-        row = line.rstrip("\r\n").split("::")
-        if len(row) not in widths:
-            rule = " or ".join(map(str, widths))
-            raise DataError(f"{path}, line {number}: {rule} cells between '::'; got {len(row)}")
-        yield row
+    with open_text(source, names) as (path, lines):
+        for number, line in enumerate(lines, 1):
+            where = f"{path}, line {number}"
+            row = line.rstrip("\r\n").split("::")
+            if len(row) not in widths:
+                rule = " or ".join(map(str, widths))
+                raise DataError(f"{where}: {rule} cells between '::'; got {len(row)}")
+            yield where, row
 
 
-def integer(path: Path, text: str) -> int:
+def integer(where: str, text: str) -> int:
     """Read an id.
 
     Raises:
         DataError: It is no integer.
     """
     if not text.isdecimal():
-        raise DataError(f"{path}: ids, ages and occupations are integers; got {text!r}")
+        raise DataError(f"{where}: ids, ages and occupations are integers; got {text!r}")
     return int(text)
 
 
 def read_users(source: Path) -> dict[str, dict[str, Any]]:
     """Read ``user::gender::age::occupation::zip``."""
-    path, lines = open_text(source, ("users.dat",))
     return {
         user: {
-            "user": integer(path, user),
+            "user": integer(where, user),
             "gender": gender,
-            "age": integer(path, age),
-            "occupation": integer(path, job),
+            "age": integer(where, age),
+            "occupation": integer(where, job),
             "zip": code,
         }
-        for user, gender, age, job, code in cells(path, lines, 5)
+        for where, (user, gender, age, job, code) in cells(source, ("users.dat",), 5)
     }
 
 
 def read_movies(source: Path) -> dict[str, dict[str, Any]]:
     """Read ``movie::title (year)::Genre|Genre``."""
-    path, lines = open_text(source, ("movies.dat",))
     return {
-        movie: {
-            "movie": integer(path, movie),
-            "year": release(title),
-            "genres": genres.split("|"),
-        }
-        for movie, title, genres in cells(path, lines, 3)
+        movie: {"movie": integer(where, movie), "year": release(title), "genres": text.split("|")}
+        for where, (movie, title, text) in cells(source, ("movies.dat",), 3)
     }
 
 
@@ -163,19 +163,19 @@ class Ratings:
     """
 
     def __init__(self, source: Path) -> None:
-        self.path, self.lines = open_text(source, RATINGS)
+        self.source = source
         self.rows = 0
 
-    def __iter__(self) -> Iterator[tuple[str, str, int]]:
-        """Give user, movie and label; rating 3 is left out."""
-        for row in cells(self.path, self.lines, 3, 4):
+    def __iter__(self) -> Iterator[tuple[str, str, str, int]]:
+        """Give where a line stands, user, movie and label; rating 3 is left out."""
+        for where, row in cells(self.source, RATINGS, 3, 4):
             self.rows += 1
             user, movie, rating = row[:3]
             if rating not in LABELS:
-                raise DataError(f"{self.path}, line {self.rows}: a rating is 1-5; got {rating!r}")
+                raise DataError(f"{where}: a rating is 1-5; got {rating!r}")
             label = LABELS[rating]
             if label is not None:
-                yield user, movie, label
+                yield where, user, movie, label
 
 
 def join(
@@ -183,10 +183,10 @@ def join(
 ) -> Iterator[pa.RecordBatch]:
     """Give each rating the columns of its user and movie, in batches."""
     rows: list[dict[str, Any]] = []
-    for user, movie, label in ratings:
+    for where, user, movie, label in ratings:
         if user not in users or movie not in movies:
             what = f"user {user!r}" if user not in users else f"movie {movie!r}"
-            raise DataError(f"{ratings.path}, line {ratings.rows}: {what} is not described")
+            raise DataError(f"{where}: {what} is not described")
         rows.append({"label": label, **users[user], **movies[movie]})
         if len(rows) == BATCH:
             yield pa.RecordBatch.from_pylist(rows, SCHEMA)
