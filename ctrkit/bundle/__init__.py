@@ -1,0 +1,11 @@
+"""A run folder as a predictor of raw rows, and back.
+
+A *bundle* is the run folder itself: ``config.json``, ``schema.toml``, ``layout.json``,
+``encoder/``, ``model.safetensors``, ``plugins/``. No part of it is a pickle.
+"""
+
+from ctrkit.bundle.load import load
+from ctrkit.bundle.predictor import Predictor
+from ctrkit.bundle.save import save_bundle, save_inputs, save_weights
+
+__all__ = ["Predictor", "load", "save_bundle", "save_inputs", "save_weights"]

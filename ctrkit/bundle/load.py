@@ -1,0 +1,152 @@
+"""Read a bundle: check its parts, ask for consent where it holds code, rebuild the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ctrkit.bundle.predictor import Predictor
+from ctrkit.bundle.save import FORMAT
+from ctrkit.config import RunConfig, explain
+from ctrkit.data.encoder import Encoder
+from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.models.build import Model, build_model
+from ctrkit.registry import load_entry_points, load_plugin
+from ctrkit.schema import Layout
+
+PARTS = ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors")
+
+
+def load(
+    path: str | Path, trust_plugins: bool = False, *, device: str | torch.device = "cpu"
+) -> Predictor:
+    """Turn a run folder into a predictor of raw rows.
+
+    Args:
+        path: The run folder.
+        trust_plugins: Run the plug-in code that the folder holds.
+        device: Where the model computes.
+
+    Raises:
+        RunFolderError: The folder is missing, incomplete, of another format, contradicts itself,
+            or holds plug-ins that were changed or are not trusted.
+
+    Example::
+
+        ctrkit.load("run").predict(frame)
+    """
+    folder = Path(path)
+    check_parts(folder)
+    load_plugins(folder, trust=trust_plugins)
+    try:
+        encoder = Encoder.load(folder / "encoder")
+        config = read_config(folder)
+        layout = _layout(folder, encoder)
+        model = build_model(config.model, layout, sparse_from=config.train.sparse_from)
+        _fill(model, folder / "model.safetensors")
+    except RunFolderError:
+        raise
+    except (CtrkitError, OSError, KeyError, TypeError, ValueError) as error:
+        fault = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
+        raise RunFolderError(f"the run folder {str(folder)!r} cannot be read: {fault}") from error
+    return Predictor(config, encoder, layout, model.to(device))
+
+
+def check_parts(folder: Path) -> None:
+    """Refuse a path that is no complete run folder."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise RunFolderError(f"the run folder {str(folder)!r} {what}; make one with ctrkit train")
+    absent = [part for part in PARTS if not (folder / part).exists()]
+    if len(absent) == len(PARTS):
+        raise RunFolderError(f"{str(folder)!r} is no run folder: it has no config.json")
+    if absent:
+        raise RunFolderError(
+            f"the run folder {str(folder)!r} is incomplete: it has no {absent[0]} "
+            "(a run that was cut goes on when its command is given again)"
+        )
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Read ``config.json``."""
+    text = (folder / "config.json").read_text(encoding="utf-8")
+    try:
+        return RunConfig.model_validate_json(text)
+    except ValidationError as error:
+        where = str(folder / "config.json")
+        raise RunFolderError(f"{where!r} cannot be read: {explain(error, RunConfig)}") from None
+
+
+def load_plugins(folder: Path, *, trust: bool) -> None:
+    """Import the plug-ins that a run folder holds, if they are trusted and unchanged.
+
+    Raises:
+        RunFolderError: There are some, and ``trust`` is not given or a hash differs.
+    """
+    load_entry_points()
+    place = folder / "plugins"
+    if not place.is_dir() or not any(place.iterdir()):
+        return
+    try:
+        index = json.loads((place / "index.json").read_text(encoding="utf-8"))
+        listed = {str(entry["file"]): str(entry["sha256"]) for entry in index["plugins"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{str(place / 'index.json')!r} cannot be read: {error}") from error
+    _check_format(index.get("format"), place / "index.json")
+    if listed and not trust:
+        raise RunFolderError(
+            f"the run folder {str(folder)!r} holds plug-in code ({', '.join(listed)}); "
+            "read it, then allow it with --trust-plugins (load(..., trust_plugins=True))"
+        )
+    for name, digest in listed.items():
+        file = place / name
+        if Path(name).name != name or not file.is_file():
+            raise RunFolderError(f"the run folder {str(folder)!r} lacks its plug-in {name!r}")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise RunFolderError(
+                f"the plug-in {str(file)!r} was changed after training (its sha256 differs)"
+            )
+        load_plugin(file)
+
+
+def _check_format(found: object, path: Path) -> None:
+    if str(found) != str(FORMAT):
+        raise RunFolderError(f"{str(path)!r} has format {found!r}; this ctrkit reads {FORMAT}")
+
+
+def _layout(folder: Path, encoder: Encoder) -> Layout:
+    """Return the encoder's layout, which must be the one that the model was built from."""
+    path = folder / "layout.json"
+    text = path.read_text(encoding="utf-8")
+    found = json.loads(text)
+    _check_format(found.get("format") if isinstance(found, dict) else None, path)
+    layout = encoder.layout()
+    if Layout.from_json(text) != layout:
+        raise RunFolderError(f"{str(path)!r} and the encoder beside it are of unlike runs")
+    return layout
+
+
+def _fill(model: Model, path: Path) -> None:
+    """Copy the stored weights into a model; names and shapes must agree."""
+    wanted = model.state_dict()
+    try:
+        with safe_open(path, framework="pt") as file:
+            _check_format((file.metadata() or {}).get("format"), path)
+            stored: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise RunFolderError(f"{str(path)!r} is damaged: {error}") from error
+    unlike = sorted(set(wanted) ^ set(stored))
+    if unlike:
+        side = "lacks" if unlike[0] in wanted else "has an unknown"
+        raise RunFolderError(f"{str(path)!r} does not fit the model: it {side} {unlike[0]!r}")
+    for name, tensor in wanted.items():
+        if tensor.shape != stored[name].shape:
+            shapes = f"{tuple(stored[name].shape)} where the model has {tuple(tensor.shape)}"
+            raise RunFolderError(f"{str(path)!r} does not fit the model: {name!r} is {shapes}")
+    model.load_state_dict(stored)

