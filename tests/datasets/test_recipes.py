@@ -60,10 +60,9 @@ def movielens(folder: Path, *, time: bool = False, packed: bool = False) -> Path
     folder.mkdir()
     (folder / "users.dat").write_text("1::F::18::3::01234\n2::M::50::0::9-8\n", "latin-1")
     (folder / "movies.dat").write_text(
-        "7::Caf\xe9, The (1927)::Drama\n8::Up::Down (1944)::Comedy|War\n".replace(
-            "Up::Down", "Up: Down"
-        )
-        + "9::Late (1999)::Children's|Comedy|Sci-Fi\n",
+        "7::Caf\xe9, The (1927)::Drama\n"
+        "8::Up: Down (1944)::Comedy|War\n"
+        "9::Late (1999)::Children's|Comedy|Sci-Fi\n",
         "latin-1",
     )
     rows = [(1, 7, 1), (1, 8, 2), (1, 9, 3), (2, 7, 4), (2, 8, 5), (2, 9, 5)]
