@@ -13,7 +13,7 @@ from torch import Tensor
 from ctrkit.data.encoder import Encoded
 
 Inputs = tuple[Tensor, Tensor, tuple[tuple[Tensor, Tensor], ...]]
-"""``codes (B, Fc)`` int64, ``numbers (B, Fn)`` float32, per bag ``tokens (T,)``, ``lengths (B,)``."""
+"""``codes (B, Fc)`` int64, ``numbers (B, Fn)`` float32, bags of ``tokens (T,), lengths (B,)``."""
 
 
 def model_inputs(

@@ -13,8 +13,6 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from ctrkit.metrics import auc
-
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
@@ -209,4 +207,11 @@ def _named(codes: Codes, prefix: str, size: int) -> pl.Series:
 
 
 def _auc(label: npt.NDArray[np.uint8], score: Floats) -> float:
-    return float(auc(label, score)) if 0 < label.sum() < len(label) else float("nan")
+    """Return the AUC by ranks, NaN for one class; :mod:`ctrkit.metrics` is no room of data's."""
+    positives = int(label.sum())
+    negatives = len(label) - positives
+    if not positives or not negatives:
+        return float("nan")
+    ranks = pl.Series(score).rank("average").to_numpy()
+    below = ranks[label == 1].sum() - positives * (positives + 1) / 2
+    return float(below / (positives * negatives))

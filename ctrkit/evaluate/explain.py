@@ -20,7 +20,6 @@ from ctrkit.evaluate.attention import (
     attention_maps,
     has_attention,
     mean_maps,
-    pair_scores,
     pair_table,
     row_scores,
     value_table,
