@@ -1,0 +1,1 @@
+"""From raw rows to encoded batches: sources, schema inference, splits, counts, encoder, shards."""
