@@ -24,6 +24,8 @@ import pyarrow.parquet as pq
 from ctrkit.errors import CtrkitError, DataError
 
 ROW_GROUP = 131_072
+BLOCK = 1 << 21
+"""Bytes that are parsed at a time; Arrow reads some thirty blocks ahead."""
 PART = 4_194_304
 """Rows of a part: an input that is larger becomes data-00000.parquet, data-00001.parquet, ..."""
 
@@ -105,7 +107,7 @@ def read_text(
     if header:
         check_header(path, list(types), separator)
     read = pyarrow.csv.ReadOptions(
-        column_names=list(types), skip_rows=int(header), use_threads=False, block_size=1 << 23
+        column_names=list(types), skip_rows=int(header), use_threads=False, block_size=BLOCK
     )
     parse = pyarrow.csv.ParseOptions(delimiter=separator, quote_char=False)
     convert = pyarrow.csv.ConvertOptions(
@@ -198,14 +200,14 @@ def write_parts(batches: Iterable[pa.RecordBatch], folder: Path, part: int = PAR
     written, in_part, writer = Written(), 0, None
     paths: list[Path] = []
     try:
-        for batch in batches:
+        for batch in regroup(batches, ROW_GROUP):
             written.positives += _positives(batch["label"], written.rows)
             while batch.num_rows:
                 if writer is None:
                     paths.append(folder / f"data-{len(paths):05d}.parquet")
                     writer = pq.ParquetWriter(paths[-1], batch.schema, compression="zstd")
                 piece, batch = batch[: part - in_part], batch[part - in_part :]
-                writer.write_table(pa.Table.from_batches([piece]), row_group_size=ROW_GROUP)
+                writer.write_table(pa.Table.from_batches([piece]), row_group_size=ROW_GROUP * 2)
                 in_part, written.rows = in_part + len(piece), written.rows + len(piece)
                 if in_part == part:
                     writer.close()
@@ -218,6 +220,18 @@ def write_parts(batches: Iterable[pa.RecordBatch], folder: Path, part: int = PAR
     if len(paths) == 1:
         paths[0].rename(folder / "data.parquet")
     return written
+
+
+def regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Join batches until they hold at least so many rows: small row groups read slowly."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= rows:
+            yield pa.concat_batches(held)
+            held = []
+    if held:
+        yield pa.concat_batches(held)
 
 
 def _positives(label: pa.Array, before: int) -> int:
