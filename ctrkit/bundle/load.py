@@ -18,7 +18,7 @@ from ctrkit.data.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.models.build import Model, build_model
 from ctrkit.registry import load_entry_points, load_plugin
-from ctrkit.schema import Layout
+from ctrkit.schema import Layout, Schema
 
 PARTS = ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors")
 
@@ -45,7 +45,7 @@ def load(
     check_parts(folder)
     load_plugins(folder, trust=trust_plugins)
     try:
-        encoder = Encoder.load(folder / "encoder")
+        encoder = _encoder(folder)
         config = read_config(folder)
         layout = _layout(folder, encoder)
         model = build_model(config.model, layout, sparse_from=config.train.sparse_from)
@@ -118,6 +118,16 @@ def load_plugins(folder: Path, *, trust: bool) -> None:
 def _check_format(found: object, path: Path) -> None:
     if str(found) != str(FORMAT):
         raise RunFolderError(f"{str(path)!r} has format {found!r}; this ctrkit reads {FORMAT}")
+
+
+def _encoder(folder: Path) -> Encoder:
+    """Read the encoder; the schema beside it must be its own."""
+    schema = Schema.load(folder / "schema.toml")
+    encoder = Encoder.load(folder / "encoder")
+    if schema != encoder.schema:
+        where = str(folder / "schema.toml")
+        raise RunFolderError(f"{where!r} and the encoder beside it are of unlike runs")
+    return encoder
 
 
 def _layout(folder: Path, encoder: Encoder) -> Layout:

@@ -163,9 +163,9 @@ class Predictor:
         for chunk in source.chunks(names, CHUNK_ROWS):
             empty = False
             logits = self.encoded_logits(self.encode(chunk.frame), batch_rows)
-            out = chunk.frame.select([key] if key else [])
-            scores = pl.Series("prediction", self._probabilities(logits))
-            yield out.with_columns(scores).to_arrow(compat_level=pl.CompatLevel.oldest())
+            keys = [chunk.frame[key]] if key else []
+            out = pl.DataFrame([*keys, pl.Series("prediction", self._probabilities(logits))])
+            yield out.to_arrow(compat_level=pl.CompatLevel.oldest())
         if empty:
             types = {key: source.columns[key]} if key else {}
             frame = pl.DataFrame(schema={**types, "prediction": pl.Float64})

@@ -91,10 +91,10 @@ def test_every_dress_of_the_same_rows_scores_the_same(predictor, frame):
 
 
 def test_single_rows_score_like_the_whole(predictor, frame):
-    expected = predictor.logits(frame)
-    one_by_one = [predictor.logits(frame[n : n + 1])[0] for n in range(20)]
+    expected = predictor.predict(frame)
+    one_by_one = [predictor.predict(frame[n : n + 1])[0] for n in range(20)]
     np.testing.assert_allclose(one_by_one, expected[:20], atol=1e-6)
-    np.testing.assert_allclose(predictor.logits(frame, batch_rows=7), expected, atol=1e-6)
+    np.testing.assert_allclose(predictor.predict(frame, batch_rows=7), expected, atol=1e-6)
 
 
 def test_castable_types(predictor, frame):
