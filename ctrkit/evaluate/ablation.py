@@ -24,7 +24,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Ablation:
-    """Log-loss increases by permutation; the spread is over repeats.
+    """Log-loss increases by permutation, on disjoint parts of the rows (the repeats).
 
     Attributes:
         logloss: Of the rows as they are.
@@ -60,13 +60,14 @@ def ablate(
     *,
     choose: Callable[[npt.NDArray[np.float64]], Sequence[Pair]],
     weight: npt.NDArray[np.float32] | None = None,
-    repeats: int = 3,
+    repeats: int = 4,
     seed: int = 0,
 ) -> Ablation:
-    """Permute single fields, then pairs; each repeat uses one permutation for all of them.
+    """Permute single fields, then pairs, within each of ``repeats`` disjoint parts of the rows.
 
-    Sharing the permutation makes the score of a pair exactly zero where its fields have no effect,
-    and takes most of the noise out of the difference.
+    A part uses one permutation for all fields: the score of a pair is then exactly zero where its
+    fields have no effect, and most of the noise leaves the difference. Parts rather than repeats
+    on the same rows: the spread then holds that of the rows too, at one pass per field or pair.
 
     Args:
         score: Encoded rows -> logits ``(n,)``.
@@ -75,24 +76,30 @@ def ablate(
         layout: Order of the fields.
         choose: Mean single increases ``(F,)`` -> pairs to evaluate, as field positions.
         weight: ``(n,)`` row weights.
-        repeats: Permutations that are averaged.
+        repeats: Parts; fewer where a part would hold less than two rows.
         seed: Of the permutations.
     """
-    orders = [np.random.default_rng([seed, r]).permutation(len(label)) for r in range(repeats)]
+    count = max(1, min(repeats, len(label) // 2))
+    parts = np.array_split(np.arange(len(label)), count)
+    order = np.concatenate([np.random.default_rng([seed, n]).permutation(part)
+                            for n, part in enumerate(parts)])  # fmt: skip
 
-    def loss(rows: Encoded) -> float:
-        return float(logloss(label, score(rows), weight))
+    def losses(rows: Encoded) -> npt.NDArray[np.float64]:
+        logit = score(rows)
+        return np.array([
+            logloss(label[p], logit[p], None if weight is None else weight[p]) for p in parts
+        ])  # fmt: skip
 
-    base = loss(encoded)
+    base = losses(encoded)
 
-    def increases(fields: Sequence[int]) -> list[float]:
-        return [loss(permuted(encoded, layout, fields, order)) - base for order in orders]
+    def increases(fields: Sequence[int]) -> npt.NDArray[np.float64]:
+        return losses(permuted(encoded, layout, fields, order)) - base
 
     single = np.array([increases([f]) for f in range(len(layout.fields))])  # (F, repeats)
-    single = single.reshape(len(layout.fields), repeats)
+    single = single.reshape(len(layout.fields), count)
     pairs = tuple(choose(single.mean(axis=1)))
-    joint = np.array([increases(pair) for pair in pairs]).reshape(len(pairs), repeats)
-    return Ablation(base, single, pairs, joint)
+    joint = np.array([increases(pair) for pair in pairs]).reshape(len(pairs), count)
+    return Ablation(float(base.mean()), single, pairs, joint)
 
 
 def permuted(encoded: Encoded, layout: Layout, fields: Sequence[int], order: Rows) -> Encoded:
@@ -130,3 +137,12 @@ def take_rows(encoded: Encoded, order: Rows) -> Encoded:
     """Return the given rows."""
     bags = tuple(take_bag(bag, order) for bag in encoded.bags)
     return replace(encoded, codes=encoded.codes[order], numbers=encoded.numbers[order], bags=bags)
+
+
+def standard_error(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the standard error of the means of ``(n, repeats)``; 0 for one repeat."""
+    repeats = values.shape[1]
+    if repeats < 2:
+        return np.zeros(len(values))
+    error: npt.NDArray[np.float64] = values.std(axis=1, ddof=1) / np.sqrt(repeats)
+    return error

@@ -15,7 +15,7 @@ from ctrkit.data.encoder import Encoded
 from ctrkit.data.labels import label_array
 from ctrkit.data.sources import Source, to_polars
 from ctrkit.errors import DataError
-from ctrkit.evaluate.ablation import Ablation, Pair, ablate
+from ctrkit.evaluate.ablation import Ablation, Pair, ablate, standard_error
 from ctrkit.evaluate.attention import (
     attention_maps,
     has_attention,
@@ -48,7 +48,7 @@ def explain_source(
     rows: int = 20_000,
     top: int = 10,
     seed: int = 0,
-    repeats: int = 3,
+    repeats: int = 4,
     min_support: int | None = None,
 ) -> dict[str, Any]:
     """Explain a run on a sample of labelled raw rows.
@@ -60,7 +60,7 @@ def explain_source(
         top: Pairs that are ablated (the first by attention; without attention, those of the
             fields that matter most alone), and pairs of values that are listed.
         seed: Of the sample and of the permutations.
-        repeats: Permutations that are averaged.
+        repeats: Parts of the sample that the permutations are averaged over.
         min_support: Fewest rows behind a pair of values; None: 50, but at most 1 % of the rows.
 
     Returns:
@@ -144,7 +144,7 @@ def explanation_text(found: dict[str, Any], top: int = 10) -> str:
     """Return an explanation as a text of tables."""
     lines = [f"{found['rows']:,} rows, log loss {found['logloss']:.5f}", ""]
     lines += ["field importance (log-loss increase when permuted alone)"]
-    lines += [f"  {r['increase']:+.5f} ± {r['sd']:.5f}  {r['field']}"
+    lines += [f"  {r['increase']:+.5f} ± {r['se']:.5f}  {r['field']}"
               for r in found["importance"][:top]]  # fmt: skip
     attention, ablation = found["attention"], found["ablation"]
     if attention:
@@ -159,7 +159,7 @@ def explanation_text(found: dict[str, Any], top: int = 10) -> str:
                 f"  {row['lift']:6.3f}  {row['support']:6d}  {row['label_rate']:.3f}  {what}"
             )
     lines += ["", "pairs by ablation (negative: the model needs both together)"]
-    lines += [f"  {p['score']:+.5f} ± {p['sd']:.5f}  {' x '.join(p['fields'])}"
+    lines += [f"  {p['score']:+.5f} ± {p['se']:.5f}  {' x '.join(p['fields'])}"
               for p in ablation["pairs"][:top]]  # fmt: skip
     lines += [f"  {ablation['note']}", "", found["caveats"]]
     return "\n".join(lines)
@@ -262,20 +262,21 @@ def _quartiles(numbers: npt.NDArray[np.float32]) -> pl.DataFrame:
 
 
 def _importance(ablation: Ablation, names: Sequence[str]) -> list[dict[str, Any]]:
-    mean, sd = ablation.single.mean(axis=1), ablation.single.std(axis=1)
+    mean, error = ablation.single.mean(axis=1), standard_error(ablation.single)
     order = np.argsort(-mean, kind="stable")
-    return [{"field": names[n], "increase": float(mean[n]), "sd": float(sd[n])} for n in order]
+    return [{"field": names[n], "increase": float(mean[n]), "se": float(error[n])} for n in order]
 
 
 def _pairs(ablation: Ablation, names: Sequence[str], *, by: str) -> dict[str, Any]:
     scores, joint = ablation.scores, ablation.joint
+    error = standard_error(scores)
     order = np.argsort(-np.abs(scores.mean(axis=1)), kind="stable") if len(scores) else []
     pairs = [
         {
             "rank": rank,
             "fields": [names[ablation.pairs[n][0]], names[ablation.pairs[n][1]]],
             "score": float(scores[n].mean()),
-            "sd": float(scores[n].std()),
+            "se": float(error[n]),
             "joint": float(joint[n].mean()),
         }
         for rank, n in enumerate(order, start=1)
