@@ -1,0 +1,100 @@
+"""Times as numbers, and the boundaries of a split by time, in flat memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ctrkit.data.sources import Source
+from ctrkit.errors import DataError
+
+CELLS = 1 << 20
+WAY_OUT = "--set data.split=random"
+Times = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+
+def is_calendar(values: pl.Series) -> bool:
+    """Whether times are dates (numbers are microseconds) rather than plain numbers."""
+    if values.dtype == pl.String:
+        filled = values.drop_nulls().head(100)
+        return len(filled) > 0 and filled.cast(pl.Float64, strict=False).null_count() > 0
+    return values.dtype.is_temporal()
+
+
+def time_numbers(values: pl.Series, calendar: bool) -> npt.NDArray[np.int64 | np.float64]:
+    """Return times as int64 (microseconds for dates) or float64.
+
+    Args:
+        values: (n,) dates, datetimes, integers, floats, or text of ISO dates or numbers.
+        calendar: Whether text holds dates, see :func:`is_calendar`.
+
+    Raises:
+        DataError: A time is missing or cannot be read.
+    """
+    if values.dtype == pl.String:
+        if calendar:
+            parsed = values.cast(pl.Datetime("us"), strict=False)
+        elif values.str.contains(r"[.eE]").any():
+            parsed = values.cast(pl.Float64, strict=False)
+        else:
+            parsed = values.cast(pl.Int64, strict=False)
+    elif values.dtype.is_temporal():
+        zone = getattr(values.dtype, "time_zone", None)
+        parsed = values.cast(pl.Datetime("us", zone))
+    else:
+        parsed = values.cast(pl.Int64 if values.dtype.is_integer() else pl.Float64)
+    bad = parsed.is_null() | (parsed.is_nan() if parsed.dtype.is_float() else False)
+    if bad.any():
+        at = int(bad.arg_max() or 0)
+        raise DataError(
+            f"time column {values.name!r} holds {values[at]!r}: every row needs a date or a "
+            f"number; or {WAY_OUT}"
+        )
+    return (parsed.cast(pl.Int64) if parsed.dtype.is_temporal() else parsed).to_numpy()
+
+
+def histogram(source: Source, column: str, calendar: bool) -> tuple[Times, npt.NDArray[np.int64]]:
+    """Count the rows per time; beyond ``CELLS`` distinct times per cell of equal width.
+
+    Returns:
+        Ascending times (lower ends of cells) that have rows, (k,), and their rows, (k,).
+    """
+    seen: Times = np.empty(0, np.int64)
+    counts = np.empty(0, np.int64)
+    low, high, exact = np.inf, -np.inf, True
+    for chunk in source.chunks([column]):
+        times = time_numbers(chunk.frame[column], calendar)
+        low, high = min(low, times.min()), max(high, times.max())
+        if exact:
+            values, found = np.unique(times, return_counts=True)
+            seen, where = np.unique(np.concatenate([seen, values]), return_inverse=True)
+            total = np.zeros(len(seen), np.int64)
+            np.add.at(total, where, np.concatenate([counts, found]))
+            counts, exact = total, len(seen) <= CELLS
+    return (seen, counts) if exact else _cells(source, column, calendar, low, high)
+
+
+def _cells(
+    source: Source, column: str, calendar: bool, low: float, high: float
+) -> tuple[Times, npt.NDArray[np.int64]]:
+    whole = isinstance(low, np.integer)
+    width = -(-(int(high) - int(low) + 1) // CELLS) if whole else (high - low) / (CELLS - 1)
+    counts = np.zeros(CELLS, np.int64)
+    for chunk in source.chunks([column]):
+        times = time_numbers(chunk.frame[column], calendar)
+        cell = ((times - low) // width).astype(np.int64)
+        counts += np.bincount(np.clip(cell, 0, CELLS - 1), minlength=CELLS)
+    kept = np.flatnonzero(counts)
+    return low + kept * width, counts[kept]
+
+
+def boundaries(
+    times: Times, counts: npt.NDArray[np.int64], ratios: tuple[float, float, float]
+) -> tuple[float, float]:
+    """Return the first time of validation and of test, shares as near the ratios as can be."""
+    before = np.concatenate([[0], np.cumsum(counts)[:-1]]) / counts.sum()
+    shares = np.cumsum(ratios) / sum(ratios)
+    first = 1 + int(np.argmin(np.abs(before[1:-1] - shares[0])))
+    second = first + 1 + int(np.argmin(np.abs(before[first + 1 :] - shares[1])))
+    return times[first].item(), times[second].item()
