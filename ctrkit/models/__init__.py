@@ -1,0 +1,1 @@
+"""Assemble a module from a layout and a configuration; named presets."""

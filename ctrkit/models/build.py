@@ -1,0 +1,173 @@
+"""From a configuration and a layout to a module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from ctrkit.config import ModelConfig, explain
+from ctrkit.data.hashing import field_salt
+from ctrkit.errors import ConfigError, UnknownNameError, nearest
+from ctrkit.models.model import Model
+from ctrkit.models.presets import PRESETS, Preset
+from ctrkit.nn.embedding import EmbeddingTable
+from ctrkit.registry import facts_of, registry
+from ctrkit.schema import Layout, LayoutField
+
+
+def resolve_model(config: ModelConfig) -> ModelConfig:
+    """Apply the preset and fill every parameter of every branch.
+
+    Raises:
+        UnknownNameError: No model, interaction or head has the name.
+        ConfigError: No preset, or no branch of the model, has the name; or a parameter is
+            unknown or out of bounds.
+    """
+    preset = find_preset(config)
+    branches = config.interactions or preset.interactions
+    head = config.head or preset.head
+    if not branches:
+        raise ConfigError("model.interactions names at least one interaction")
+    twice = [b for b in branches if branches.count(b) > 1]
+    if twice:
+        raise ConfigError(f"model.interactions names {twice[0]!r} twice")
+    owners = {name: registry.parameters("interaction", name) for name in branches}
+    head_type = registry.parameters("head", head)
+    if head_type.model_fields:
+        owners[head] = head_type
+    for name in config.parameters:
+        if name not in owners:
+            known = ", ".join(owners)
+            raise ConfigError(
+                f"model.{name}: the model has no such branch{nearest(name, owners)} (it has {known})"
+            )
+    parameters = {}
+    for name, owner in owners.items():
+        given = {**preset.parameters.get(name, {}), **config.parameters.get(name, {})}
+        try:
+            parameters[name] = owner.model_validate(given).model_dump(mode="json")
+        except ValidationError as error:
+            raise ConfigError(f"model.{name}.{explain(error, owner)}") from None
+    return config.model_copy(
+        update={
+            "interactions": tuple(branches),
+            "head": head,
+            "numeric_missing": config.numeric_missing or preset.numeric_missing,
+            "parameters": parameters,
+        }
+    )
+
+
+def find_preset(config: ModelConfig) -> Preset:
+    """Return the preset of a model, or of a registered interaction alone."""
+    if config.name not in PRESETS:
+        if config.name in registry.names("interaction"):
+            return Preset((config.name,))
+        known = [*PRESETS, *registry.names("interaction")]
+        raise UnknownNameError(
+            f"unknown model {config.name!r}{nearest(config.name, known)} (see: ctrkit list models)"
+        )
+    presets = PRESETS[config.name]
+    if config.preset not in presets:
+        hint = nearest(config.preset, presets)
+        known = ", ".join(presets)
+        raise ConfigError(
+            f"model.preset of {config.name} is one of {known}; got {config.preset!r}{hint}"
+        )
+    return presets[config.preset]
+
+
+def build_model(
+    config: ModelConfig, layout: Layout, *, seed: int = 0, sparse_from: int = 2_000_000
+) -> Model:
+    """Build the module on the CPU; its initial weights depend on ``seed`` alone.
+
+    Args:
+        config: Of the model; it is resolved first where it is not.
+        layout: The encoded fields.
+        seed: Of the weights and of hashed addressing.
+        sparse_from: Tables of at least this many rows are updated row-wise.
+    """
+    config = resolve_model(config)
+    assert config.interactions is not None
+    assert config.head is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        branches = nn.ModuleDict()
+        width = len(layout.fields)
+        facts = {"fields": width, "dim": config.dim}
+        for name in config.interactions:
+            branches[name] = _component("interaction", name, facts, config.parameters[name])
+        reads = {getattr(branch, "reads", "fields") for branch in branches.values()}
+        tables = nn.ModuleDict(
+            {
+                read: build_table(config, layout, dim, seed, sparse_from)
+                for read, dim in (("fields", config.dim), ("weights", 1))
+                if read in reads
+            }
+        )
+        widths = [b.out_dim for b in branches.values() if b.out_dim]
+        if not widths:
+            raise ConfigError("no branch of the model has an output: nothing to learn")
+        head_parameters = config.parameters.get(config.head, {})
+        head = _component("head", config.head, {"widths": widths}, head_parameters)
+        return Model(
+            layout, tables, branches, head,
+            embedding_dropout=config.embedding_dropout,
+            learn_missing=config.numeric_missing == "learned",
+        )  # fmt: skip
+
+
+def build_table(
+    config: ModelConfig, layout: Layout, dim: int, seed: int, sparse_from: int
+) -> EmbeddingTable:
+    """Make the table of one width for all coded fields."""
+    fields = [f for f in layout.fields if f.kind != "numeric"]
+    hashed = [_hashed_rows(config, f) for f in fields]
+    total = sum(h or f.rows for h, f in zip(hashed, fields, strict=True))
+    return EmbeddingTable(
+        [f.rows for f in fields],
+        [field_salt(f.name, seed, 0) for f in fields],
+        dim,
+        hashed=hashed,
+        sparse=total >= sparse_from,
+    )
+
+
+def _hashed_rows(config: ModelConfig, field: LayoutField) -> int:
+    """Return the rows that a field is hashed into, or 0 for a row per code."""
+    if config.table == "full" and field.hashed:
+        raise ConfigError(
+            f"field {field.name!r} is hash-encoded and cannot have a full table; "
+            "use model.table=auto, or encode it with a vocabulary"
+        )
+    if field.hashed or (config.table == "hashed" and field.rows > config.rows):
+        return config.rows
+    return 0
+
+
+def _component(kind: Any, name: str, facts: Mapping[str, Any], parameters: dict[str, Any]) -> Any:
+    cls = registry.get(kind, name)
+    typed = registry.parameters(kind, name).model_validate(parameters)
+    values = {key: getattr(typed, key) for key in type(typed).model_fields}
+    return cls(*(facts[fact] for fact in facts_of(cls)), **values)
+
+
+def count_parameters(model: Model) -> dict[str, int]:
+    """Count parameters.
+
+    Returns:
+        ``allocated``: all there are; ``active``: without the reserved zero rows;
+        ``table_rows``: rows of the widest table.
+    """
+    allocated = sum(p.numel() for p in model.parameters())
+    dropped = sum(t.dropped_rows * t.dim for t in model.tables.values())
+    rows = max((t.rows for t in model.tables.values()), default=0)
+    return {"allocated": allocated, "active": allocated - dropped, "table_rows": rows}
+
+
+__all__ = ["Model", "UnknownNameError", "build_model", "count_parameters", "resolve_model"]

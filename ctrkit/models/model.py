@@ -1,0 +1,101 @@
+"""The module: tables, parallel branches, a head. It has ``forward`` and nothing of a trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ctrkit.nn.embedding import EmbeddingTable
+from ctrkit.schema import Layout
+
+Bags = Sequence[tuple[Tensor, Tensor]]
+
+
+class Model(nn.Module):
+    """Codes to logits.
+
+    Fields stand in layout order along F: categorical, numeric, multi-valued. A number z is
+    embedded as z times its field's vector (AutoInt, section 4.2); a bag is the mean of its
+    tokens, the empty bag the zero vector.
+
+    Shape:
+        codes ``(B, Fc)`` int64, numbers ``(B, Fn)`` float32 with NaN for missing, bags of
+        (tokens ``(T,)`` int64, lengths ``(B,)`` int64) -> logits ``(B,)`` float32.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        tables: nn.ModuleDict,
+        branches: nn.ModuleDict,
+        head: nn.Module,
+        *,
+        embedding_dropout: float = 0.0,
+        learn_missing: bool = True,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.tables, self.branches, self.head = tables, branches, head
+        self.embedding_dropout = embedding_dropout
+        self.coded = len(layout.of_kind("categorical"))
+        numbers = len(layout.of_kind("numeric"))
+        self.vectors = nn.ParameterDict()
+        self.missing = nn.ParameterDict()
+        for name, table in tables.items():
+            if numbers:
+                self.vectors[name] = nn.Parameter(torch.empty(numbers, table.dim).normal_(0, 0.01))
+                if learn_missing:
+                    self.missing[name] = nn.Parameter(torch.zeros(numbers, table.dim))
+
+    def forward(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> Tensor:
+        """Return the logits."""
+        outputs = self.branch_outputs(codes, numbers, bags)
+        return self.head(outputs).float()
+
+    def branch_outputs(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> list[Tensor]:
+        """Return ``(B, O)`` of every branch with O > 0."""
+        reads = self.embed(codes, numbers, bags)
+        wanted = [b for b in self.branches.values() if b.out_dim]
+        return [branch(reads[getattr(branch, "reads", "fields")]) for branch in wanted]
+
+    def embed(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> dict[str, Tensor]:
+        """Return ``(B, F, D)`` of every table that some branch reads."""
+        found = {}
+        for name, table in self.tables.items():
+            x = self._fields(name, table, codes, numbers, bags)
+            if name == "fields":
+                x = F.dropout(x, self.embedding_dropout, self.training)
+            found[name] = x  # (B, F, D)
+        return found
+
+    def _fields(
+        self, name: str, table: EmbeddingTable, codes: Tensor, numbers: Tensor, bags: Bags
+    ) -> Tensor:
+        parts = []
+        if self.coded:
+            parts.append(table(codes, slice(0, self.coded)))  # (B, Fc, D)
+        if name in self.vectors:
+            absent = numbers.isnan()
+            vectors = numbers.masked_fill(absent, 0.0).unsqueeze(-1) * self.vectors[name]
+            if name in self.missing:
+                vectors = torch.where(absent.unsqueeze(-1), self.missing[name], vectors)
+            parts.append(vectors)  # (B, Fn, D)
+        for i, (tokens, lengths) in enumerate(bags):
+            place = self.coded + i
+            rows = table(tokens.unsqueeze(1), slice(place, place + 1)).squeeze(1)  # (T, D)
+            parts.append(bag_mean(rows, lengths).unsqueeze(1))  # (B, 1, D)
+        return torch.cat(parts, dim=1)  # (B, F, D)
+
+
+def bag_mean(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Average consecutive runs of rows; an empty run is zero.
+
+    Shape:
+        rows ``(T, D)``, lengths ``(B,)`` with sum T -> ``(B, D)``.
+    """
+    owners = torch.repeat_interleave(lengths, output_size=rows.shape[0])  # (T,)
+    total = rows.new_zeros(lengths.shape[0], rows.shape[1]).index_add(0, owners, rows)  # (B, D)
+    return total / lengths.clamp(min=1).unsqueeze(1).to(total.dtype)  # (B, D)

@@ -1,0 +1,62 @@
+"""Named models: which branches, which head, which settings. Plain data, no torch.
+
+``paper`` follows the model's paper; ``release`` the authors' published code; ``fuxictr`` the
+conventions of FuxiCTR, in which many published benchmark figures were measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a name stands for.
+
+    Attributes:
+        interactions: The parallel branches.
+        head: How they become a logit.
+        parameters: Settings of the branches that differ from their own defaults.
+        numeric_missing: What a missing number is.
+    """
+
+    interactions: tuple[str, ...]
+    head: str = "sum"
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    numeric_missing: Literal["learned", "zero"] = "learned"
+
+
+PAPER = {"layers": 3, "heads": 2, "head_dim": 32, "residual": "linear"}
+RELEASE = {**PAPER, "bias": True, "activation": True, "scale": True, "norm": "after_relu"}
+FUXICTR = {**PAPER, "residual": "match"}
+DEEP = {"hidden": (400, 400)}
+DEEP_FUXICTR = {"hidden": (400, 400, 400), "norm": "batch"}
+
+
+def _autoint(attention: dict[str, Any], mlp: dict[str, Any] | None = None) -> Preset:
+    if mlp is None:
+        return Preset(("attention",), "sum", {"attention": attention}, "zero")
+    parameters = {"attention": attention, "mlp": mlp}
+    return Preset(("attention", "mlp"), "sum", parameters, "zero")
+
+
+PRESETS: dict[str, dict[str, Preset]] = {
+    "lr": {"paper": Preset(("linear",))},
+    "fm": {"paper": Preset(("linear", "fm"))},
+    "dnn": {"paper": Preset(("mlp",))},
+    "deepfm": {"paper": Preset(("linear", "fm", "mlp"))},
+    "dcn": {"paper": Preset(("crossnet", "mlp"), parameters={"crossnet": {"form": "vector"}})},
+    "dcnv2": {"paper": Preset(("crossnet", "mlp"), parameters={"crossnet": {"form": "matrix"}})},
+    "ipnn": {"paper": Preset(("flat", "products"), "mlp")},
+    "autoint": {
+        "paper": _autoint(PAPER),
+        "release": _autoint(RELEASE),
+        "fuxictr": _autoint(FUXICTR),
+    },
+    "autoint+": {
+        "paper": _autoint(PAPER, DEEP),
+        "release": _autoint(RELEASE, DEEP),
+        "fuxictr": _autoint(FUXICTR, DEEP_FUXICTR),
+    },
+}

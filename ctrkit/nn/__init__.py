@@ -1,0 +1,1 @@
+"""Layers on tensors ``(B, F, D)``; they know integers, never columns."""

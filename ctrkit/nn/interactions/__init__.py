@@ -1,0 +1,1 @@
+"""Interaction layers, one file each: ``(B, F, D) -> (B, O)`` with attribute ``out_dim``."""

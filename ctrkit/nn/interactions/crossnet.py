@@ -1,0 +1,49 @@
+"""Cross network. Wang et al., DCN (arXiv:1708.05123, eq. 3) and DCN-V2 (arXiv:2008.13535, eq. 1)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ctrkit.registry import Range, interaction
+
+
+@interaction("crossnet", paper="arXiv:1708.05123, 2008.13535")
+class CrossNet(nn.Module):
+    """Explicit crosses of bounded degree over the concatenated embeddings x_0.
+
+    vector: x_{l+1} = x_0 (w_l . x_l) + b_l + x_l;  matrix: x_{l+1} = x_0 * (W_l x_l + b_l) + x_l.
+
+    Shape:
+        ``(B, F, D)`` -> ``(B, F * D)``.
+    """
+
+    def __init__(
+        self,
+        fields: int,
+        dim: int,
+        *,
+        layers: Annotated[int, Range(1, 8)] = 3,
+        form: Literal["vector", "matrix"] = "matrix",
+    ) -> None:
+        super().__init__()
+        self.out_dim = width = fields * dim
+        self.form = form
+        rows = 1 if form == "vector" else width
+        self.kernels = nn.ModuleList(nn.Linear(width, rows, bias=False) for _ in range(layers))
+        self.biases = nn.ParameterList(torch.zeros(width) for _ in range(layers))
+        for kernel in self.kernels:
+            nn.init.xavier_normal_(kernel.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Cross layer by layer."""
+        start = x.flatten(1)  # (B, F * D)
+        out = start
+        for kernel, bias in zip(self.kernels, self.biases, strict=True):
+            if self.form == "vector":
+                out = start * kernel(out) + bias + out
+            else:
+                out = start * (kernel(out) + bias) + out
+        return out
