@@ -48,7 +48,9 @@ def load(
         encoder = _encoder(folder)
         config = read_config(folder)
         layout = _layout(folder, encoder)
-        model = build_model(config.model, layout, sparse_from=config.train.sparse_from)
+        # The seed is part of hashed addressing, so the weights fit no other.
+        train = config.train
+        model = build_model(config.model, layout, seed=train.seed, sparse_from=train.sparse_from)
         _fill(model, folder / "model.safetensors")
     except RunFolderError:
         raise
@@ -136,7 +138,7 @@ def _layout(folder: Path, encoder: Encoder) -> Layout:
     text = path.read_text(encoding="utf-8")
     found = json.loads(text)
     _check_format(found.get("format") if isinstance(found, dict) else None, path)
-    layout = encoder.layout()
+    layout: Layout = encoder.layout()
     if Layout.from_json(text) != layout:
         raise RunFolderError(f"{str(path)!r} and the encoder beside it are of unlike runs")
     return layout

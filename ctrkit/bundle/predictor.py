@@ -52,7 +52,8 @@ class Predictor:
     @property
     def device(self) -> torch.device:
         """Where the model computes."""
-        return next(self.model.parameters()).device
+        device: torch.device = next(self.model.parameters()).device
+        return device
 
     def predict(self, data: object, batch_rows: int = 4096) -> npt.NDArray[np.float64]:
         """Return click probabilities.

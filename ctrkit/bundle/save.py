@@ -10,13 +10,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import torch
 from safetensors.torch import save_file
 
 from ctrkit.config import RunConfig
 from ctrkit.data.encoder import Encoder
 from ctrkit.errors import CtrkitError
 from ctrkit.models.build import Model
-from ctrkit.schema import MISSING, UNSEEN, Layout
+from ctrkit.schema import DROPPED, MISSING, UNSEEN, Layout
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +70,11 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
 
 
 def zero_unreached(model: Model, layout: Layout) -> list[str]:
-    """Set the rows of codes that training never saw to zero; return the fields' names, told.
+    """Set the rows of codes that training never saw to zero; return what was done, per field.
 
     Where no training value was rare, the row of unseen values is still at its random start; zero
-    says "nothing known" instead. The same holds for the row of missing values.
+    says "nothing known" instead. The same holds for the row of missing values. Shared rows of
+    hashed tables are left alone.
     """
     told = []
     fields = [f for f in layout.fields if f.kind != "numeric"]
@@ -79,17 +82,26 @@ def zero_unreached(model: Model, layout: Layout) -> list[str]:
         counts = layout.counts.get(field.name)
         if counts is None or field.hashed:
             continue
-        for code, word in ((MISSING, "missing"), (UNSEEN, "unseen or rare")):
-            if len(counts) > code and counts[code] == 0:
-                _zero_row(model, index, len(fields), code)
-                told.append(f"{field.name} ({word})")
+        codes = [int(c) for c in np.flatnonzero(counts == 0) if c != DROPPED]
+        if codes and _zero_rows(model, index, codes):
+            names = {MISSING: "missing", UNSEEN: "unseen"}
+            told.append(f"{field.name} ({', '.join(names.get(c, f'#{c}') for c in codes[:3])})")
     if told:
-        logger.info("zero vectors, as no training row reaches them: %s", ", ".join(told))
+        logger.warning("no training row holds these values, their vectors are zero: %s",
+                       ", ".join(told))  # fmt: skip
     return told
 
 
-def _zero_row(model: Model, index: int, fields: int, code: int) -> None:
-    return
+def _zero_rows(model: Model, index: int, codes: list[int]) -> bool:
+    """Zero a coded field's rows in the tables where they are its own; return whether any were."""
+    found = False
+    place = slice(index, index + 1)
+    for table in model.tables.values():
+        if int(table.moduli[index]) == 0:
+            wanted = torch.tensor(codes, device=table.weight.device).unsqueeze(1)  # (n, 1)
+            table.weight.data[table.row_of(wanted, place).squeeze(1)] = 0.0
+            found = True
+    return found
 
 
 def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:

@@ -84,22 +84,22 @@ def ablate(
     order = np.concatenate([np.random.default_rng([seed, n]).permutation(part)
                             for n, part in enumerate(parts)])  # fmt: skip
 
-    def losses(rows: Encoded) -> npt.NDArray[np.float64]:
-        logit = score(rows)
+    def losses(logit: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         return np.array([
             logloss(label[p], logit[p], None if weight is None else weight[p]) for p in parts
         ])  # fmt: skip
 
-    base = losses(encoded)
+    logit = score(encoded)
+    base = losses(logit)
 
     def increases(fields: Sequence[int]) -> npt.NDArray[np.float64]:
-        return losses(permuted(encoded, layout, fields, order)) - base
+        return losses(score(permuted(encoded, layout, fields, order))) - base
 
     single = np.array([increases([f]) for f in range(len(layout.fields))])  # (F, repeats)
     single = single.reshape(len(layout.fields), count)
     pairs = tuple(choose(single.mean(axis=1)))
     joint = np.array([increases(pair) for pair in pairs]).reshape(len(pairs), count)
-    return Ablation(float(base.mean()), single, pairs, joint)
+    return Ablation(logloss(label, logit, weight), single, pairs, joint)
 
 
 def permuted(encoded: Encoded, layout: Layout, fields: Sequence[int], order: Rows) -> Encoded:

@@ -127,7 +127,8 @@ def explain_rows(predictor: Predictor, data: object, top: int = 5) -> list[dict[
     if not frame.height:
         return []
     predictions = predictor.predict(frame)
-    names, found = predictor.layout.names, []
+    names = predictor.layout.names
+    found: list[dict[str, Any]] = []
     for maps in attention_maps(predictor, predictor.encode(frame)):
         arrays = [m.double().cpu().numpy() for m in maps]  # L times (B, H, F, F)
         for row in range(len(arrays[0])):
@@ -270,7 +271,7 @@ def _importance(ablation: Ablation, names: Sequence[str]) -> list[dict[str, Any]
 def _pairs(ablation: Ablation, names: Sequence[str], *, by: str) -> dict[str, Any]:
     scores, joint = ablation.scores, ablation.joint
     error = standard_error(scores)
-    order = np.argsort(-np.abs(scores.mean(axis=1)), kind="stable") if len(scores) else []
+    order = np.argsort(-np.abs(scores.mean(axis=1)), kind="stable")
     pairs = [
         {
             "rank": rank,

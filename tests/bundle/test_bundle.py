@@ -38,7 +38,9 @@ def some_rows(rows=400, seed=0):
 
 
 def save(folder, frame, schema=SCHEMA, plugins=(), **sections):
-    config = make_config({"model": {"name": "autoint+"}, **sections, "plugins": list(plugins)})
+    config = make_config(
+        {"model": {"name": "autoint+"}, "train": {"seed": 1}, **sections, "plugins": list(plugins)}
+    )
     config = config.model_copy(update={"model": resolve_model(config.model)})
     counts = Counts(schema)
     counts.update(frame)
