@@ -1,0 +1,209 @@
+"""Training counts of every field's values: one pass, memory in distinct values, mergeable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ctrkit.data.hashing import canonical
+from ctrkit.data.numeric import cells, log_category, to_numbers
+from ctrkit.errors import DataError, RunFolderError
+from ctrkit.schema import Field, Schema
+
+FORMAT = 1
+
+
+def to_text(values: pl.Series) -> pl.Series:
+    """Return a categorical column as canonical text; whole floats and decimals pass as integers.
+
+    Args:
+        values: (n,) of any type with a canonical text, or whole numbers.
+
+    Returns:
+        (n,) text; null (and NaN) is missing.
+
+    Raises:
+        DataError: A number is not whole, or the type has no canonical text.
+    """
+    dtype = values.dtype
+    if dtype.is_float() or dtype.is_decimal():
+        if dtype.is_float():
+            values = values.fill_nan(None)
+        whole = values.cast(pl.Int64, strict=False)
+        bad = values.is_not_null() & (whole.is_null() | (whole.cast(values.dtype) != values))
+        if bad.any():
+            rule = "a categorical value is text or a whole number (declare the field numeric?)"
+            raise DataError(f"column {values.name!r}, value {values.filter(bad)[0]!r}: {rule}")
+        values = whole
+    return canonical(values)
+
+
+def to_tokens(values: pl.Series, field: Field) -> pl.Series:
+    """Return a multi-valued column as lists of canonical text.
+
+    Args:
+        values: (n,) lists, or text that ``field.separator`` splits (empty text: no token).
+        field: The field.
+
+    Returns:
+        (n,) List(String); a null list is missing, a null token too.
+    """
+    if isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
+    if isinstance(values.dtype, pl.List):
+        if values.dtype.inner == pl.String:
+            return values
+        lengths, flat = explode(values)
+        lists = pl.Series(values.name, _lists(to_text(flat.alias(values.name)), lengths))
+        return lists.zip_with(values.is_not_null(), pl.Series([None], dtype=lists.dtype))
+    text = to_text(values)
+    lists = text.str.split(field.separator)
+    empty = pl.Series([[]], dtype=pl.List(pl.String))
+    return lists.zip_with((text != "").fill_null(True), empty)
+
+
+def explode(lists: pl.Series) -> tuple[np.ndarray, pl.Series]:
+    """Return the length of each list (n,) int64, 0 for null, and all their tokens in order."""
+    lengths = lists.list.len().fill_null(0).cast(pl.Int64).to_numpy()
+    return lengths, lists.explode(empty_as_null=False, keep_nulls=False)
+
+
+def _lists(flat: pl.Series, lengths: np.ndarray) -> pl.Series:
+    rows = pl.Series("row", np.repeat(np.arange(len(lengths)), lengths))
+    grouped = pl.DataFrame({"row": rows, "value": flat}).group_by("row", maintain_order=True).all()
+    every = pl.DataFrame({"row": np.arange(len(lengths))})
+    return every.join(grouped, on="row", how="left", maintain_order="left")["value"].fill_null(
+        pl.Series([[]], dtype=pl.List(pl.String))
+    )
+
+
+class _Tally:
+    """A table (value, count), sorted by value, that absorbs others at amortised cost."""
+
+    def __init__(self, dtype: pl.DataType) -> None:
+        self._table = pl.DataFrame(schema={"value": dtype, "count": pl.Int64})
+        self._pending: list[pl.DataFrame] = []
+        self._waiting = 0
+
+    def add(self, table: pl.DataFrame) -> None:
+        if table.height:
+            self._pending.append(table)
+            self._waiting += table.height
+        if self._waiting > 2 * max(self._table.height, 65_536):
+            self.table()
+
+    def table(self) -> pl.DataFrame:
+        if self._pending:
+            every = pl.concat([self._table, *self._pending])
+            self._table = every.group_by("value").agg(pl.col("count").sum()).sort("value")
+            self._pending, self._waiting = [], 0
+        return self._table
+
+
+class Counts:
+    """Counts of training values; equal for any sharding, order and thread count of the rows.
+
+    Attributes:
+        schema: Whose fields are counted. Hash-encoded fields count only what is missing.
+        rows: Rows seen.
+        missing: Per field: nulls (of multi-valued fields: null lists and null tokens).
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.rows = 0
+        self.missing = {f.name: 0 for f in schema.fields}
+        self._tallies = {
+            f.name: _Tally(pl.UInt32() if by_cells(f) else pl.String())
+            for f in schema.fields
+            if f.encoding != "hash"
+        }
+
+    def update(self, frame: pl.DataFrame) -> None:
+        """Count the rows of a frame of raw columns; a column that is not there is all missing.
+
+        Raises:
+            DataError: A value cannot be read as its field's kind.
+        """
+        self.rows += frame.height
+        keyed: list[pl.Series] = []
+        for f in self.schema.fields:
+            if f.name not in frame.columns:
+                self.missing[f.name] += frame.height
+                continue
+            keys, missing = _keys(frame[f.name], f)
+            self.missing[f.name] += missing
+            if f.name in self._tallies:
+                keyed.append(keys.alias(f.name))
+        for keys, name in ((k, k.name) for k in keyed):
+            table = keys.alias("value").to_frame().group_by("value").agg(pl.len().alias("count"))
+            self._tallies[name].add(table.with_columns(pl.col("count").cast(pl.Int64)))
+
+    def merge(self, other: Counts) -> Counts:
+        """Return the counts of both sets of rows."""
+        assert self.schema == other.schema, "counts of different schemas"
+        merged = Counts(self.schema)
+        merged.rows = self.rows + other.rows
+        for part in (self, other):
+            for name, missing in part.missing.items():
+                merged.missing[name] += missing
+            for name, tally in part._tallies.items():
+                merged._tallies[name].add(tally.table())
+        return merged
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return a field's ``value`` (text, or UInt32 cell) and ``count`` Int64, by value."""
+        return self._tallies[name].table()
+
+    def save(self, folder: Path) -> None:
+        """Write ``counts.json`` and one parquet file per counted field."""
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {"format": FORMAT, "schema": self.schema.to_toml(), "rows": self.rows,
+                 "missing": self.missing}  # fmt: skip
+        for index, f in enumerate(self.schema.fields):
+            if f.name in self._tallies:
+                self.table(f.name).write_parquet(folder / f"{index}.parquet")
+        (folder / "counts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Counts:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            RunFolderError: The folder holds no counts, or another format.
+        """
+        path = folder / "counts.json"
+        if not path.is_file():
+            raise RunFolderError(f"no counts in {str(folder)!r}")
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts.get("format") != FORMAT:
+            raise RunFolderError(f"{path}: format {facts.get('format')!r}; this ctrkit reads 1")
+        counts = cls(Schema.from_toml(facts["schema"]))
+        counts.rows, counts.missing = facts["rows"], facts["missing"]
+        for index, f in enumerate(counts.schema.fields):
+            if f.name in counts._tallies:
+                counts._tallies[f.name].add(pl.read_parquet(folder / f"{index}.parquet"))
+        return counts
+
+
+def by_cells(field: Field) -> bool:
+    """Whether a field is counted by histogram cells (numbers, but for integer log buckets)."""
+    return field.kind == "numeric" and not (field.bucketised and field.transform != "quantile")
+
+
+def _keys(values: pl.Series, field: Field) -> tuple[pl.Series, int]:
+    """Return the present keys of a column (tokens of lists) and how many are missing."""
+    if by_cells(field):
+        z = to_numbers(values)
+        known = ~np.isnan(z)
+        return pl.Series(cells(z[known])), int(len(z) - known.sum())
+    if field.kind == "multi":
+        lists = to_tokens(values, field)
+        keys = explode(lists)[1]
+        return keys.drop_nulls(), lists.null_count() + keys.null_count()
+    numeric = field.kind == "numeric"
+    keys = log_category(to_numbers(values), field.transform) if numeric else to_text(values)
+    return keys.drop_nulls(), keys.null_count()

@@ -1,0 +1,325 @@
+"""The frozen encoder: raw columns to codes, real numbers and bags; the same file at serving."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ctrkit.data.counts import Counts, by_cells, explode, to_text, to_tokens
+from ctrkit.data.hashing import fold, splitmix64, stable_hash
+from ctrkit.data.numeric import (
+    bucket_codes,
+    log_category,
+    lower_bounds,
+    moments,
+    quantile_edges,
+    real_numbers,
+    to_numbers,
+)
+from ctrkit.errors import DataError, RunFolderError, SchemaError
+from ctrkit.schema import MISSING, RESERVED, UNSEEN, Cross, Field, Layout, LayoutField, Schema
+
+FORMAT = 1
+Codes = npt.NDArray[np.uint32]
+Bag = tuple[Codes, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded rows, in the order of the layout.
+
+    Attributes:
+        codes: (n, Fc) uint32.
+        numbers: (n, Fn) float32; NaN is missing.
+        bags: Per multi-valued field: tokens (T,) uint32 and offsets (n + 1,) int64.
+    """
+
+    codes: Codes
+    numbers: npt.NDArray[np.float32]
+    bags: tuple[Bag, ...]
+
+
+@dataclass(frozen=True)
+class FieldState:
+    """What training froze of a field.
+
+    Attributes:
+        hashed: Codes are folded hashes; there is no vocabulary.
+        values: Text by code - 3.
+        counts: Training count of each code (rows,), empty where hashed or a real number.
+        mean: Of ``standard``.
+        sd: Of ``standard``.
+        edges: Of ``quantile``.
+        missing: Missing training values.
+        distinct: Values (or cells) seen in training.
+    """
+
+    hashed: bool = False
+    values: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    mean: float = 0.0
+    sd: float = 0.0
+    edges: tuple[float, ...] = ()
+    missing: int = 0
+    distinct: int = 0
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns raw rows into codes.
+
+    Codes: 0 missing, 1 unseen or rare, 2 dropped, from 3 by falling training count.
+
+    Attributes:
+        schema: What the columns mean.
+        states: Per field, what training froze.
+    """
+
+    schema: Schema
+    states: Mapping[str, FieldState]
+    _cache: dict[str, pl.Enum] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def fit(cls, schema: Schema, counts: Counts) -> Encoder:
+        """Freeze vocabularies, moments and edges.
+
+        Raises:
+            SchemaError: A cross joins a real number or a multi-valued field.
+        """
+        for cross in schema.crosses:
+            for member in map(schema.field, cross.fields):
+                if member.kind == "multi" or (member.kind == "numeric" and not member.bucketised):
+                    raise SchemaError(
+                        f"cross {cross.name!r}: member {member.name!r} is {member.kind}; "
+                        "join categorical fields or buckets"
+                    )
+        return cls(schema, {f.name: _freeze(f, counts) for f in schema.fields})
+
+    @functools.cached_property
+    def categorical(self) -> tuple[Field | Cross, ...]:
+        """Fields of one code, then crosses, in layout order."""
+        kept = [f for f in self.schema.fields if f.kind == "categorical" or f.bucketised]
+        return (*kept, *self.schema.crosses)
+
+    @functools.cached_property
+    def numeric(self) -> tuple[Field, ...]:
+        """Fields that stay real numbers, in layout order."""
+        return tuple(f for f in self.schema.fields if f.kind == "numeric" and not f.bucketised)
+
+    @functools.cached_property
+    def multi(self) -> tuple[Field, ...]:
+        """Multi-valued fields, in layout order."""
+        return tuple(f for f in self.schema.fields if f.kind == "multi")
+
+    def layout(self) -> Layout:
+        """Return the layout, with the training counts of every code that was counted."""
+        fields, counts = [], {}
+        for f in (*self.categorical, *self.numeric, *self.multi):
+            state = FieldState(hashed=True) if isinstance(f, Cross) else self.states[f.name]
+            kind = "multi" if f in self.multi else "numeric" if f in self.numeric else "categorical"
+            rows = 2**32 if state.hashed else len(state.counts)
+            fields.append(LayoutField(f.name, kind, rows, state.hashed, state.edges))  # type: ignore[arg-type]
+            if state.counts:
+                counts[f.name] = np.asarray(state.counts, np.int64)
+        return Layout(tuple(fields), counts)
+
+    def values(self, name: str) -> list[str]:
+        """Return the text of each code of a field; the reserved ones are named in brackets.
+
+        Raises:
+            SchemaError: The field is unknown or has no vocabulary.
+        """
+        state = self.states[self.schema.field(name).name]
+        if state.hashed or not state.counts:
+            raise SchemaError(f"field {name!r} has no vocabulary (it is hashed or a real number)")
+        names = list(state.values)
+        if self.schema.field(name).transform == "quantile" and not names:
+            ends = [f"{e:g}" for e in state.edges]
+            names = [f"[{a}, {b})" for a, b in zip(["-inf", *ends], [*ends, "inf"], strict=True)]
+        return ["<missing>", "<unseen>", "<dropped>", *names]
+
+    def encode(self, frame: pl.DataFrame, *, strict: bool = False) -> Encoded:
+        """Encode raw rows.
+
+        Args:
+            frame: Raw columns in any order; others are ignored.
+            strict: Refuse a missing column; else all its values are missing.
+
+        Raises:
+            DataError: A value cannot be read as its field's kind; a column is missing.
+        """
+        absent = [n for n in self.schema.names if n not in frame.columns]
+        if strict and absent:
+            raise DataError(f"the data has no column {absent[0]!r}, which the encoder reads")
+        rows = frame.height
+        raw = {f.name: _column(frame, f) for f in self.schema.fields}
+        codes = np.empty((rows, len(self.categorical)), np.uint32, order="F")
+        texts: dict[str, pl.Series] = {}
+        for index, f in enumerate(self.categorical):
+            if isinstance(f, Cross):
+                codes[:, index] = self._cross(f, raw)
+            elif f.transform == "quantile" and f.kind == "numeric":
+                codes[:, index] = bucket_codes(to_numbers(raw[f.name]), self.states[f.name].edges)
+            else:
+                texts[f.name] = _text(raw[f.name], f)
+        names = [f.name for f in self.categorical]
+        for name, column in self._codes(texts).items():
+            codes[:, names.index(name)] = column
+        numbers = np.empty((rows, len(self.numeric)), np.float32)
+        for index, f in enumerate(self.numeric):
+            state = self.states[f.name]
+            z = to_numbers(raw[f.name])
+            numbers[:, index] = real_numbers(z, f.transform, state.mean, state.sd)
+        return Encoded(codes, numbers, tuple(self._bag(raw[f.name], f) for f in self.multi))
+
+    def _codes(self, texts: dict[str, pl.Series]) -> dict[str, Codes]:
+        """Code columns of canonical text; all in one query, so that cores share them."""
+        if not texts:
+            return {}
+        queries = []
+        for name in texts:
+            column = pl.col(name)
+            if not self.states[name].hashed:
+                code = column.cast(self._enum(name), strict=False).to_physical().cast(pl.UInt32)
+                known = (code + RESERVED).fill_null(UNSEEN)
+                queries.append(pl.when(column.is_null()).then(MISSING).otherwise(known).alias(name))
+        vocabulary = pl.DataFrame(list(s.alias(n) for n, s in texts.items())).select(queries)
+        found = {n: vocabulary[n].cast(pl.UInt32).to_numpy() for n in vocabulary.columns}
+        for name, series in texts.items():
+            if name not in found:
+                hashes = stable_hash(series)
+                code = fold(hashes.fill_null(0).to_numpy())
+                found[name] = np.where(hashes.is_null().to_numpy(), np.uint32(MISSING), code)
+        return found
+
+    def _enum(self, name: str) -> pl.Enum:
+        if name not in self._cache:
+            self._cache[name] = pl.Enum(self.states[name].values)
+        return self._cache[name]
+
+    def _bag(self, values: pl.Series, f: Field) -> Bag:
+        lists = to_tokens(values, f)
+        lengths, tokens = explode(lists)
+        flat = self._codes({f.name: tokens.cast(pl.String)})[f.name]
+        null = lists.is_null().to_numpy()
+        if null.any():
+            starts = np.cumsum(lengths) - lengths
+            flat = np.insert(flat, starts[null], np.uint32(MISSING))
+            lengths = np.where(null, 1, lengths)
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return flat, offsets
+
+    def _cross(self, cross: Cross, raw: Mapping[str, pl.Series]) -> Codes:
+        """Mix the members' hashes in order; a missing member makes the cross missing."""
+        joint: npt.NDArray[np.uint64] | None = None
+        missing: npt.NDArray[np.bool_] = np.zeros(len(raw[cross.fields[0]]), bool)
+        for member in map(self.schema.field, cross.fields):
+            values = raw[member.name]
+            if member.kind == "numeric" and member.transform == "quantile":
+                code = bucket_codes(to_numbers(values), self.states[member.name].edges)
+                hashed, null = code.astype(np.uint64), code == MISSING
+            else:
+                series = stable_hash(_text(values, member))
+                hashed, null = series.fill_null(0).to_numpy(), series.is_null().to_numpy()
+            missing = missing | null
+            joint = splitmix64(hashed if joint is None else joint ^ hashed)
+        assert joint is not None
+        return np.where(missing, np.uint32(MISSING), fold(joint))
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json`` and ``vocabulary/<field index>.parquet``."""
+        (folder / "vocabulary").mkdir(parents=True, exist_ok=True)
+        facts: dict[str, Any] = {}
+        for index, f in enumerate(self.schema.fields):
+            s = self.states[f.name]
+            facts[f.name] = {
+                "hashed": s.hashed, "mean": s.mean.hex(), "sd": s.sd.hex(),
+                "edges": [e.hex() for e in s.edges], "missing": s.missing, "distinct": s.distinct,
+                "counts": s.counts[: None if s.edges or not s.values else RESERVED],
+            }  # fmt: skip
+            if s.values:
+                table = {"code": range(RESERVED, RESERVED + len(s.values)), "value": s.values,
+                         "count": s.counts[RESERVED:]}  # fmt: skip
+                kinds = {"code": pl.UInt32, "value": pl.String, "count": pl.Int64}
+                path = folder / "vocabulary" / f"{index}.parquet"
+                pl.DataFrame(table, schema=kinds).write_parquet(path)
+        text = {"format": FORMAT, "schema": self.schema.to_toml(), "fields": facts}
+        (folder / "encoder.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Encoder:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            RunFolderError: There is no encoder, or one of another format.
+        """
+        path = Path(folder) / "encoder.json"
+        if not path.is_file():
+            raise RunFolderError(f"no encoder in {str(folder)!r}")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data.get("format") != FORMAT:
+            raise RunFolderError(
+                f"{path}: encoder format {data.get('format')!r}; this ctrkit reads {FORMAT}"
+            )
+        schema, states = Schema.from_toml(data["schema"], where=str(path)), {}
+        for index, f in enumerate(schema.fields):
+            facts = data["fields"][f.name]
+            table_path = path.parent / "vocabulary" / f"{index}.parquet"
+            values, counts = (), tuple(facts["counts"])
+            if table_path.is_file():
+                table = pl.read_parquet(table_path)
+                values, counts = tuple(table["value"]), (*counts, *table["count"])
+            states[f.name] = FieldState(
+                facts["hashed"], values, counts, float.fromhex(facts["mean"]),
+                float.fromhex(facts["sd"]), tuple(map(float.fromhex, facts["edges"])),
+                facts["missing"], facts["distinct"],
+            )  # fmt: skip
+        return cls(schema, states)
+
+
+def _column(frame: pl.DataFrame, f: Field) -> pl.Series:
+    if f.name in frame.columns:
+        return frame[f.name]
+    return pl.Series(f.name, [None], dtype=pl.String).new_from_index(0, frame.height)
+
+
+def _text(values: pl.Series, f: Field) -> pl.Series:
+    """Canonical text of a category, or of an integer log bucket."""
+    if f.kind == "numeric":
+        return log_category(to_numbers(values), f.transform)
+    return to_text(values)
+
+
+def _freeze(f: Field, counts: Counts) -> FieldState:
+    missing = counts.missing[f.name]
+    if f.encoding == "hash":
+        return FieldState(hashed=True, missing=missing)
+    table = counts.table(f.name)
+    if by_cells(f):
+        cell, count = table["value"].to_numpy(), table["count"].to_numpy()
+        mean, sd = moments(cell, count)
+        if not f.bucketised:
+            return FieldState(mean=mean, sd=sd, missing=missing, distinct=table.height)
+        edges = quantile_edges(cell, count, f.bins)
+        bucket = bucket_codes(lower_bounds(cell), edges)
+        by_code = np.bincount(bucket, weights=count, minlength=RESERVED + len(edges) + 1)
+        by_code[MISSING] = missing
+        return FieldState(counts=tuple(map(int, by_code)), edges=edges, missing=missing,
+                          distinct=table.height)  # fmt: skip
+    kept = table.filter(pl.col("count") >= f.min_count)
+    if f.encoding == "auto" and kept.height > f.max_rows and f.kind != "numeric":
+        return FieldState(hashed=True, missing=missing, distinct=table.height)
+    kept = kept.sort(["count", "value"], descending=[True, False])
+    rare = int(table["count"].sum()) - int(kept["count"].sum())
+    by_value = (missing, rare, 0, *kept["count"].to_list())
+    return FieldState(values=tuple(kept["value"].to_list()), counts=by_value, missing=missing,
+                      distinct=table.height)  # fmt: skip
