@@ -69,7 +69,7 @@ class Source:
 
     files: tuple[str, ...]
     columns: dict[str, pl.DataType]
-    options: ReadOptions = ReadOptions()
+    options: ReadOptions = field(default_factory=ReadOptions)
     parts: tuple[_Part, ...] = field(default=(), repr=False)
     memory: pl.DataFrame | None = field(default=None, repr=False)
 
@@ -86,15 +86,21 @@ class Source:
             DataError: A column is unknown or a file is malformed.
         """
         wanted = list(self.columns) if columns is None else list(dict.fromkeys(columns))
-        assert wanted and rows > 0
+        assert wanted, "at least one column"
         for name in wanted:
             if name not in self.columns:
                 raise DataError(f"the data has no column {name!r}{nearest(name, self.columns)}")
         for ordinal in range(len(self.files)):
-            first = 0
-            for frame in _rechunk(self._frames(ordinal, wanted), rows):
-                yield Chunk(frame, ordinal, first)
-                first += frame.height
+            yield from self.file_chunks(ordinal, wanted, rows)
+
+    def file_chunks(
+        self, ordinal: int, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS
+    ) -> Iterator[Chunk]:
+        """Yield the rows of one file, see :meth:`chunks`."""
+        first = 0
+        for frame in _rechunk(self._frames(ordinal, list(columns or self.columns)), rows):
+            yield Chunk(frame, ordinal, first)
+            first += frame.height
 
     def _frames(self, ordinal: int, wanted: list[str]) -> Iterator[pl.DataFrame]:
         if self.memory is not None:

@@ -78,6 +78,7 @@ class SplitPlan:
         times = time_numbers(values, self.calendar)
         parts = np.searchsorted(np.array(self.bounds), times, side="right").astype(np.uint8)
         gap = self.split.embargo * (1e6 if self.calendar else 1)
+        gap = int(gap) if float(gap).is_integer() else gap  # integers beyond 2**53 stay exact
         for part, bound in enumerate(self.bounds):
             parts[(parts == part) & (times >= bound - gap)] = LEFT_OUT
         return parts

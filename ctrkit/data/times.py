@@ -22,6 +22,15 @@ def is_calendar(values: pl.Series) -> bool:
     return values.dtype.is_temporal()
 
 
+def _iso(values: pl.Series) -> pl.Series:
+    """Read ISO 8601 text, with or without a time of day, as UTC microseconds."""
+    text = pl.col(values.name).str.strip_suffix("Z").str.replace("T", " ", literal=True)
+    forms = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+    reads = [text.str.to_datetime(f, time_unit="us", strict=False) for f in forms[:2]]
+    reads.append(text.str.to_date(forms[2], strict=False).cast(pl.Datetime("us")))
+    return values.to_frame().select(pl.coalesce(reads).alias(values.name)).to_series()
+
+
 def time_numbers(values: pl.Series, calendar: bool) -> npt.NDArray[np.int64 | np.float64]:
     """Return times as int64 (microseconds for dates) or float64.
 
@@ -34,7 +43,7 @@ def time_numbers(values: pl.Series, calendar: bool) -> npt.NDArray[np.int64 | np
     """
     if values.dtype == pl.String:
         if calendar:
-            parsed = values.cast(pl.Datetime("us"), strict=False)
+            parsed = _iso(values)
         elif values.str.contains(r"[.eE]").any():
             parsed = values.cast(pl.Float64, strict=False)
         else:
