@@ -18,6 +18,7 @@ from ctrkit.config import RunConfig
 from ctrkit.data.encoder import Encoder
 from ctrkit.errors import CtrkitError
 from ctrkit.models.build import Model
+from ctrkit.nn.embedding import EmbeddingTable
 from ctrkit.schema import DROPPED, MISSING, UNSEEN, Layout
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def _zero_rows(model: Model, index: int, codes: list[int]) -> bool:
     found = False
     place = slice(index, index + 1)
     for table in model.tables.values():
+        assert isinstance(table, EmbeddingTable)
         if int(table.moduli[index]) == 0:
             wanted = torch.tensor(codes, device=table.weight.device).unsqueeze(1)  # (n, 1)
             table.weight.data[table.row_of(wanted, place).squeeze(1)] = 0.0

@@ -47,8 +47,8 @@ def save(folder, frame, schema=SCHEMA, plugins=(), **sections):
     encoder = Encoder.fit(schema, counts)
     layout = encoder.layout()
     model = build_model(config.model, layout, seed=1)
-    for parameter in model.parameters():
-        parameter.data.mul_(3)  # far from zero, so that wrong rows give wrong scores
+    for table in model.tables.values():
+        table.weight.data.mul_(30)  # far from zero, so that wrong rows give wrong scores
     save_bundle(folder, config, encoder, layout, model)
     return model
 
