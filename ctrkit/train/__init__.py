@@ -1,0 +1,22 @@
+"""The training loop, its optimisers, checkpoints and callbacks."""
+
+from ctrkit.train.callbacks import Callback, Context
+from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
+from ctrkit.train.device import pick_device, to_tensors
+from ctrkit.train.loop import FitResult, fit
+from ctrkit.train.optimizers import Optimizers, RowwiseAdam, build_optimizers
+
+__all__ = [
+    "Callback",
+    "Context",
+    "FitResult",
+    "Optimizers",
+    "RowwiseAdam",
+    "build_optimizers",
+    "fit",
+    "load_checkpoint",
+    "pick_device",
+    "remove_checkpoint",
+    "save_checkpoint",
+    "to_tensors",
+]

@@ -1,0 +1,54 @@
+"""fp32, or bf16 in the network; ``auto`` measures which is faster here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal, cast
+
+import torch
+from torch import nn
+
+Precision = Literal["fp32", "bf16"]
+GAIN = 0.9
+"""bf16 is chosen below this share of fp32's time: a tie keeps the more exact one."""
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context of a forward pass; tables and losses stay fp32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def choose_precision(
+    model: nn.Module, device: torch.device, run: Callable[[str], None], clear: Callable[[], None]
+) -> Precision:
+    """Time forward and backward passes in both; weights, buffers and RNG are left as they were.
+
+    Args:
+        model: What runs.
+        device: Where.
+        run: One forward and backward pass at a precision.
+        clear: Forgets gradients.
+    """
+    buffers = {name: b.clone() for name, b in model.named_buffers()}
+    devices = [device] if device.type == "cuda" else []
+    seconds: dict[str, float] = {}
+    with torch.random.fork_rng(devices=devices):
+        for precision in ("fp32", "bf16"):
+            run(precision)  # warms up
+            times = [_timed(device, run, precision) for _ in range(3)]
+            seconds[precision] = min(times)
+    clear()
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
+    faster = seconds["bf16"] < GAIN * seconds["fp32"]
+    return cast(Precision, "bf16" if faster else "fp32")
+
+
+def _timed(device: torch.device, run: Callable[[str], None], precision: str) -> float:
+    started = time.perf_counter()
+    run(precision)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
