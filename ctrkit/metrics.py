@@ -320,7 +320,8 @@ def _group_aucs(y: Floats, s: Floats, w: Floats, group: NDArray[Any]) -> tuple[F
     pairs = positives * negatives
     won = np.bincount(owner, positive * before)
     values = np.divide(won, pairs, out=np.full(len(pairs), NAN), where=pairs > 0)
-    return values, positives + negatives
+    sizes: Floats = np.asarray(positives + negatives, np.float64)
+    return values, sizes
 
 
 def _components(y: Floats, s: Floats, w: Floats) -> tuple[float, Floats] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import signal
@@ -30,6 +31,8 @@ from ctrkit.train.schedule import learning_rate
 
 if TYPE_CHECKING:
     from ctrkit.data.batches import Batch, Batches
+
+logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 100
 """Steps between looks at the loss: each waits for the device."""
@@ -187,7 +190,7 @@ class _Run:
         epoch, start = divmod(cursor.step, self.per_epoch)
         self.context.epoch = epoch
         if not start:
-            self._guarded(lambda: [c.epoch_start(self.context) for c in self.callbacks])
+            self._guarded(self._epoch_start)
         stream = self.batches.epoch(epoch, start)
         try:
             for batch in stream:
@@ -199,6 +202,10 @@ class _Run:
             close = getattr(stream, "close", None)
             if close is not None:
                 close()
+
+    def _epoch_start(self) -> None:
+        for callback in self.callbacks:
+            callback.epoch_start(self.context)
 
     def _step(self, batch: Batch) -> None:
         started = time.perf_counter()
@@ -292,6 +299,7 @@ class _Run:
         cursor.since_rows, cursor.since_seconds = 0, 0.0
         self.loss.zero_()
         self._write(line)
+        logger.info("step %d: %s", cursor.step, ", ".join(_said(line)))
         self._keep_best(metrics)
         for callback in self.callbacks:
             reason = callback.evaluated(self.context, line)
@@ -418,6 +426,12 @@ class _Run:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _said(line: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("train_loss", "logloss", "auc"):
+        if name in line:
+            yield f"{name} {line[name]:.5f}"
 
 
 def _odd(value: object) -> bool:

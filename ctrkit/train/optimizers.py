@@ -210,5 +210,5 @@ def _noted_rows(table: nn.Module) -> list[Tensor]:
 
 def _not_zero_row(table: nn.Module, rows: Tensor) -> Tensor | None:
     """Return a mask (U,) without the row of pruned values, or None where no row is such."""
-    zero = getattr(table, "padding_idx", None)
+    zero = getattr(table, "zero_row", None)
     return None if zero is None else rows != zero

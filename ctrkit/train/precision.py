@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import nn
@@ -43,7 +43,7 @@ def choose_precision(
         for name, buffer in model.named_buffers():
             buffer.copy_(buffers[name])
     faster = seconds["bf16"] < GAIN * seconds["fp32"]
-    return cast(Precision, "bf16" if faster else "fp32")
+    return "bf16" if faster else "fp32"
 
 
 def _timed(device: torch.device, run: Callable[[str], None], precision: str) -> float:

@@ -22,7 +22,7 @@ class Table(nn.Module):
     def __init__(self, rows=40, dim=4, sparse=False):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(rows, dim) * 0.1, requires_grad=not sparse)
-        self.sparse, self.padding_idx = sparse, 2
+        self.sparse, self.zero_row = sparse, 2
         self.track_rows, self.touched, self.touched_rows = False, [], []
         with torch.no_grad():
             self.weight[2] = 0

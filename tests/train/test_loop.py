@@ -7,13 +7,13 @@ import signal
 
 import pytest
 import torch
+from stand_ins import Stream, Tiny, rows
 
 from ctrkit.config import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError
 from ctrkit.metrics import auc, logloss
 from ctrkit.train import Callback, fit
 from ctrkit.train.device import to_tensors
-from stand_ins import Stream, Tiny, rows
 
 CPU = torch.device("cpu")
 
@@ -157,7 +157,7 @@ def test_a_diverging_loss_names_the_rate():
             with torch.no_grad():
                 context.model.net[0].weight.fill_(math.nan)
 
-    with pytest.raises(CtrkitError, match="lower train.lr"):
+    with pytest.raises(CtrkitError, match=r"lower train\.lr"):
         fit(Tiny(), Stream(), config(), evaluate=judge, callbacks=[Break()])
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from stand_ins import Table, Tiny
 
 from ctrkit.config import TrainConfig
 from ctrkit.errors import ConfigError
 from ctrkit.train import build_optimizers
 from ctrkit.train.schedule import learning_rate
-from stand_ins import Table, Tiny
 
 
 def tables(**changes):
