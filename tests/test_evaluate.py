@@ -339,13 +339,14 @@ def test_no_rows_is_an_error(messy):
         explain_source(fresh_predictor(frame, schema), frame_source(frame[:0]))
 
 
-def xor_ranks(rows, epochs, seed, lr=1e-3, batch=1024):
+def xor_ranks(rows, epochs, seed, lr=1e-3, batch=1024, top=45, **model):
     """Train AutoInt on XOR rows; return the ranks of (3, 7) by ablation and by attention."""
     frame, _ = xor_fields(rows, seed)
     cut = rows * 4 // 5
-    predictor = fresh_predictor(frame[:cut], xor_schema())
+    predictor = fresh_predictor(frame[:cut], xor_schema(), **model)
     train_by_hand(predictor, frame[:cut], epochs, lr=lr, batch=batch, seed=seed)
-    found = explain_source(predictor, frame_source(frame[cut:]), top=45, repeats=2, seed=seed)
+    source = frame_source(frame[cut:])
+    found = explain_source(predictor, source, rows=5_000, top=top, seed=seed)
     ranks = [
         next(pair["rank"] for pair in found[how]["pairs"] if {*pair["fields"]} == {"f3", "f7"})
         for how in ("ablation", "attention")
@@ -355,7 +356,7 @@ def xor_ranks(rows, epochs, seed, lr=1e-3, batch=1024):
 
 def test_ablation_finds_the_planted_pair():
     """Source: methods.md 2.11-7, small: fewer rows and epochs, a higher rate."""
-    found = xor_ranks(5_000, epochs=5, seed=0, lr=3e-3, batch=256)
+    found = xor_ranks(5_000, epochs=5, seed=0, lr=3e-3, batch=256, top=15, attention={"layers": 1})
     assert found.logloss < 0.45
     assert found.ablation == 1
 

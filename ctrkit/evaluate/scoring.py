@@ -92,7 +92,7 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
     for chunk in source.chunks(list(dict.fromkeys(names))):
         frame = chunk.frame
         logits.append(predictor.encoded_logits(predictor.encode(frame), batch_rows))
-        labels.append(label_array(frame, schema))
+        labels.append(label_array(frame, schema, chunk.first_row))
         weights.append(_weights(frame, schema.weight))
         groups.append(_groups(frame, schema.group))
     return Scores(
