@@ -1,0 +1,169 @@
+"""From a source of raw rows to an encoder and shards, found again in the cache."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+from ctrkit.data.cache import build_folder, cache_key, cached
+from ctrkit.data.counts import Counts
+from ctrkit.data.encoder import Encoder
+from ctrkit.data.shards import FORMAT, ShardInfo, Shards, write_shards
+from ctrkit.data.sources import Source
+from ctrkit.data.splits import SplitPlan, plan_split
+from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest
+from ctrkit.schema import UNSEEN, Layout, Schema
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Encoded rows and what encoded them.
+
+    Attributes:
+        schema: What the columns mean.
+        encoder: Frozen.
+        layout: With training counts.
+        shards: The encoded rows.
+        info: Rows and positives per split, ``encode_rows_s``, ``fingerprint``, ``cache_hit``.
+        warnings: Notices for the user.
+        keep: Holds a temporary folder alive.
+    """
+
+    schema: Schema
+    encoder: Encoder
+    layout: Layout
+    shards: Shards
+    info: dict[str, Any]
+    warnings: list[str]
+    keep: Any = field(default=None, repr=False, compare=False)
+
+
+def prepare_dataset(
+    source: Source, schema: Schema, *, split: str | None = None, seed: int = 0,
+    encoder: Encoder | None = None, cache: Path | None = None, cache_limit: int = 50_000_000_000,
+    out: Path | None = None, force: bool = False, progress: Any = None,
+) -> Dataset:  # fmt: skip
+    """Split, count the training rows, freeze the encoder and write shards.
+
+    Args:
+        source: Raw rows.
+        schema: What the columns mean.
+        split: Overrides the schema's way of splitting.
+        seed: Of the random split.
+        encoder: A frozen one; then nothing is counted.
+        cache: Root of the cache, if one is kept.
+        cache_limit: Its bytes.
+        out: Folder to write instead of a cache.
+        force: Replace ``out``.
+        progress: Object with ``update(stage, done, total, text)``.
+
+    Raises:
+        SchemaError: A column of the schema is not in the data.
+        DataError: The data cannot be learned from.
+        RunFolderError: ``out`` exists and ``force`` is not given.
+    """
+    _check_columns(source, schema, frozen=encoder is not None)
+    if out is not None and out.exists() and any(out.iterdir()) and not force:
+        raise RunFolderError(f"{str(out)!r} is not empty; choose another folder or give --force")
+    plan = plan_split(source, schema, by=split, seed=seed)
+    frozen = None if encoder is None else [encoder.schema.to_toml(), _digest(encoder)]
+    key = cache_key({"source": source.fingerprint(), "schema": schema.to_toml(), "seed": seed,
+                     "split": plan.describe(), "encoder": frozen, "format": FORMAT})  # fmt: skip
+
+    def build(folder: Path) -> None:
+        _build(source, schema, plan, encoder, folder, key, progress)
+
+    folder, hit, keep = out, False, None
+    if out is not None:
+        build_folder(out, build)
+    elif cache is not None:
+        folder, hit = cached(cache, key, build, cache_limit)
+    else:
+        import tempfile
+
+        keep = tempfile.TemporaryDirectory(prefix="ctrkit-", ignore_cleanup_errors=True)
+        folder = Path(keep.name) / "data"
+        build_folder(folder, build)
+    assert folder is not None
+    used = Encoder.load(folder / "encoder")
+    info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    warnings = info.pop("warnings")
+    info["cache_hit"] = hit
+    return Dataset(used.schema, used, used.layout(), Shards(folder), info, warnings, keep)
+
+
+def _digest(encoder: Encoder) -> str:
+    return cache_key({name: repr(state) for name, state in encoder.states.items()})
+
+
+def _check_columns(source: Source, schema: Schema, *, frozen: bool) -> None:
+    roles = [c for c in schema.required_columns() if not frozen or c not in schema.names]
+    for column in roles:
+        if column not in source.columns:
+            hint = nearest(column, source.columns)
+            raise SchemaError(f"column {column!r} of the schema is not in the data{hint}")
+
+
+def _build(
+    source: Source, schema: Schema, plan: SplitPlan, encoder: Encoder | None, folder: Path,
+    key: str, progress: Any,
+) -> None:  # fmt: skip
+    started = time.perf_counter()
+    warnings: list[str] = []
+    if encoder is None:
+        encoder, warnings = _fit(source, schema, plan, progress)
+    shards = write_shards(source, encoder, plan, folder, progress)
+    _check_rows(shards, schema)
+    encoder.save(folder / "encoder")
+    seconds = time.perf_counter() - started
+    info = {
+        "rows": shards.rows, "positives": shards.positives, "fingerprint": key,
+        "encode_rows_s": sum(shards.rows.values()) / seconds, "split": plan.describe(),
+        "warnings": warnings,
+    }  # fmt: skip
+    text = json.dumps(info, indent=1, default=str)
+    (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _fit(
+    source: Source, schema: Schema, plan: SplitPlan, progress: Any
+) -> tuple[Encoder, list[str]]:
+    counts, done = Counts(schema), 0
+    for chunk in source.chunks([c for c in schema.required_columns() if c in source.columns]):
+        train = plan.assign(chunk) == 0
+        counts.update(chunk.frame if train.all() else chunk.frame.filter(train))
+        done += chunk.frame.height
+        if progress is not None:
+            progress.update("count", done, None, f"{done:,} rows")
+    return Encoder.fit(schema, counts), _notices(schema, counts)
+
+
+def _check_rows(shards: ShardInfo, schema: Schema) -> None:
+    for split, rows in shards.rows.items():
+        if rows == 0:
+            raise DataError(f"the {split} split is empty: give more rows or other [split] ratios")
+    rows, positives = shards.rows["train"], shards.positives["train"]
+    if positives in (0, rows):
+        only = 0 if positives == 0 else 1
+        raise DataError(
+            f"label {schema.label!r}: all {rows} training rows are {only}; nothing to learn"
+        )
+
+
+def _notices(schema: Schema, counts: Counts) -> list[str]:
+    told = []
+    for f in schema.fields:
+        if counts.rows and f.kind != "multi" and counts.missing[f.name] == counts.rows:
+            told.append(f"field {f.name!r} is missing in every training row")
+        elif f.encoding != "hash":
+            table = counts.table(f.name)
+            if table.height == 1 and counts.missing[f.name] == 0:
+                told.append(f"field {f.name!r} is constant in training")
+            elif f.kind != "numeric" and table.height and table["count"].max() < f.min_count:  # type: ignore[operator]
+                told.append(f"every value of field {f.name!r} is rare (code {UNSEEN}); "
+                            f"lower its min_count = {f.min_count}, or leave the field out")  # fmt: skip
+    return told
