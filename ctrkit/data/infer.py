@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
@@ -54,7 +55,7 @@ class Overrides:
                 found[name] = kind
         return found
 
-    def roles(self) -> dict[str, str]:
+    def roles(self) -> dict[str, Any]:
         """Return role -> column for the declared roles."""
         roles = ("label", "time", "group", "weight", "key")
         return {r: getattr(self, r) for r in roles if getattr(self, r) is not None}

@@ -253,5 +253,5 @@ def _scan(path: str, kind: Format, options: ReadOptions) -> pl.LazyFrame:
         has_header=options.columns is None,
         new_columns=list(options.columns) if options.columns else None,
         infer_schema=False,
-        missing_utf8_is_empty_string=False,
+        empty_string_is_null=True,
     )

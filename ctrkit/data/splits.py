@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +126,7 @@ def plan_split(
     if by is not None and by != split.by:
         if by not in get_args(SplitBy) or by == "column":
             raise SchemaError(f"data.split is one of random, time, files; got {by!r}")
-        split = replace(split, by=by, column=None)
+        split = replace(split, by=cast(SplitBy, by), column=None)
     plan = SplitPlan(split, seed)
     if split.by == "random":
         plan = replace(plan, column=schema.key)
@@ -167,8 +167,8 @@ def _plan_files(files: Sequence[str], ratios: tuple[float, float, float]) -> tup
     if len(files) < 3:
         raise DataError(f"a split by files needs 3 files or more; got {len(files)}: {WAY_OUT}")
     shares = np.array(ratios) / sum(ratios)
-    test = max(1, round(shares[2] * len(files)))
-    validation = max(1, round(shares[1] * len(files)))
+    test = max(1, round(float(shares[2]) * len(files)))
+    validation = max(1, round(float(shares[1]) * len(files)))
     train = len(files) - test - validation
     if train < 1:
         train, validation, test = len(files) - 2, 1, 1

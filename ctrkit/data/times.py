@@ -95,7 +95,8 @@ def _cells(
         cell = ((times - low) // width).astype(np.int64)
         counts += np.bincount(np.clip(cell, 0, CELLS - 1), minlength=CELLS)
     kept = np.flatnonzero(counts)
-    return low + kept * width, counts[kept]
+    lower: Times = np.asarray(low + kept * width)
+    return lower, counts[kept]
 
 
 def boundaries(
