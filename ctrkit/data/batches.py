@@ -62,7 +62,8 @@ class Batches:
             rank: This process.
             world: Processes; a global batch is ``batch_size * world`` rows.
         """
-        assert batch_size > 0 and 0 <= rank < world, (batch_size, rank, world)
+        assert batch_size > 0, batch_size
+        assert 0 <= rank < world, (rank, world)
         self.shards, self.split, self.batch_size = shards, split, batch_size
         self._shuffle, self._seed, self._window = shuffle, seed, window
         self._rank, self._world = rank, world
@@ -95,7 +96,7 @@ class Batches:
                     if not put(batch):
                         return
                 put(None)
-            except BaseException as error:  # noqa: BLE001 - handed to the consumer
+            except BaseException as error:
                 put(error)
 
         thread = threading.Thread(target=work, name="ctrkit-batches", daemon=True)

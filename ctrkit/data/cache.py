@@ -1,4 +1,4 @@
-"""Folders found again by content: built beside, renamed when whole, least recently used go first."""
+"""Folders found again by content: built beside, renamed when whole, least used removed first."""
 
 from __future__ import annotations
 

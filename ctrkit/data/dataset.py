@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
 
 from ctrkit.data.cache import build_folder, cache_key, cached
 from ctrkit.data.counts import Counts
@@ -83,8 +83,6 @@ def prepare_dataset(
     elif cache is not None:
         folder, hit = cached(cache, key, build, cache_limit)
     else:
-        import tempfile
-
         keep = tempfile.TemporaryDirectory(prefix="ctrkit-", ignore_cleanup_errors=True)
         folder = Path(keep.name) / "data"
         build_folder(folder, build)
@@ -150,7 +148,7 @@ def _check_rows(shards: ShardInfo, schema: Schema) -> None:
     if positives in (0, rows):
         only = 0 if positives == 0 else 1
         raise DataError(
-            f"label {schema.label!r}: all {rows} training rows are {only}; nothing to learn"
+            f"label {schema.label!r}: all {rows} training rows are {only}: nothing to learn"
         )
 
 

@@ -191,7 +191,7 @@ class Encoder:
                 code = column.cast(self._enum(name), strict=False).to_physical().cast(pl.UInt32)
                 known = (code + RESERVED).fill_null(UNSEEN)
                 queries.append(pl.when(column.is_null()).then(MISSING).otherwise(known).alias(name))
-        vocabulary = pl.DataFrame(list(s.alias(n) for n, s in texts.items())).select(queries)
+        vocabulary = pl.DataFrame([s.alias(n) for n, s in texts.items()]).select(queries)
         found = {n: vocabulary[n].cast(pl.UInt32).to_numpy() for n in vocabulary.columns}
         for name, series in texts.items():
             if name not in found:

@@ -56,8 +56,8 @@ def test_ranks_part_each_global_batch(dataset):
 
 def test_the_cache_is_hit_and_a_failed_build_leaves_nothing(dataset, tmp_path):
     assert prepare_dataset(frame_source(_frame()), SCHEMA, cache=tmp_path).info["cache_hit"]
+    one = frame_source(_frame().with_columns(y=pl.lit(1)))
     with pytest.raises(DataError, match="nothing to learn"):
-        one = frame_source(_frame().with_columns(y=pl.lit(1)))
         prepare_dataset(one, SCHEMA, cache=tmp_path / "other")
     assert not [p for p in (tmp_path / "other").iterdir() if p.is_dir()]
 

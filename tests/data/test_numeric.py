@@ -27,7 +27,7 @@ def test_quantile_codes_start_at_three_and_missing_is_zero():
 
 
 def test_text_that_is_no_number_is_told():
-    with pytest.raises(DataError, match="'x'.*'abc'"):
+    with pytest.raises(DataError, match=r"'x'.*'abc'"):
         numeric.to_numbers(pl.Series("x", ["1", "", "abc"]))
 
 
