@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -180,7 +181,7 @@ def _transpose(blocks: list[pa.RecordBatch], names: list[str], out: np.ndarray) 
         at += block.num_rows
 
 
-def _column(blocks: list[pa.RecordBatch], name: str) -> np.ndarray | None:
+def _column(blocks: list[pa.RecordBatch], name: str) -> Any:
     if name not in blocks[0].schema.names:
         return None
     return np.concatenate([b.column(name).to_numpy() for b in blocks])
@@ -195,7 +196,9 @@ def _bag(lists: list[pa.ListArray]) -> Bag:
 def _take(rows: Batch, index: np.ndarray) -> Batch:
     """Gather rows; every array is a copy."""
     plain = {f.name: getattr(rows, f.name) for f in fields(Batch) if f.name != "bags"}
-    taken = {n: None if a is None else np.take(a, index, axis=0) for n, a in plain.items()}
+    taken: dict[str, Any] = {
+        n: None if a is None else np.take(a, index, axis=0) for n, a in plain.items()
+    }
     return Batch(bags=tuple(_take_bag(bag, index) for bag in rows.bags), **taken)
 
 
@@ -211,7 +214,7 @@ def _take_bag(bag: Bag, index: np.ndarray) -> Bag:
 
 def _concat(parts: list[Batch]) -> Batch:
     plain = [f.name for f in fields(Batch) if f.name != "bags"]
-    joined = {}
+    joined: dict[str, Any] = {}
     for name in plain:
         arrays = [getattr(p, name) for p in parts]
         joined[name] = None if arrays[0] is None else np.concatenate(arrays)
