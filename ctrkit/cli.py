@@ -51,14 +51,17 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what stands in the folder.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. train.lr=3e-4."),
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. train.lr=3e-4."
+    ),
 ]
 Plugin = Annotated[list[Path] | None, typer.Option(help="Python file that registers a component.")]
 Trust = Annotated[
     bool, typer.Option("--trust-plugins", help="Run the plug-in code that the run folder holds.")
 ]
 ModelName = Annotated[
-    str | None, typer.Option("--model", help="A model, or an interaction alone: ctrkit list models.")
+    str | None,
+    typer.Option("--model", help="A model, or an interaction alone: ctrkit list models."),
 ]
 
 
@@ -191,7 +194,9 @@ def encode(
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(metavar="DATA|RUN.toml", help="Raw rows, or a configuration that names them."),
+        typer.Argument(
+            metavar="DATA|RUN.toml", help="Raw rows, or a configuration that names them."
+        ),
     ] = None,
     label: Label = None,
     model: ModelName = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -74,3 +75,9 @@ class NullTracker:
 
     def finish(self, status: str, record: RunRecord | None = None) -> None:
         """Do nothing."""
+
+
+def split_line(line: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
+    """Part a line of ``metrics.jsonl`` into its step and its finite numbers."""
+    numbers = {k: float(v) for k, v in line.items() if isinstance(v, int | float) and k != "step"}
+    return int(line["step"]), {k: v for k, v in numbers.items() if math.isfinite(v)}

@@ -1,0 +1,297 @@
+"""One training run: claim a folder, prepare the data, fit, judge, leave a bundle.
+
+The folder is the truth: config, schema and encoder are written before the first step, so that a
+run that was cut goes on when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ctrkit.bundle import save_inputs, save_weights
+from ctrkit.config import RunConfig
+from ctrkit.data.batches import Batches
+from ctrkit.data.cache import home
+from ctrkit.data.dataset import Dataset, prepare_dataset
+from ctrkit.data.encoder import Encoder
+from ctrkit.data.sources import Source
+from ctrkit.errors import ConfigError, RunFolderError, SchemaError
+from ctrkit.evaluate import Scores, save_predictions, score_batches
+from ctrkit.metrics import evaluate_logits
+from ctrkit.models.build import Model, build_model, count_parameters, resolve_model
+from ctrkit.records import RunRecord, Tracker, split_line
+from ctrkit.report import summarise_run, write_report
+from ctrkit.schema import Schema
+from ctrkit.track import make_tracker, tracked_at
+from ctrkit.train import Callback, Context, FitResult, fit
+
+logger = logging.getLogger(__name__)
+
+PARTS = (
+    "config.json", "schema.toml", "layout.json", "encoder", "dataset.json", "model.safetensors",
+    "plugins", "metrics.jsonl", "record.json", "predictions", "report.html", "tracking.json",
+    "checkpoint", "explain.json",
+)  # fmt: skip
+"""What a run folder may hold; ``--force`` removes these and nothing else."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        folder: The run folder; :func:`ctrkit.load` reads it.
+        record: What happened.
+        tracked: Where MLflow holds it, or None.
+    """
+
+    folder: Path
+    record: RunRecord
+    tracked: str | None
+
+
+def run_training(
+    config: RunConfig,
+    source: Source,
+    schema: Schema,
+    folder: Path,
+    *,
+    force: bool = False,
+    warnings: list[str] | None = None,
+    progress: Any = None,
+) -> RunResult:
+    """Train one model and leave its run folder; go on where an equal run was cut.
+
+    Raises:
+        RunFolderError: The folder holds another run or foreign files.
+    """
+    started = time.perf_counter()
+    if schema.label is None:
+        raise SchemaError("training needs a label: name its column with --label")
+    config = config.model_copy(update={"model": resolve_model(config.model)})
+    _check_device(config.train.device)
+    fingerprint = source.fingerprint()
+    if claim(folder, config, schema, fingerprint, force=force):
+        logger.info("%s already holds this run, finished; --force trains it again", folder)
+        return RunResult(folder, RunRecord.load(folder / "record.json"), tracked_at(folder))
+    for warning in warnings or []:
+        logger.warning(warning)
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    dataset = _dataset(config, source, schema, progress)
+    for warning in dataset.warnings:
+        logger.warning(warning)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_inputs(folder, config, dataset.encoder, dataset.layout)
+    _write_json(folder / "dataset.json", {**dataset.info, "source": fingerprint})
+    train = config.train
+    model = build_model(
+        config.model, dataset.layout, seed=train.seed, sparse_from=train.sparse_from
+    )
+    tracker = make_tracker(config.track, name=f"{config.model.name}-{train.seed}")
+    tracker.start(folder, json.loads(config.canonical_json()), _tags(config, folder, dataset))
+    try:
+        record = _fit_and_judge(
+            config, dataset, model, folder, tracker, [*(warnings or []), *dataset.warnings],
+            progress, started,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        tracker.finish("KILLED")
+        raise
+    except BaseException:
+        tracker.finish("FAILED")
+        raise
+    tracker.finish("FINISHED", record)
+    return RunResult(folder, record, tracked_at(folder))
+
+
+def claim(
+    folder: Path, config: RunConfig, schema: Schema, fingerprint: str, *, force: bool
+) -> bool:
+    """Decide whether a folder may be written; return True where the same run is finished there.
+
+    A folder that holds the same, unfinished run is gone on with.
+
+    Raises:
+        RunFolderError: It holds another run (``--force`` replaces it) or files of no run.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"the output {str(folder)!r} is a file; name a folder with -o")
+    present = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+    foreign = [name for name in present if name not in PARTS]
+    if foreign:
+        raise RunFolderError(
+            f"the folder {str(folder)!r} holds files that are no run's ({foreign[0]!r}); "
+            "name another with -o"
+        )
+    if force:
+        for name in present:
+            part = folder / name
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        return False
+    if not present or _same_run(folder, config, schema, fingerprint):
+        return (folder / "record.json").is_file()
+    raise RunFolderError(
+        f"the folder {str(folder)!r} holds another run; name another with -o, "
+        "or replace it with --force"
+    )
+
+
+def _same_run(folder: Path, config: RunConfig, schema: Schema, fingerprint: str) -> bool:
+    try:
+        old = RunConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        same_schema = Schema.load(folder / "schema.toml") == schema
+    except (OSError, ValueError):
+        return False
+    return old.sha256() == config.sha256() and same_schema and facts["source"] == fingerprint
+
+
+def _check_device(device: str) -> None:
+    if device == "auto":
+        return
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ConfigError(f"train.device is auto, cpu or cuda; got {device!r}") from None
+    if kind not in ("cpu", "cuda"):
+        raise ConfigError(f"train.device is auto, cpu or cuda; got {device!r}")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("train.device = 'cuda', but this machine has no CUDA; use auto or cpu")
+
+
+def _dataset(config: RunConfig, source: Source, schema: Schema, progress: Any) -> Dataset:
+    frozen = config.data.encoder
+    return prepare_dataset(
+        source,
+        schema,
+        split=config.data.split,
+        seed=config.data.seed,
+        encoder=Encoder.load(Path(frozen)) if frozen else None,
+        cache=home() / "cache" if config.data.cache else None,
+        cache_limit=config.data.cache_limit,
+        progress=progress,
+    )
+
+
+def _batches(config: RunConfig, dataset: Dataset, split: str) -> Batches:
+    train = config.train
+    if split == "train":
+        return Batches(dataset.shards, split, train.batch_size, shuffle=True, seed=train.seed,
+                       window=train.shuffle_rows)  # fmt: skip
+    return Batches(dataset.shards, split, max(train.batch_size, 4096), shuffle=False)
+
+
+def _scores(model: Model, config: RunConfig, dataset: Dataset, split: str) -> Scores:
+    return score_batches(model, _batches(config, dataset, split).epoch(0))
+
+
+def _fit_and_judge(
+    config: RunConfig,
+    dataset: Dataset,
+    model: Model,
+    folder: Path,
+    tracker: Tracker,
+    warnings: list[str],
+    progress: Any,
+    started: float,
+) -> RunRecord:
+    def validate(model: Model) -> dict[str, float]:
+        scores = _scores(model, config, dataset, "validation")
+        judged = evaluate_logits(scores.label, scores.logit, scores.weight)
+        return {name: judged[name] for name in ("auc", "logloss", "ne", "calibration")}
+
+    result = fit(
+        model, _batches(config, dataset, "train"), config.train, evaluate=validate,
+        callbacks=(_Mirror(tracker),), folder=folder, progress=progress,
+    )  # fmt: skip
+    save_weights(folder, model, dataset.layout)
+    metrics = {}
+    for split in ("validation", "test"):
+        scores = _scores(model, config, dataset, split)
+        save_predictions(folder, split, scores)
+        metrics[split] = evaluate_logits(scores.label, scores.logit, scores.weight, scores.group)
+    record = _record(config, dataset, model, result, metrics, warnings, started)
+    record.save(folder / "record.json")
+    write_report(summarise_run(folder), folder / "report.html")
+    return record
+
+
+class _Mirror(Callback):
+    """Passes each evaluation on to the tracker."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+
+    def evaluated(self, context: Context, line: Mapping[str, Any]) -> str | None:
+        step, metrics = split_line(line)
+        self.tracker.log(step, metrics)
+        return None
+
+
+def _record(
+    config: RunConfig,
+    dataset: Dataset,
+    model: Model,
+    result: FitResult,
+    metrics: dict[str, dict[str, Any]],
+    warnings: list[str],
+    started: float,
+) -> RunRecord:
+    info = dataset.info
+    return RunRecord(
+        metrics=metrics,
+        seed=config.train.seed,
+        data=info,
+        config_sha256=config.sha256(),
+        versions=versions(),
+        timings={
+            "encode_rows_s": info.get("encode_rows_s") or 0.0,
+            "train_examples_s": result.examples_s,
+            "total_s": time.perf_counter() - started,
+        },
+        parameters=count_parameters(model),
+        memory={"peak_bytes": peak_memory()},
+        training=result.facts(),
+        warnings=warnings,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of ctrkit and of what shapes its numbers."""
+    names = ("ctrkit", "torch", "polars", "polars-hash", "pyarrow", "numpy", "mlflow")
+    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+
+
+def peak_memory() -> int:
+    """Return the peak resident memory of this process, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _tags(config: RunConfig, folder: Path, dataset: Dataset) -> dict[str, str]:
+    return {
+        "ctrkit.config_sha256": config.sha256(),
+        "ctrkit.run_folder": str(folder.absolute()),
+        "ctrkit.data": str(dataset.info.get("fingerprint", "")),
+        "ctrkit.model": config.model.name,
+    }
+
+
+def _write_json(path: Path, data: object) -> None:
+    path.write_text(
+        json.dumps(data, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8"
+    )

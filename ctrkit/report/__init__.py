@@ -1,0 +1,6 @@
+"""What happened, for people: records -> a plain dictionary -> HTML, Markdown or JSON."""
+
+from ctrkit.report.render import to_html, to_markdown, write_report
+from ctrkit.report.summarise import summarise_run, summarise_runs
+
+__all__ = ["summarise_run", "summarise_runs", "to_html", "to_markdown", "write_report"]

@@ -1,0 +1,168 @@
+"""One run in MLflow, written through its client in batches; nothing here ever raises."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ctrkit.data.cache import home
+from ctrkit.records import RunRecord
+
+logger = logging.getLogger(__name__)
+
+SMALL_FILES = ("config.json", "schema.toml", "record.json", "report.html")
+LONGEST_PARAMETER = 6000  # MLflow's limit
+
+
+class MlflowTracker:
+    """Mirrors a run to an MLflow store; the first failure is told, then it is quiet.
+
+    Attributes:
+        mirrored: Lines of ``metrics.jsonl`` that the store holds.
+        dead: Whether the store failed.
+    """
+
+    def __init__(self, uri: str, experiment: str, run_name: str) -> None:
+        self.uri, self.experiment, self.run_name = uri, experiment, run_name
+        self.client: Any = None
+        self.run_id = ""
+        self.folder = Path()
+        self.mirrored = 0
+        self.dead = False
+
+    def start(self, folder: Path, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Begin the run, or go on with the one that ``tracking.json`` names."""
+        self.folder = folder
+        state = read_state(folder)
+        if state and state["uri"] == self.uri:
+            self.run_id, self.mirrored = state["run_id"], state["lines"]
+        self._try(lambda: self._start(parameters, tags))
+
+    def _start(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        self.client = connect(self.uri)
+        experiment = ensure_experiment(self.client, self.uri, self.experiment)
+        if self.run_id:
+            self.client.update_run(self.run_id, status="RUNNING")
+            return
+        run = self.client.create_run(experiment, run_name=self.run_name, tags=dict(tags))
+        self.run_id = run.info.run_id
+        from mlflow.entities import Param
+
+        params = [Param(k, str(v)[:LONGEST_PARAMETER]) for k, v in flatten(parameters)]
+        for i in range(0, len(params), 100):
+            self.client.log_batch(self.run_id, params=params[i : i + 100])
+        self._remember()
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Mirror one line of ``metrics.jsonl``."""
+        self._try(lambda: self._log(step, metrics))
+
+    def _log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._batch(step, metrics)
+        self.mirrored += 1
+        self._remember()
+
+    def _batch(self, step: int, metrics: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in metrics.items()]
+        )
+
+    def finish(self, status: str, record: RunRecord | None = None) -> None:
+        """End the run with its final metrics and small files."""
+        self._try(lambda: self._finish(status, record))
+
+    def _finish(self, status: str, record: RunRecord | None) -> None:
+        if record is not None:
+            self._batch(int(record.training.get("steps", 0)), dict(final_metrics(record)))
+            for name in SMALL_FILES:
+                if (self.folder / name).is_file():
+                    self.client.log_artifact(self.run_id, str(self.folder / name))
+        self.client.set_terminated(self.run_id, status)
+        self._remember()
+
+    def _remember(self) -> None:
+        state = {"uri": self.uri, "experiment": self.experiment, "run_id": self.run_id}
+        beside = self.folder / ".tracking.json"
+        beside.write_text(json.dumps({**state, "lines": self.mirrored}, indent=1) + "\n")
+        beside.replace(self.folder / "tracking.json")
+
+    def _try(self, act: Callable[[], None]) -> None:
+        if self.dead:
+            return
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of MLflow's own dependencies
+                act()
+        except Exception as error:
+            self.dead = True
+            reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            logger.warning(
+                "tracking stopped: the store %s failed (%s); the run goes on, and `ctrkit sync %s` "
+                "replays it", self.uri, reason[0][:200], self.folder,
+            )  # fmt: skip
+
+
+def connect(uri: str) -> Any:
+    """Return a client; MLflow is imported here, without telemetry and with short timeouts."""
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
+    ):
+        os.environ.setdefault(name, value)
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from mlflow.tracking import MlflowClient
+
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=uri)
+
+
+def ensure_experiment(client: Any, uri: str, name: str) -> str:
+    """Return the experiment's id, creating database and experiment one process at a time."""
+    home().mkdir(parents=True, exist_ok=True)
+    with FileLock(str(home() / "tracking.lock"), timeout=120):
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        local = uri.startswith("sqlite:")
+        artifacts = (home().absolute() / "artifacts").as_uri() if local else None
+        return str(client.create_experiment(name, artifact_location=artifacts))
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """Return ``tracking.json``, or None where there is none."""
+    path = folder / "tracking.json"
+    if not path.is_file():
+        return None
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return state
+
+
+def final_metrics(record: RunRecord) -> Iterator[tuple[str, float]]:
+    """Name the final numbers ``<split>.<metric>``."""
+    for split, metrics in record.metrics.items():
+        for name, value in metrics.items():
+            if isinstance(value, int | float) and value == value:
+                yield f"{split}.{name}", float(value)
+
+
+def flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ``section.key`` and value of a nested mapping."""
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

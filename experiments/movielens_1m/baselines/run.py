@@ -1,0 +1,53 @@
+"""Train every baseline on MovieLens-1M over three seeds and write the comparison table.
+
+    python datasets/movielens_1m/prepare.py -o data/movielens_1m      (or --source FOLDER)
+    python experiments/movielens_1m/baselines/run.py
+
+Each model's settings stand in ``<model>/run.toml``; they were chosen on the validation part by
+``tune.py``. A run that is already there is not trained again, so the script can be cut and
+started again. It writes ``<model>/<seed>.json`` (the run's record), ``comparison.md`` and
+``comparison.json`` beside the configurations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from ctrkit.report import summarise_runs, to_markdown
+
+from ctrkit import jobs
+
+HERE = Path(__file__).parent
+MODELS = ("lr", "fm", "dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint", "autoint+")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs/movielens_1m/baselines"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    args = parser.parse_args()
+    started = time.perf_counter()
+    folders = []
+    for seed in args.seeds:
+        for model in args.models:
+            folder = args.runs / f"{model}-{seed}"
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            result = jobs.train(HERE / model / "run.toml", out=folder, seed=seed)
+            test = result.record.metrics["test"]
+            print(f"{model} seed {seed}: test auc {test['auc']:.4f} log loss {test['logloss']:.4f}")
+            record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+            record["data"].pop("source", None)
+            (HERE / model / f"{seed}.json").write_text(json.dumps(record, indent=1) + "\n")
+            folders.append(folder)
+    summary = summarise_runs(folders)
+    (HERE / "comparison.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    (HERE / "comparison.md").write_text(to_markdown(summary), encoding="utf-8")
+    print(f"{(time.perf_counter() - started) / 3600:.2f} hours")
+
+
+if __name__ == "__main__":
+    main()
