@@ -163,5 +163,5 @@ def _notices(schema: Schema, counts: Counts) -> list[str]:
                 told.append(f"field {f.name!r} is constant in training")
             elif f.kind != "numeric" and table.height and table["count"].max() < f.min_count:  # type: ignore[operator]
                 told.append(f"every value of field {f.name!r} is rare (code {UNSEEN}); "
-            elif f.kind != "numeric" and 0 < int(table["count"].to_numpy().max(initial=0)) < f.min_count:
+                            f"lower its min_count = {f.min_count}, or leave the field out")  # fmt: skip
     return told
