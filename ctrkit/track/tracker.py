@@ -47,8 +47,7 @@ class MlflowTracker:
         self._try(lambda: self._start(parameters, tags))
 
     def _start(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        self.client = connect(self.uri)
-        experiment = ensure_experiment(self.client, self.uri, self.experiment)
+        self.client, experiment = open_store(self.uri, self.experiment)
         if self.run_id:
             self.client.update_run(self.run_id, status="RUNNING")
             return
@@ -121,25 +120,30 @@ def connect(uri: str) -> Any:
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
     ):
         os.environ.setdefault(name, value)
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow.tracking import MlflowClient
 
+    for name in ("alembic", "mlflow"):  # after the import, which sets its own level
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells each retry
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=uri)
 
 
-def ensure_experiment(client: Any, uri: str, name: str) -> str:
-    """Return the experiment's id, creating database and experiment one process at a time."""
+def open_store(uri: str, name: str) -> tuple[Any, str]:
+    """Return a client and the experiment's id, one process at a time.
+
+    The client's construction migrates a fresh database, so it stands under the lock too.
+    """
     home().mkdir(parents=True, exist_ok=True)
     with FileLock(str(home() / "tracking.lock"), timeout=120):
+        client = connect(uri)
         found = client.get_experiment_by_name(name)
         if found is not None:
-            return str(found.experiment_id)
+            return client, str(found.experiment_id)
         local = uri.startswith("sqlite:")
         artifacts = (home().absolute() / "artifacts").as_uri() if local else None
-        return str(client.create_experiment(name, artifact_location=artifacts))
+        return client, str(client.create_experiment(name, artifact_location=artifacts))
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
