@@ -93,7 +93,7 @@ def open_job(config: RunConfig, options: DataOptions) -> tuple[Source, Schema, l
     if schema is None:
         schema, warnings = infer_schema(source, overrides)
     else:
-        schema, warnings = apply_overrides(schema, overrides, source.columns), []
+        schema, warnings = apply_overrides(schema, overrides, list(source.columns)), []
     if names:
         schema = replace(schema, columns=tuple(names))
     check_columns(source, schema)

@@ -6,6 +6,7 @@ run that was cut goes on when the same command is given again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import platform
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 
+from ctrkit import __version__
 from ctrkit.bundle import save_inputs, save_weights
 from ctrkit.config import RunConfig
 from ctrkit.data.batches import Batches
@@ -272,8 +274,11 @@ def _record(
 
 def versions() -> dict[str, str]:
     """Return the versions of ctrkit and of what shapes its numbers."""
-    names = ("ctrkit", "torch", "polars", "polars-hash", "pyarrow", "numpy", "mlflow")
-    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+    found = {"ctrkit": __version__, "python": platform.python_version()}
+    for name in ("torch", "polars", "polars-hash", "pyarrow", "numpy", "mlflow"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def peak_memory() -> int:

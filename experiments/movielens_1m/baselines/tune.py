@@ -29,7 +29,7 @@ from ctrkit.schema import Layout
 HERE = Path(__file__).parent
 MODELS = ("lr", "fm", "dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint", "autoint+")
 DEEP = ("dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint+")
-L2 = (0.0, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4)
+L2 = (0.0, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4)
 
 
 def draw(model: str, rng: random.Random) -> dict:
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "tuning.json")
     args = parser.parse_args()
     shards = Shards(args.shards)
-    layout = Layout.from_json((args.shards / "layout.json").read_text())
+    layout = shards.layout
     found = json.loads(args.out.read_text()) if args.out.is_file() else {}
     for number in range(args.trials):
         for model in args.models:
