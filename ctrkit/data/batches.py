@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ctrkit.data.ahead import read_ahead
 from ctrkit.data.shards import GROUP, LABEL, ROW, WEIGHT, Shards
 
 _QUEUE = 3
@@ -79,37 +78,7 @@ class Batches:
 
         Batches of the last step may be smaller (of a rank, even empty).
         """
-        ahead: queue.Queue[Batch | BaseException | None] = queue.Queue(_QUEUE)
-        stop = threading.Event()
-
-        def put(item: Batch | BaseException | None) -> bool:
-            while not stop.is_set():
-                try:
-                    ahead.put(item, timeout=0.05)
-                except queue.Full:
-                    continue
-                return True
-            return False
-
-        def work() -> None:
-            try:
-                for batch in self._epoch(epoch, start):
-                    if not put(batch):
-                        return
-                put(None)
-            except BaseException as error:
-                put(error)
-
-        thread = threading.Thread(target=work, name="ctrkit-batches", daemon=True)
-        thread.start()
-        try:
-            while (item := ahead.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join()
+        return read_ahead(self._epoch(epoch, start), _QUEUE)
 
     def _windows(self, epoch: int) -> list[list[tuple[int, int]]]:
         """Return per window its blocks as (number, rows)."""

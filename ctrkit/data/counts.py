@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 
 from ctrkit.data.hashing import canonical
+from ctrkit.data.lookup import ABSENT, Lookup
 from ctrkit.data.numeric import cells, log_category, to_numbers
 from ctrkit.errors import DataError, RunFolderError
 from ctrkit.schema import Field, Schema
 
 FORMAT = 1
+_LOOKUP_VALUES = 1_000_000  # beyond, values are grouped chunk by chunk
 
 
 def to_text(values: pl.Series) -> pl.Series:
@@ -81,26 +83,57 @@ def _lists(flat: pl.Series, lengths: np.ndarray) -> pl.Series:
 
 
 class _Tally:
-    """A table (value, count), sorted by value, that absorbs others at amortised cost."""
+    """A table (value, count) that counts known values in place and absorbs others in turn."""
 
     def __init__(self, dtype: pl.DataType) -> None:
-        self._table = pl.DataFrame(schema={"value": dtype, "count": pl.Int64})
+        self._values = pl.Series("value", dtype=dtype)
+        self._counts = np.zeros(0, np.int64)
+        self._lookup: Lookup | None = None
         self._pending: list[pl.DataFrame] = []
         self._waiting = 0
 
+    def count(self, keys: pl.Series) -> None:
+        """Count each key once; nulls are passed over."""
+        if self._lookup is not None:
+            found = self._lookup.find(keys)
+            self._counts += np.bincount(found + 1, minlength=len(self._counts) + 1)[1:]
+            keys = keys.filter(pl.Series(found == ABSENT))
+        keys = keys.drop_nulls().alias("value")
+        if len(keys):
+            table = keys.to_frame().group_by("value").agg(pl.len().cast(pl.Int64).alias("count"))
+            self.add(table)
+
     def add(self, table: pl.DataFrame) -> None:
-        if table.height:
-            self._pending.append(table)
-            self._waiting += table.height
-        if self._waiting > 2 * max(self._table.height, 65_536):
-            self.table()
+        """Add the counts of a table (value, count)."""
+        self._pending.append(table.with_columns(_own(table["value"])))
+        self._waiting += table.height
+        if self._waiting > 1024 + len(self._values) // 2:
+            self._absorb()
+
+    def _absorb(self) -> None:
+        known = pl.DataFrame([self._values, pl.Series("count", self._counts)])
+        every = pl.concat([known, *self._pending]).group_by("value").agg(pl.col("count").sum())
+        every = every.sort("count", descending=True)  # look-ups find the first ones the quickest
+        self._values = _own(every["value"])
+        self._counts = every["count"].to_numpy(writable=True)
+        self._pending, self._waiting, self._lookup = [], 0, None
+        if self._values.dtype == pl.String and len(self._values) <= _LOOKUP_VALUES:
+            self._lookup = Lookup(self._values)
 
     def table(self) -> pl.DataFrame:
+        """Return ``value`` and ``count`` Int64, sorted by value."""
         if self._pending:
-            every = pl.concat([self._table, *self._pending])
-            self._table = every.group_by("value").agg(pl.col("count").sum()).sort("value")
-            self._pending, self._waiting = [], 0
-        return self._table
+            self._absorb()
+        return pl.DataFrame([self._values, pl.Series("count", self._counts)]).sort("value")
+
+
+def _own(values: pl.Series) -> pl.Series:
+    """Copy texts, so that they do not hold the buffers of the rows they came from."""
+    if values.dtype != pl.String:
+        return values
+    copy = pl.from_arrow(values.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    assert isinstance(copy, pl.Series)
+    return copy.alias(values.name)
 
 
 class Counts:
@@ -129,7 +162,6 @@ class Counts:
             DataError: A value cannot be read as its field's kind.
         """
         self.rows += frame.height
-        keyed: list[pl.Series] = []
         for f in self.schema.fields:
             if f.name not in frame.columns:
                 self.missing[f.name] += frame.height
@@ -137,10 +169,7 @@ class Counts:
             keys, missing = _keys(frame[f.name], f)
             self.missing[f.name] += missing
             if f.name in self._tallies:
-                keyed.append(keys.alias(f.name))
-        for keys, name in ((k, k.name) for k in keyed):
-            table = keys.alias("value").to_frame().group_by("value").agg(pl.len().alias("count"))
-            self._tallies[name].add(table.with_columns(pl.col("count").cast(pl.Int64)))
+                self._tallies[f.name].count(keys)
 
     def merge(self, other: Counts) -> Counts:
         """Return the counts of both sets of rows."""
@@ -195,7 +224,7 @@ def by_cells(field: Field) -> bool:
 
 
 def _keys(values: pl.Series, field: Field) -> tuple[pl.Series, int]:
-    """Return the present keys of a column (tokens of lists) and how many are missing."""
+    """Return the keys of a column (tokens of lists), with nulls, and how many are missing."""
     if by_cells(field):
         z = to_numbers(values)
         known = ~np.isnan(z)
@@ -203,7 +232,7 @@ def _keys(values: pl.Series, field: Field) -> tuple[pl.Series, int]:
     if field.kind == "multi":
         lists = to_tokens(values, field)
         keys = explode(lists)[1]
-        return keys.drop_nulls(), lists.null_count() + keys.null_count()
+        return keys, lists.null_count() + keys.null_count()
     numeric = field.kind == "numeric"
     keys = log_category(to_numbers(values), field.transform) if numeric else to_text(values)
-    return keys.drop_nulls(), keys.null_count()
+    return keys, keys.null_count()

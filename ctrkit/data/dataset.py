@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ctrkit.data.ahead import read_ahead
 from ctrkit.data.cache import build_folder, cache_key, cached
 from ctrkit.data.counts import Counts
 from ctrkit.data.encoder import Encoder
-from ctrkit.data.shards import FORMAT, ShardInfo, Shards, write_shards
+from ctrkit.data.shards import CHUNKS_AHEAD, FORMAT, ShardInfo, Shards, write_shards
 from ctrkit.data.sources import Source
 from ctrkit.data.splits import SplitPlan, plan_split
 from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest
@@ -131,7 +132,8 @@ def _fit(
     source: Source, schema: Schema, plan: SplitPlan, progress: Any
 ) -> tuple[Encoder, list[str]]:
     counts, done = Counts(schema), 0
-    for chunk in source.chunks([c for c in schema.required_columns() if c in source.columns]):
+    wanted = [c for c in schema.required_columns() if c in source.columns]
+    for chunk in read_ahead(source.chunks(wanted), CHUNKS_AHEAD):
         train = plan.assign(chunk) == 0
         counts.update(chunk.frame if train.all() else chunk.frame.filter(train))
         done += chunk.frame.height
@@ -161,7 +163,9 @@ def _notices(schema: Schema, counts: Counts) -> list[str]:
             table = counts.table(f.name)
             if table.height == 1 and counts.missing[f.name] == 0:
                 told.append(f"field {f.name!r} is constant in training")
-            elif f.kind != "numeric" and table.height and table["count"].max() < f.min_count:  # type: ignore[operator]
-                told.append(f"every value of field {f.name!r} is rare (code {UNSEEN}); "
-                            f"lower its min_count = {f.min_count}, or leave the field out")  # fmt: skip
+            elif f.kind != "numeric" and table.height and (table["count"] < f.min_count).all():
+                told.append(
+                    f"every value of field {f.name!r} is rare (code {UNSEEN}); "
+                    f"lower its min_count = {f.min_count}, or leave the field out"
+                )
     return told

@@ -15,6 +15,7 @@ import polars as pl
 
 from ctrkit.data.counts import Counts, by_cells, explode, to_text, to_tokens
 from ctrkit.data.hashing import fold, splitmix64, stable_hash
+from ctrkit.data.lookup import ABSENT, Lookup
 from ctrkit.data.numeric import (
     bucket_codes,
     log_category,
@@ -85,7 +86,7 @@ class Encoder:
 
     schema: Schema
     states: Mapping[str, FieldState]
-    _cache: dict[str, pl.Enum] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[str, Lookup] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def fit(cls, schema: Schema, counts: Counts) -> Encoder:
@@ -162,17 +163,13 @@ class Encoder:
         rows = frame.height
         raw = {f.name: _column(frame, f) for f in self.schema.fields}
         codes = np.empty((rows, len(self.categorical)), np.uint32, order="F")
-        texts: dict[str, pl.Series] = {}
         for index, f in enumerate(self.categorical):
             if isinstance(f, Cross):
                 codes[:, index] = self._cross(f, raw)
             elif f.transform == "quantile" and f.kind == "numeric":
                 codes[:, index] = bucket_codes(to_numbers(raw[f.name]), self.states[f.name].edges)
             else:
-                texts[f.name] = _text(raw[f.name], f)
-        names = [f.name for f in self.categorical]
-        for name, column in self._codes(texts).items():
-            codes[:, names.index(name)] = column
+                codes[:, index] = self._codes(f.name, _text(raw[f.name], f))
         numbers = np.empty((rows, len(self.numeric)), np.float32)
         for index, f in enumerate(self.numeric):
             state = self.states[f.name]
@@ -180,35 +177,28 @@ class Encoder:
             numbers[:, index] = real_numbers(z, f.transform, state.mean, state.sd)
         return Encoded(codes, numbers, tuple(self._bag(raw[f.name], f) for f in self.multi))
 
-    def _codes(self, texts: dict[str, pl.Series]) -> dict[str, Codes]:
-        """Code columns of canonical text; all in one query, so that cores share them."""
-        if not texts:
-            return {}
-        queries = []
-        for name in texts:
-            column = pl.col(name)
-            if not self.states[name].hashed:
-                code = column.cast(self._enum(name), strict=False).to_physical().cast(pl.UInt32)
-                known = (code + RESERVED).fill_null(UNSEEN)
-                queries.append(pl.when(column.is_null()).then(MISSING).otherwise(known).alias(name))
-        vocabulary = pl.DataFrame([s.alias(n) for n, s in texts.items()]).select(queries)
-        found = {n: vocabulary[n].cast(pl.UInt32).to_numpy() for n in vocabulary.columns}
-        for name, series in texts.items():
-            if name not in found:
-                hashes = stable_hash(series)
-                code = fold(hashes.fill_null(0).to_numpy())
-                found[name] = np.where(hashes.is_null().to_numpy(), np.uint32(MISSING), code)
-        return found
+    def _codes(self, name: str, texts: pl.Series) -> Codes:
+        """Code a field's canonical text."""
+        null = texts.is_null().to_numpy() if texts.null_count() else None
+        if self.states[name].hashed:
+            codes = fold(stable_hash(texts).fill_null(0).to_numpy())
+        else:
+            found = self._lookup(name).find(texts)
+            codes = (found + np.int32(RESERVED)).view(np.uint32)
+            codes[found == ABSENT] = UNSEEN
+        if null is not None:
+            codes[null] = MISSING
+        return codes
 
-    def _enum(self, name: str) -> pl.Enum:
+    def _lookup(self, name: str) -> Lookup:
         if name not in self._cache:
-            self._cache[name] = pl.Enum(self.states[name].values)
+            self._cache[name] = Lookup(pl.Series("value", self.states[name].values, pl.String))
         return self._cache[name]
 
     def _bag(self, values: pl.Series, f: Field) -> Bag:
         lists = to_tokens(values, f)
         lengths, tokens = explode(lists)
-        flat = self._codes({f.name: tokens.cast(pl.String)})[f.name]
+        flat = self._codes(f.name, tokens.cast(pl.String))
         null = lists.is_null().to_numpy()
         if null.any():
             starts = np.cumsum(lengths) - lengths

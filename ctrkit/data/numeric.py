@@ -48,7 +48,9 @@ def to_numbers(values: pl.Series) -> Floats:
         values = values.to_physical()
     elif values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
         raise DataError(f"column {values.name!r}: {values.dtype} is no number")
-    numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0  # a copy; -0.0 -> 0.0
+    numbers: Floats = (
+        values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0
+    )  # a copy; -0.0 -> 0.0
     numbers[np.isinf(numbers)] = np.nan
     return numbers
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from ctrkit.data.ahead import read_ahead
 from ctrkit.data.counts import to_text
 from ctrkit.data.encoder import Encoded, Encoder
 from ctrkit.data.hashing import stable_hash
@@ -26,6 +27,7 @@ from ctrkit.schema import Layout, Schema
 FORMAT = 1
 BLOCK_ROWS = 131_072
 BLOCKS_PER_FILE = 64
+CHUNKS_AHEAD = 1
 LABEL, WEIGHT, GROUP, ROW = "__label__", "__weight__", "__group__", "__row__"
 INFO = "shards.json"
 
@@ -106,7 +108,7 @@ def write_shards(
     writers = [_Writer(folder, split, info) for split in SPLITS]
     wanted = [c for c in schema.required_columns() if c in source.columns]
     try:
-        for chunk in source.chunks(wanted):
+        for chunk in read_ahead(source.chunks(wanted), CHUNKS_AHEAD):
             table = _table(chunk.frame, encoder.encode(chunk.frame), layout, schema)
             part, ids = plan.assign(chunk), plan.row_ids(chunk)
             label = table.column(LABEL).to_numpy()
