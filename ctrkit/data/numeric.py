@@ -48,9 +48,7 @@ def to_numbers(values: pl.Series) -> Floats:
         values = values.to_physical()
     elif values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
         raise DataError(f"column {values.name!r}: {values.dtype} is no number")
-    numbers: Floats = (
-        values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0
-    )  # a copy; -0.0 -> 0.0
+    numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0  # a copy; -0.0 -> 0.0
     numbers[np.isinf(numbers)] = np.nan
     return numbers
 
@@ -61,12 +59,14 @@ def log2(z: Floats) -> Floats:
     Source: AutoInt (arXiv 1810.11921), released code; methods.md 1.1.
     """
     large = z > 2
-    return np.where(large, np.floor(np.log(np.where(large, z, 1.0)) ** 2), z)
+    logs: Floats = np.log(np.where(large, z, 1.0))
+    return np.where(large, np.floor(logs**2), z)
 
 
 def log2_monotone(z: Floats) -> Floats:
     """``ln(1 + |z|)^2`` with the sign of z: the monotone relative of :func:`log2`."""
-    return np.sign(z) * np.log1p(np.abs(z)) ** 2
+    logs: Floats = np.log1p(np.abs(z))
+    return np.sign(z) * logs**2
 
 
 def log_category(z: Floats, transform: Transform) -> pl.Series:
