@@ -102,8 +102,9 @@ class TrainConfig(Section):
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=1024, ge=1)
     """Rows per step."""
-    micro_batch: int = Field(default=0, ge=0)
-    """Rows per forward pass, gradients summed over a step; 0: the whole batch."""
+    micro_batch: int | None = Field(default=None, ge=0)
+    """Rows per forward pass, gradients summed over a step; 0: the whole batch. None: 512 for
+    models with attention on a CPU (their temporaries then stay in cache), else 0."""
     lr: float = Field(default=1e-3, gt=0)
     """Adam's learning rate."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"

@@ -66,7 +66,7 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
-    metadata = {"format": str(FORMAT), "writer": "ctrkit"}
+    metadata = {"format": str(FORMAT)}  # one key: several come in any order
     _replace(folder / "model.safetensors", lambda p: save_file(state, p, metadata=metadata))
 
 

@@ -33,7 +33,13 @@ from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.evaluate import Scores, save_predictions, score_batches
 from ctrkit.metrics import evaluate_logits
-from ctrkit.models.build import Model, build_model, count_parameters, resolve_model
+from ctrkit.models.build import (
+    Model,
+    build_model,
+    count_parameters,
+    resolve_model,
+    uses_batch_norm,
+)
 from ctrkit.records import RunRecord, Tracker, split_line
 from ctrkit.report import summarise_run, write_report
 from ctrkit.schema import Schema
@@ -83,8 +89,8 @@ def run_training(
     started = time.perf_counter()
     if schema.label is None:
         raise SchemaError("training needs a label: name its column with --label")
-    config = config.model_copy(update={"model": resolve_model(config.model)})
     _check_device(config.train.device)
+    config = _resolved(config)
     fingerprint = source.fingerprint()
     if claim(folder, config, schema, fingerprint, force=force):
         logger.info("%s already holds this run, finished; --force trains it again", folder)
@@ -160,6 +166,16 @@ def _same_run(folder: Path, config: RunConfig, schema: Schema, fingerprint: str)
     except (OSError, ValueError):
         return False
     return old.sha256() == config.sha256() and same_schema and facts["source"] == fingerprint
+
+
+def _resolved(config: RunConfig) -> RunConfig:
+    """Settle every choice that was left open, so that the run folder says what was done."""
+    model, train = resolve_model(config.model), config.train
+    if train.micro_batch is None:
+        on_cpu = train.device == "cpu" or not torch.cuda.is_available()
+        attends = "attention" in (model.interactions or ()) and not uses_batch_norm(model)
+        train = train.model_copy(update={"micro_batch": 512 if attends and on_cpu else 0})
+    return config.model_copy(update={"model": model, "train": train})
 
 
 def _check_device(device: str) -> None:

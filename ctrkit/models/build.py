@@ -62,6 +62,11 @@ def resolve_model(config: ModelConfig) -> ModelConfig:
     )
 
 
+def uses_batch_norm(config: ModelConfig) -> bool:
+    """Whether a resolved model normalises over the batch, which micro-batches would change."""
+    return any(branch.get("norm") == "batch" for branch in config.parameters.values())
+
+
 def find_preset(config: ModelConfig) -> Preset:
     """Return the preset of a model, or of a registered interaction alone."""
     if config.name not in PRESETS:

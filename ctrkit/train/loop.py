@@ -235,7 +235,7 @@ class _Run:
         weights = batch.weight
         total = float(len(batch.label) if weights is None else weights.sum(dtype="float64"))
         summed = torch.zeros((), dtype=torch.float64, device=self.device)  # ()
-        for part in split_batch(batch, self.config.micro_batch):
+        for part in split_batch(batch, self.config.micro_batch or 0):
             codes, numbers, bags, label, weight = to_tensors(part, self.device)
             with autocast(self.device, precision):
                 logit = self.model(codes, numbers, bags)  # (B,)

@@ -54,6 +54,7 @@ def draw(model: str, rng: random.Random) -> dict:
         "train": {
             "epochs": 8,
             "batch_size": 4096,
+            "micro_batch": 512 if model.startswith("autoint") else 0,
             "lr": rng.choice([1e-3, 2e-3, 4e-3]),
             "l2": rng.choice(L2),
             "schedule": rng.choice(["constant", "linear"]),
