@@ -16,6 +16,7 @@ from ctrkit.schema import Field, Schema
 
 FORMAT = 1
 _LOOKUP_VALUES = 1_000_000  # beyond, values are grouped chunk by chunk
+_HEAD = 16_384  # rows of the first chunk that are counted first
 
 
 def to_text(values: pl.Series) -> pl.Series:
@@ -91,9 +92,14 @@ class _Tally:
         self._lookup: Lookup | None = None
         self._pending: list[pl.DataFrame] = []
         self._waiting = 0
+        self._sorted: pl.DataFrame | None = None
 
     def count(self, keys: pl.Series) -> None:
         """Count each key once; nulls are passed over."""
+        if not self._waiting and not len(self._values) and len(keys) > 2 * _HEAD:
+            self.count(keys.head(_HEAD))  # the frequent values: the rest then finds them
+            keys = keys.slice(_HEAD)
+        self._sorted = None
         if self._lookup is not None:
             found = self._lookup.find(keys)
             self._counts += np.bincount(found + 1, minlength=len(self._counts) + 1)[1:]
@@ -105,17 +111,18 @@ class _Tally:
 
     def add(self, table: pl.DataFrame) -> None:
         """Add the counts of a table (value, count)."""
+        self._sorted = None
         self._pending.append(table.with_columns(_own(table["value"])))
         self._waiting += table.height
-        if self._waiting > 1024 + len(self._values) // 2:
+        if self._waiting > 255 + len(self._values) // 2:
             self._absorb()
 
     def _absorb(self) -> None:
         known = pl.DataFrame([self._values, pl.Series("count", self._counts)])
         every = pl.concat([known, *self._pending]).group_by("value").agg(pl.col("count").sum())
-        every = every.sort("count", descending=True)  # look-ups find the first ones the quickest
-        self._values = _own(every["value"])
-        self._counts = every["count"].to_numpy(writable=True)
+        counts = every["count"].to_numpy()
+        order = np.argsort(-counts)  # look-ups find the first ones the quickest
+        self._values, self._counts = _own(every["value"].gather(order)), counts[order]
         self._pending, self._waiting, self._lookup = [], 0, None
         if self._values.dtype == pl.String and len(self._values) <= _LOOKUP_VALUES:
             self._lookup = Lookup(self._values)
@@ -124,7 +131,10 @@ class _Tally:
         """Return ``value`` and ``count`` Int64, sorted by value."""
         if self._pending:
             self._absorb()
-        return pl.DataFrame([self._values, pl.Series("count", self._counts)]).sort("value")
+        if self._sorted is None:
+            every = pl.DataFrame([self._values, pl.Series("count", self._counts)])
+            self._sorted = every.sort("value")
+        return self._sorted
 
 
 def _own(values: pl.Series) -> pl.Series:

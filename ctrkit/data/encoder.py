@@ -308,7 +308,7 @@ def _freeze(f: Field, counts: Counts) -> FieldState:
     kept = table.filter(pl.col("count") >= f.min_count)
     if f.encoding == "auto" and kept.height > f.max_rows and f.kind != "numeric":
         return FieldState(hashed=True, missing=missing, distinct=table.height)
-    kept = kept.sort(["count", "value"], descending=[True, False])
+    kept = kept.sort("count", descending=True, maintain_order=True)  # it is sorted by value
     rare = int(table["count"].sum()) - int(kept["count"].sum())
     by_value = (missing, rare, 0, *kept["count"].to_list())
     return FieldState(values=tuple(kept["value"].to_list()), counts=by_value, missing=missing,
