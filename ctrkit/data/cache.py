@@ -7,11 +7,14 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
+import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
 
 def home() -> Path:
@@ -43,14 +46,33 @@ def build_folder(folder: Path, build: Callable[[Path], None]) -> None:
         raise
 
 
-def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> tuple[Path, bool]:
-    """Return the folder of ``key`` and whether it was there already; build it if not.
+@dataclass(frozen=True)
+class Entry:
+    """A folder of the cache, safe from removal while this object lives.
+
+    Attributes:
+        folder: The entry.
+        hit: Whether it was there already.
+        lock: Held marker beside the folder.
+    """
+
+    folder: Path
+    hit: bool
+    lock: BaseFileLock = field(repr=False)
+
+    def release(self) -> None:
+        """Let the entry be removed from now on."""
+        _drop(self.lock, os.getpid())
+
+
+def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> Entry:
+    """Return the entry of ``key``; build it if it is not there.
 
     Args:
         root: Of the cache.
         key: See :func:`cache_key`.
         build: Fills an empty folder.
-        limit: Bytes; beyond it the least recently used other folders are removed.
+        limit: Bytes; beyond it the least recently used entries that nobody holds are removed.
     """
     root.mkdir(parents=True, exist_ok=True)
     folder = root / key
@@ -59,18 +81,41 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> t
         if not hit:
             build_folder(folder, build)
         os.utime(folder)
+        mark = FileLock(root / f"{key}.use-{uuid.uuid4().hex}")
+        mark.acquire()
+    entry = Entry(folder, hit, mark)
+    weakref.finalize(entry, _drop, mark, os.getpid())
     with FileLock(root / "evict.lock"):
-        _evict(root, keep=key, limit=limit)
-    return folder, hit
+        _evict(root, limit)
+    return entry
 
 
-def _evict(root: Path, keep: str, limit: int) -> None:
+def _drop(mark: BaseFileLock, owner: int) -> None:
+    if os.getpid() != owner:  # a forked child does not let go for its parent
+        return
+    mark.release()
+    Path(mark.lock_file).unlink(missing_ok=True)
+
+
+def _evict(root: Path, limit: int) -> None:
     folders = [p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")]
     sizes = {p: sum(f.stat().st_size for f in p.rglob("*") if f.is_file()) for p in folders}
     total = sum(sizes.values())
     for folder in sorted(folders, key=lambda p: p.stat().st_mtime):
         if total <= limit:
             return
-        if folder.name != keep:
-            shutil.rmtree(folder, ignore_errors=True)
+        if _remove(folder):
             total -= sizes[folder]
+
+
+def _remove(folder: Path) -> bool:
+    """Remove an entry unless somebody builds, opens or holds it."""
+    try:
+        with FileLock(folder.parent / f"{folder.name}.lock", blocking=False):
+            for mark in folder.parent.glob(f"{folder.name}.use-*"):
+                with FileLock(mark, blocking=False):  # else its holder lives
+                    mark.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        return False
+    return True

@@ -31,7 +31,7 @@ class Dataset:
         shards: The encoded rows.
         info: Rows and positives per split, ``encode_rows_s``, ``fingerprint``, ``cache_hit``.
         warnings: Notices for the user.
-        keep: Holds a temporary folder alive.
+        keep: Holds a temporary folder, or a folder of the cache, alive.
     """
 
     schema: Schema
@@ -78,11 +78,13 @@ def prepare_dataset(
     def build(folder: Path) -> None:
         _build(source, schema, plan, encoder, folder, key, progress)
 
-    folder, hit, keep = out, False, None
+    folder, hit = out, False
+    keep: Any = None
     if out is not None:
         build_folder(out, build)
     elif cache is not None:
-        folder, hit = cached(cache, key, build, cache_limit)
+        keep = cached(cache, key, build, cache_limit)
+        folder, hit = keep.folder, keep.hit
     else:
         keep = tempfile.TemporaryDirectory(prefix="ctrkit-", ignore_cleanup_errors=True)
         folder = Path(keep.name) / "data"
@@ -92,7 +94,9 @@ def prepare_dataset(
     info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     warnings = info.pop("warnings")
     info["cache_hit"] = hit
-    return Dataset(used.schema, used, used.layout(), Shards(folder), info, warnings, keep)
+    return Dataset(
+        used.schema, used, used.layout(), Shards(folder, keep=keep), info, warnings, keep
+    )
 
 
 def _digest(encoder: Encoder) -> str:

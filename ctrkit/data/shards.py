@@ -169,13 +169,17 @@ class Shards:
         layout: Of the encoded fields (without counts).
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, keep: object = None) -> None:
         """Open a folder that :func:`write_shards` wrote.
+
+        Args:
+            folder: Where they lie.
+            keep: An object that keeps the folder from removal while it lives.
 
         Raises:
             RunFolderError: There are no shards, or of another format.
         """
-        self.folder = Path(folder)
+        self.folder, self._keep = Path(folder), keep
         path = self.folder / INFO
         if not path.is_file():
             raise RunFolderError(f"no encoded shards in {str(folder)!r}")
