@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-out = Console(soft_wrap=True)
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True, soft_wrap=True)
 
 Names = Annotated[list[str] | None, typer.Option(metavar="NAME,...")]
@@ -51,9 +51,7 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what stands in the folder.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="SECTION.KEY=VALUE", help="Change a setting, e.g. train.lr=3e-4."
-    ),
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="A setting, e.g. train.lr=3e-4."),
 ]
 Plugin = Annotated[list[Path] | None, typer.Option(help="Python file that registers a component.")]
 Trust = Annotated[
@@ -61,7 +59,7 @@ Trust = Annotated[
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", help="A model, or an interaction alone: ctrkit list models."),
+    typer.Option("--model", help="A model, or an interaction alone."),
 ]
 
 
@@ -194,9 +192,7 @@ def encode(
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(
-            metavar="DATA|RUN.toml", help="Raw rows, or a configuration that names them."
-        ),
+        typer.Argument(metavar="DATA|RUN.toml", help="Raw rows, or a file naming them."),
     ] = None,
     label: Label = None,
     model: ModelName = None,

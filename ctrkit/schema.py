@@ -235,8 +235,7 @@ class Schema:
         if data.pop("format", FORMAT) != FORMAT:
             raise SchemaError(f"{where}: this ctrkit reads format {FORMAT}")
         columns = data.pop("columns", None)
-        fields = data.pop("fields", {})
-        crosses = data.pop("crosses", {})
+        fields, crosses = (_table(where, data, key) for key in ("fields", "crosses"))
         split = data.pop("split", None)
         _known_keys(where, data, ("label", "weight", "group", "time", "key"))
         return cls(
@@ -341,6 +340,14 @@ def _known_keys(where: str, data: Mapping[str, Any], known: Iterable[str]) -> No
     for key in data:
         if key not in names:
             raise SchemaError(f"{where}: unknown key {key!r}{nearest(key, names)}")
+
+
+def _table(where: str, data: dict[str, Any], key: str) -> dict[str, Any]:
+    """Take a table of tables out of the data."""
+    table = data.pop(key, {})
+    if not isinstance(table, dict):
+        raise SchemaError(f"{where}: {key} is a table, one entry a name; got {table!r}")
+    return table
 
 
 def _build(cls: type[Any], where: str, data: object, **fixed: str) -> Any:

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ctrkit.config import ModelConfig
-from ctrkit.models.build import Model, build_model
+from ctrkit.models.build import build_model
+from ctrkit.models.model import Model
 from ctrkit.registry import registry
 from ctrkit.schema import Layout, LayoutField
 

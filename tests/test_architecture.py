@@ -42,7 +42,6 @@ ONLY_IN = {
 }  # fmt: skip
 """Library -> the rooms or files that may import it."""
 
-LAZY_IN = {"torch": {"jobs"}}
 """Library -> rooms that import it inside functions only."""
 
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
@@ -110,23 +109,6 @@ def test_libraries_stay_in_their_rooms() -> None:
             if allowed is not None and not own & allowed:
                 strays.append(f"{place(path, node)}: {module} belongs in {sorted(allowed)}")
     assert strays == []
-
-
-def test_jobs_import_torch_lazily() -> None:
-    eager = []
-    for path in FILES:
-        for node in tree(path).body:
-            names = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            for name in names:
-                if room(path) in LAZY_IN.get(name.split(".")[0], ()):
-                    eager.append(f"{place(path, node)}: {name}")
-    assert eager == []
 
 
 def test_no_eval_exec_pickle_or_print() -> None:

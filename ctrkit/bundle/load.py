@@ -16,7 +16,8 @@ from ctrkit.bundle.save import FORMAT
 from ctrkit.config import RunConfig, explain
 from ctrkit.data.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
-from ctrkit.models.build import Model, build_model
+from ctrkit.models.build import build_model
+from ctrkit.models.model import Model
 from ctrkit.registry import load_entry_points, load_plugin
 from ctrkit.schema import Layout, Schema
 

@@ -21,7 +21,7 @@ from ctrkit.config import RunConfig
 from ctrkit.data.encoder import Encoded, Encoder
 from ctrkit.data.sources import Source, to_polars
 from ctrkit.errors import DataError
-from ctrkit.models.build import Model
+from ctrkit.models.model import Model
 from ctrkit.schema import Layout, Schema
 
 CHUNK_ROWS = 131_072

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from ctrkit.config import RunConfig
 from ctrkit.data.encoder import Encoder
 from ctrkit.errors import CtrkitError
-from ctrkit.models.build import Model
+from ctrkit.models.model import Model
 from ctrkit.nn.embedding import EmbeddingTable
 from ctrkit.schema import DROPPED, MISSING, UNSEEN, Layout
 

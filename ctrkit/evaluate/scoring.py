@@ -20,7 +20,7 @@ from ctrkit.data.hashing import canonical, stable_hash
 from ctrkit.data.labels import label_array
 from ctrkit.data.sources import Source
 from ctrkit.errors import DataError, nearest
-from ctrkit.models.build import Model
+from ctrkit.models.model import Model
 
 
 @dataclass(frozen=True)

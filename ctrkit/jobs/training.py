@@ -34,12 +34,12 @@ from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.evaluate import Scores, save_predictions, score_batches
 from ctrkit.metrics import evaluate_logits
 from ctrkit.models.build import (
-    Model,
     build_model,
     count_parameters,
     resolve_model,
     uses_batch_norm,
 )
+from ctrkit.models.model import Model
 from ctrkit.records import RunRecord, Tracker, split_line
 from ctrkit.report import summarise_run, write_report
 from ctrkit.schema import Schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ def resolve_model(config: ModelConfig) -> ModelConfig:
             unknown or out of bounds.
     """
     preset = find_preset(config)
-    branches = config.interactions or preset.interactions
+    branches = preset.interactions if config.interactions is None else config.interactions
     head = config.head or preset.head
     if not branches:
         raise ConfigError("model.interactions names at least one interaction")
@@ -43,7 +43,7 @@ def resolve_model(config: ModelConfig) -> ModelConfig:
         if name not in owners:
             known = ", ".join(owners)
             raise ConfigError(
-                f"model.{name}: the model has no such branch{nearest(name, owners)} (it has {known})"
+                f"model.{name}: the model has no such branch{nearest(name, owners)}; it has {known}"
             )
     parameters = {}
     for name, owner in owners.items():
@@ -72,10 +72,8 @@ def find_preset(config: ModelConfig) -> Preset:
     if config.name not in PRESETS:
         if config.name in registry.names("interaction"):
             return Preset((config.name,))
-        known = [*PRESETS, *registry.names("interaction")]
-        raise UnknownNameError(
-            f"unknown model {config.name!r}{nearest(config.name, known)} (see: ctrkit list models)"
-        )
+        hint = nearest(config.name, [*PRESETS, *registry.names("interaction")])
+        raise UnknownNameError(f"unknown model {config.name!r}{hint} (see: ctrkit list models)")
     presets = PRESETS[config.name]
     if config.preset not in presets:
         hint = nearest(config.preset, presets)
@@ -170,9 +168,7 @@ def count_parameters(model: Model) -> dict[str, int]:
         ``table_rows``: rows of the widest table.
     """
     allocated = sum(p.numel() for p in model.parameters())
-    dropped = sum(t.dropped_rows * t.dim for t in model.tables.values())
-    rows = max((t.rows for t in model.tables.values()), default=0)
+    tables = [cast(EmbeddingTable, table) for table in model.tables.values()]
+    dropped = sum(table.dropped_rows * table.dim for table in tables)
+    rows = max((table.rows for table in tables), default=0)
     return {"allocated": allocated, "active": allocated - dropped, "table_rows": rows}
-
-
-__all__ = ["Model", "UnknownNameError", "build_model", "count_parameters", "resolve_model"]

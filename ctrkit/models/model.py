@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -45,15 +46,16 @@ class Model(nn.Module):
         self.vectors = nn.ParameterDict()
         self.missing = nn.ParameterDict()
         for name, table in tables.items():
+            width = cast(EmbeddingTable, table).dim
             if numbers:
-                self.vectors[name] = nn.Parameter(torch.empty(numbers, table.dim).normal_(0, 0.01))
+                self.vectors[name] = nn.Parameter(torch.empty(numbers, width).normal_(0, 0.01))
                 if learn_missing:
-                    self.missing[name] = nn.Parameter(torch.zeros(numbers, table.dim))
+                    self.missing[name] = nn.Parameter(torch.zeros(numbers, width))
 
     def forward(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> Tensor:
         """Return the logits."""
         outputs = self.branch_outputs(codes, numbers, bags)
-        return self.head(outputs).float()
+        return cast(Tensor, self.head(outputs)).float()  # (B,)
 
     def branch_outputs(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> list[Tensor]:
         """Return ``(B, O)`` of every branch with O > 0."""
@@ -65,7 +67,7 @@ class Model(nn.Module):
         """Return ``(B, F, D)`` of every table that some branch reads."""
         found = {}
         for name, table in self.tables.items():
-            x = self._fields(name, table, codes, numbers, bags)
+            x = self._fields(name, cast(EmbeddingTable, table), codes, numbers, bags)
             if name == "fields":
                 x = F.dropout(x, self.embedding_dropout, self.training)
             found[name] = x  # (B, F, D)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,7 @@ class MLPHead(nn.Module):
     def forward(self, branches: Sequence[Tensor]) -> Tensor:
         """Concatenate and apply the layers."""
         x = torch.cat(list(branches), dim=1)  # (B, sum of O_i)
-        return self.output(self.layers(x)).squeeze(-1)  # (B,)
+        return cast(Tensor, self.output(self.layers(x))).squeeze(-1)  # (B,)
 
 
 def _affine(width: int) -> nn.Linear:

@@ -99,7 +99,7 @@ class InteractingLayer(nn.Module):
         self.scale = 1 / math.sqrt(head_dim) if scale else 1.0
         self.norm, self.dropout = norm, dropout
         self.project = nn.Linear(size, width * (4 if self.projected else 3), bias=bias)
-        for part in self.project.weight.split(width):
+        for part in torch.split(self.project.weight, width):
             nn.init.xavier_uniform_(part)
         if bias:
             nn.init.zeros_(self.project.bias)

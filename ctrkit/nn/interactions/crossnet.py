@@ -1,8 +1,8 @@
-"""Cross network. Wang et al., DCN (arXiv:1708.05123, eq. 3) and DCN-V2 (arXiv:2008.13535, eq. 1)."""
+"""Cross network. Wang et al.: DCN, arXiv:1708.05123, eq. 3; DCN-V2, arXiv:2008.13535, eq. 1."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class CrossNet(nn.Module):
         self.kernels = nn.ModuleList(nn.Linear(width, rows, bias=False) for _ in range(layers))
         self.biases = nn.ParameterList(torch.zeros(width) for _ in range(layers))
         for kernel in self.kernels:
-            nn.init.xavier_normal_(kernel.weight)
+            nn.init.xavier_normal_(cast(nn.Linear, kernel).weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Cross layer by layer."""

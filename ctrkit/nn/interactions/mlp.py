@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from torch import Tensor, nn
 
@@ -58,4 +58,4 @@ class MLP(nn.Module):
         """Apply the layers."""
         if not self.out_dim:
             return x.new_zeros(x.shape[0], 0)  # (B, 0)
-        return self.layers(x.flatten(1))  # (B, O)
+        return cast(Tensor, self.layers(x.flatten(1)))  # (B, O)
