@@ -28,6 +28,19 @@ def cache_key(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class Scratch:
+    """A folder that is removed when this object dies."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="ctrkit-"))
+        weakref.finalize(self, _scrap, self.folder, os.getpid())
+
+
+def _scrap(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def build_folder(folder: Path, build: Callable[[Path], None]) -> None:
     """Build a folder beside its place and rename it; a failure leaves nothing behind.
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ctrkit.data.ahead import read_ahead
-from ctrkit.data.cache import build_folder, cache_key, cached
+from ctrkit.data.cache import Scratch, build_folder, cache_key, cached
 from ctrkit.data.counts import Counts
 from ctrkit.data.encoder import Encoder
 from ctrkit.data.shards import CHUNKS_AHEAD, FORMAT, ShardInfo, Shards, write_shards
 from ctrkit.data.sources import Source
 from ctrkit.data.splits import SplitPlan, plan_split
 from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest
-from ctrkit.schema import UNSEEN, Layout, Schema
+from ctrkit.schema import UNSEEN, Field, Layout, Schema
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ def prepare_dataset(
         keep = cached(cache, key, build, cache_limit)
         folder, hit = keep.folder, keep.hit
     else:
-        keep = tempfile.TemporaryDirectory(prefix="ctrkit-", ignore_cleanup_errors=True)
-        folder = Path(keep.name) / "data"
+        keep = Scratch()
+        folder = keep.folder / "data"
         build_folder(folder, build)
     assert folder is not None
     used = Encoder.load(folder / "encoder")
@@ -159,17 +158,25 @@ def _check_rows(shards: ShardInfo, schema: Schema) -> None:
 
 
 def _notices(schema: Schema, counts: Counts) -> list[str]:
-    told = []
-    for f in schema.fields:
-        if counts.rows and f.kind != "multi" and counts.missing[f.name] == counts.rows:
-            told.append(f"field {f.name!r} is missing in every training row")
-        elif f.encoding != "hash":
-            table = counts.table(f.name)
-            if table.height == 1 and counts.missing[f.name] == 0:
-                told.append(f"field {f.name!r} is constant in training")
-            elif f.kind != "numeric" and table.height and (table["count"] < f.min_count).all():
-                told.append(
-                    f"every value of field {f.name!r} is rare (code {UNSEEN}); "
-                    f"lower its min_count = {f.min_count}, or leave the field out"
-                )
-    return told
+    told = (_notice(f, counts) for f in schema.fields) if counts.rows else ()
+    return [f"field {name!r} {text}" for name, text in told if text]
+
+
+def _notice(f: Field, counts: Counts) -> tuple[str, str]:
+    """Return the field's name and why it teaches nothing, if so."""
+    rows, missing = counts.rows, counts.missing[f.name]
+    if f.encoding == "hash":
+        nothing = f.kind != "multi" and missing == rows
+        return f.name, "is missing in every training row" if nothing else ""
+    seen = counts.table(f.name)["count"]
+    if not len(seen):
+        return f.name, "is missing in every training row"
+    if len(seen) == 1 and missing == 0 and seen[0] == rows:
+        close = " (to one part in 256)" if f.kind == "numeric" else ""  # a cell's width
+        return f.name, f"is constant in training{close}"
+    if f.kind != "numeric" and (seen < f.min_count).all():
+        return f.name, (
+            f"has only rare values (code {UNSEEN}); "
+            f"lower its min_count = {f.min_count}, or leave the field out"
+        )
+    return f.name, ""

@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,8 +7,8 @@ import pytest
 from ctrkit.data.batches import Batches
 from ctrkit.data.dataset import prepare_dataset
 from ctrkit.data.sources import frame_source
-from ctrkit.errors import DataError, RunFolderError
-from ctrkit.schema import Field, Schema
+from ctrkit.errors import DataError, RunFolderError, SchemaError
+from ctrkit.schema import Field, Schema, Split
 
 SCHEMA = Schema(
     (Field("i", "categorical", min_count=1), Field("x", "numeric"), Field("m", "multi")), label="y"
@@ -66,3 +68,71 @@ def test_out_needs_force(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match="--force"):
         prepare_dataset(frame_source(_frame()), SCHEMA, out=tmp_path)
+
+
+def _told(schema, rows=400, **columns):
+    base = {"y": [k // 3 % 2 for k in range(rows)], "i": ["u", "v"] * (rows // 2)}
+    return prepare_dataset(frame_source(pl.DataFrame({**base, **columns})), schema).warnings
+
+
+def test_useless_fields_are_told():
+    fields = (
+        Field("i", "categorical"), Field("one", "categorical"), Field("none", "categorical"),
+        Field("rare", "categorical"), Field("x", "numeric"), Field("no_x", "numeric"),
+        Field("tags", "multi"), Field("no_tags", "multi"), Field("one_tag", "multi"),
+        Field("hashed", "categorical", "hash"),
+    )  # fmt: skip
+    told = _told(
+        Schema(fields, label="y"), one=["c"] * 400, none=pl.Series([None] * 400, dtype=pl.String),
+        rare=list(range(400)), x=[5.0] * 400, no_x=pl.Series([None] * 400, dtype=pl.Float64),
+        tags=[["u", "v"]] * 400, no_tags=[None] * 400, one_tag=[["c"]] * 400,
+        hashed=pl.Series([None] * 400, dtype=pl.String),
+    )  # fmt: skip
+    about = {t.split("'")[1]: t for t in told}
+    assert len(about) == len(told)
+    assert {n for n, t in about.items() if "constant" in t} == {"one", "x", "one_tag"}
+    assert {n for n, t in about.items() if "missing" in t} == {"none", "no_x", "no_tags", "hashed"}
+    assert {n for n, t in about.items() if "rare" in t} == {"rare"}
+
+
+def test_rare_tokens_and_half_missing_constants():
+    schema = Schema((Field("i", "categorical"), Field("m", "multi")), label="y")
+    told = _told(schema, m=[[str(k)] for k in range(400)])
+    assert len(told) == 1
+    assert "'m' has only rare values" in told[0]
+    one = Schema((Field("i", "categorical"), Field("c", "categorical")), label="y")
+    assert _told(one, c=["c", None] * 200) == []  # missing or not is worth a code
+
+
+def test_an_empty_split_is_told():
+    frame = pl.DataFrame({"i": ["u"] * 20, "y": [0, 1] * 10, "s": ["train"] * 18 + ["test"] * 2})
+    schema = Schema((Field("i", "categorical"),), label="y", split=Split(by="column", column="s"))
+    with pytest.raises(DataError, match="validation"):
+        prepare_dataset(frame_source(frame), schema)
+
+
+def test_one_class_is_told_and_an_unknown_column():
+    schema = Schema((Field("i", "categorical"),), label="y")
+    for only in (0, 1):
+        frame = pl.DataFrame({"i": ["u"] * 200, "y": [only] * 200})
+        with pytest.raises(DataError, match=f"training rows are {only}"):
+            prepare_dataset(frame_source(frame), schema)
+    with pytest.raises(SchemaError, match="'i' of the schema"):
+        prepare_dataset(frame_source({"j": ["u"], "y": [1]}), schema)
+
+
+def test_a_cached_dataset_holds_its_folder(tmp_path):
+    held = prepare_dataset(frame_source(_frame()), SCHEMA, cache=tmp_path)
+    other = prepare_dataset(frame_source(_frame(900)), SCHEMA, cache=tmp_path, cache_limit=0)
+    assert sum(b.num_rows for b in map(held.shards.read, held.shards.blocks("train"))) > 0
+    folder, shards = held.shards.folder, held.shards
+    del held
+    gc.collect()
+    prepare_dataset(frame_source(_frame(900)), SCHEMA, cache=tmp_path, cache_limit=0)
+    assert folder.is_dir()  # the shards hold it still
+    del shards
+    gc.collect()
+    again = prepare_dataset(frame_source(_frame(900)), SCHEMA, cache=tmp_path, cache_limit=0)
+    assert not folder.exists()
+    assert again.info["cache_hit"]
+    assert other.shards.folder == again.shards.folder
