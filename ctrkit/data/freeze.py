@@ -1,0 +1,64 @@
+"""What training freezes of a field: its vocabulary, moments or bucket edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ctrkit.data.counts import Counts, by_cells
+from ctrkit.data.numeric import bucket_codes, lower_bounds, moments, quantile_edges
+from ctrkit.schema import MISSING, RESERVED, Field
+
+
+@dataclass(frozen=True)
+class FieldState:
+    """What training froze of a field.
+
+    Attributes:
+        hashed: Codes are folded hashes; there is no vocabulary.
+        values: Text by code - 3.
+        counts: Training count of each code (rows,), empty where hashed or a real number.
+        mean: Of ``standard``.
+        sd: Of ``standard``.
+        edges: Of ``quantile``.
+        missing: Missing training values.
+        distinct: Values (or cells) seen in training.
+    """
+
+    hashed: bool = False
+    values: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    mean: float = 0.0
+    sd: float = 0.0
+    edges: tuple[float, ...] = ()
+    missing: int = 0
+    distinct: int = 0
+
+
+def freeze(f: Field, counts: Counts) -> FieldState:
+    """Freeze a field from the counts of its training values."""
+    missing = counts.missing[f.name]
+    if f.encoding == "hash":
+        return FieldState(hashed=True, missing=missing)
+    table = counts.table(f.name)
+    if by_cells(f):
+        cell, count = table["value"].to_numpy(), table["count"].to_numpy()
+        mean, sd = moments(cell, count)
+        if not f.bucketised:
+            return FieldState(mean=mean, sd=sd, missing=missing, distinct=table.height)
+        edges = quantile_edges(cell, count, f.bins)
+        bucket = bucket_codes(lower_bounds(cell), edges)
+        by_code = np.bincount(bucket, weights=count, minlength=RESERVED + len(edges) + 1)
+        by_code[MISSING] = missing
+        return FieldState(counts=tuple(map(int, by_code)), edges=edges, missing=missing,
+                          distinct=table.height)  # fmt: skip
+    kept = table.filter(pl.col("count") >= f.min_count)
+    if f.encoding == "auto" and kept.height > f.max_rows and f.kind != "numeric":
+        return FieldState(hashed=True, missing=missing, distinct=table.height)
+    kept = kept.sort("count", descending=True, maintain_order=True)  # it is sorted by value
+    rare = int(table["count"].sum()) - int(kept["count"].sum())
+    by_value = (missing, rare, 0, *kept["count"].to_list())
+    return FieldState(values=tuple(kept["value"].to_list()), counts=by_value, missing=missing,
+                      distinct=table.height)  # fmt: skip
