@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ class _End:
     pass
 
 
-def read_ahead(items: Iterator[T], size: int) -> Iterator[T]:
+def read_ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
     """Yield the items of an iterator that a thread runs; at most ``size`` wait.
 
     Exceptions cross to the caller. Closing this generator stops the thread.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,25 +78,24 @@ def prepare_dataset(
     def build(folder: Path) -> None:
         _build(source, schema, plan, encoder, folder, key, progress)
 
-    folder, hit = out, False
-    keep: Any = None
     if out is not None:
         build_folder(out, build)
-    elif cache is not None:
-        keep = cached(cache, key, build, cache_limit)
-        folder, hit = keep.folder, keep.hit
-    else:
-        keep = Scratch()
-        folder = keep.folder / "data"
-        build_folder(folder, build)
-    assert folder is not None
+        return _open(out)
+    if cache is not None:
+        entry = cached(cache, key, build, cache_limit)
+        return _open(entry.folder, entry.hit, entry)
+    scratch = Scratch()
+    build_folder(scratch.folder / "data", build)
+    return _open(scratch.folder / "data", keep=scratch)
+
+
+def _open(folder: Path, hit: bool = False, keep: object = None) -> Dataset:
     used = Encoder.load(folder / "encoder")
     info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     warnings = info.pop("warnings")
     info["cache_hit"] = hit
-    return Dataset(
-        used.schema, used, used.layout(), Shards(folder, keep=keep), info, warnings, keep
-    )
+    shards = Shards(folder, keep=keep)
+    return Dataset(used.schema, used, used.layout(), shards, info, warnings, keep)
 
 
 def _digest(encoder: Encoder) -> str:
@@ -136,12 +136,13 @@ def _fit(
 ) -> tuple[Encoder, list[str]]:
     counts, done = Counts(schema), 0
     wanted = [c for c in schema.required_columns() if c in source.columns]
-    for chunk in read_ahead(source.chunks(wanted), CHUNKS_AHEAD):
-        train = plan.assign(chunk) == 0
-        counts.update(chunk.frame if train.all() else chunk.frame.filter(train))
-        done += chunk.frame.height
-        if progress is not None:
-            progress.update("count", done, None, f"{done:,} rows")
+    with closing(read_ahead(source.chunks(wanted), CHUNKS_AHEAD)) as chunks:
+        for chunk in chunks:
+            train = plan.assign(chunk) == 0
+            counts.update(chunk.frame if train.all() else chunk.frame.filter(train))
+            done += chunk.frame.height
+            if progress is not None:
+                progress.update("count", done, None, f"{done:,} rows")
     return Encoder.fit(schema, counts), _notices(schema, counts)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ctrkit.data.encoder import Encoded, Encoder
 from ctrkit.data.hashing import stable_hash
 from ctrkit.data.labels import label_array
 from ctrkit.data.numeric import to_numbers
-from ctrkit.data.sources import Source
+from ctrkit.data.sources import Chunk, Source
 from ctrkit.data.splits import SPLITS, SplitPlan
 from ctrkit.errors import DataError, RunFolderError
 from ctrkit.schema import Layout, Schema
@@ -104,38 +105,47 @@ def write_shards(
         DataError: A label, weight or value is invalid.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    schema, info, layout, done = encoder.schema, ShardInfo(), encoder.layout(), 0
-    writers = [_Writer(folder, split, info) for split in SPLITS]
-    wanted = [c for c in schema.required_columns() if c in source.columns]
+    info, layout, done = ShardInfo(), encoder.layout(), 0
+    writers = {split: _Writer(folder, split, info) for split in SPLITS}
+    wanted = [c for c in encoder.schema.required_columns() if c in source.columns]
     try:
-        for chunk in read_ahead(source.chunks(wanted), CHUNKS_AHEAD):
-            table = _table(chunk.frame, encoder.encode(chunk.frame), layout, schema)
-            part, ids = plan.assign(chunk), plan.row_ids(chunk)
-            label = table.column(LABEL).to_numpy()
-            for index, (split, writer) in enumerate(zip(SPLITS, writers, strict=True)):
-                rows = np.flatnonzero(part == index)
-                if not len(rows):
-                    continue
-                batch = table.take(pa.array(rows))
-                if split != "train":
-                    batch = batch.append_column(ROW, pa.array(ids[rows]))
-                writer.add(batch)
-                info.rows[split] += len(rows)
-                info.positives[split] += int(label[rows].sum())
-            done += chunk.frame.height
-            if progress is not None:
-                progress.update("encode", done, None, f"{done:,} rows")
-        for writer in writers:
+        with closing(read_ahead(source.chunks(wanted), CHUNKS_AHEAD)) as chunks:
+            for chunk in chunks:
+                table = _table(chunk, encoder.encode(chunk.frame), layout, encoder.schema)
+                _part(table, plan.assign(chunk), plan.row_ids(chunk), writers, info)
+                done += chunk.frame.height
+                if progress is not None:
+                    progress.update("encode", done, None, f"{done:,} rows")
+        for writer in writers.values():
             writer.finish()
     finally:
-        for writer in writers:
+        for writer in writers.values():
             writer.close()
     text = {"format": FORMAT, **asdict(info), "layout": layout.to_json()}
     (folder / INFO).write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
     return info
 
 
-def _table(frame: pl.DataFrame, encoded: Encoded, layout: Layout, schema: Schema) -> pa.RecordBatch:
+def _part(
+    table: pa.RecordBatch, part: npt.NDArray[np.uint8], ids: npt.NDArray[np.uint64],
+    writers: Mapping[str, _Writer], info: ShardInfo,
+) -> None:  # fmt: skip
+    """Hand each split its rows of a chunk."""
+    label = table.column(LABEL).to_numpy()
+    for index, (split, writer) in enumerate(writers.items()):
+        rows = np.flatnonzero(part == index)
+        if not len(rows):
+            continue
+        batch = table.take(pa.array(rows))
+        if split != "train":
+            batch = batch.append_column(ROW, pa.array(ids[rows]))
+        writer.add(batch)
+        info.rows[split] += len(rows)
+        info.positives[split] += int(label[rows].sum())
+
+
+def _table(chunk: Chunk, encoded: Encoded, layout: Layout, schema: Schema) -> pa.RecordBatch:
+    frame = chunk.frame
     columns: dict[str, pa.Array] = {}
     for i, f in enumerate(layout.of_kind("categorical")):
         columns[f.name] = pa.array(encoded.codes[:, i])
@@ -144,7 +154,7 @@ def _table(frame: pl.DataFrame, encoded: Encoded, layout: Layout, schema: Schema
     for f, (tokens, offsets) in zip(layout.of_kind("multi"), encoded.bags, strict=True):
         narrow = pa.array(offsets.astype(np.int32))
         columns[f.name] = pa.ListArray.from_arrays(narrow, pa.array(tokens))
-    columns[LABEL] = pa.array(label_array(frame, schema))
+    columns[LABEL] = pa.array(label_array(frame, schema, chunk.first_row))
     if schema.weight is not None:
         columns[WEIGHT] = pa.array(_weights(frame[schema.weight]))
     if schema.group is not None:

@@ -1,4 +1,5 @@
 import math
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,6 +71,13 @@ def test_weights_are_finite_and_not_negative(tmp_path, weight):
 def test_a_label_is_0_or_1(tmp_path):
     with pytest.raises(DataError, match="'y'"):
         _write(tmp_path, _frame(3, y=[0, 1, 2]))
+    assert not [t for t in threading.enumerate() if t.name.startswith("ctrkit")]
+
+
+def test_a_bad_label_is_told_by_its_row_of_the_file(tmp_path):
+    frame = pl.concat([_frame(131_072), _frame(3, y=[0, 7, 1])])
+    with pytest.raises(DataError, match="row 131073 holds 7"):
+        _write(tmp_path, frame)
 
 
 def test_a_folder_without_shards_is_told(tmp_path):
