@@ -28,10 +28,12 @@ def test_no_rows_and_only_nulls():
     assert table.find(pl.Series(["", "a"])).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("high", [lambda n: 0, lambda n: n, lambda n: 2**32 - 1])
 @pytest.mark.parametrize("hashes", [1, 2, 7])
-def test_texts_that_share_a_hash_are_told_apart(monkeypatch, hashes):
+def test_texts_that_share_a_hash_are_told_apart(monkeypatch, hashes, high):
     def worse(texts):
-        return np.array([len(t or "") % hashes for t in texts], np.uint64)
+        low = np.array([len(t or "") % hashes for t in texts], np.uint64)
+        return low | np.array([high(len(t or "")) << 32 for t in texts], np.uint64)
 
     monkeypatch.setattr(lookup, "_hashes", worse)
     values = ["a", "bb", "ccc", "dddd"]

@@ -33,3 +33,54 @@ def test_text_that_is_no_number_is_told():
 
 def test_a_constant_standardises_to_zero():
     assert numeric.real_numbers(np.array([7.0]), "standard", 7.0, 0.0).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series("x", ["1.5", " -2 ", "", None]),
+        pl.Series("x", ["1.5", "-2", None, None], dtype=pl.Categorical),
+        pl.Series("x", [1.5, -2.0, float("nan"), float("inf")], dtype=pl.Float32),
+        pl.Series("x", ["1.5", "-2.0", None, None]).cast(pl.Decimal(6, 1)),
+    ],
+    ids=lambda s: str(s.dtype),
+)
+def test_many_types_are_numbers(values):
+    np.testing.assert_array_equal(numeric.to_numbers(values), [1.5, -2, np.nan, np.nan])
+
+
+def test_lists_are_no_numbers_and_minus_zero_is_zero():
+    with pytest.raises(DataError, match="is no number"):
+        numeric.to_numbers(pl.Series("x", [[1.0]]))
+    assert not np.signbit(numeric.to_numbers(pl.Series([-0.0]))).any()
+
+
+def test_moments_of_small_integers_are_exact():
+    z = np.random.default_rng(0).integers(-100, 100, 10_000).astype(np.float64)
+    cell, count = np.unique(numeric.cells(z), return_counts=True)
+    mean, sd = numeric.moments(cell, count)
+    assert mean == pytest.approx(z.mean(), abs=1e-9)
+    assert sd == pytest.approx(z.std(), rel=1e-9)
+    assert numeric.moments(cell[:0], count[:0]) == (0.0, 0.0)
+
+
+def test_edges_of_nothing_and_of_ties():
+    none = np.zeros(0, np.uint32)
+    assert numeric.quantile_edges(none, none.astype(np.int64), 8) == ()
+    cell = numeric.cells(np.array([0.0, 1.0]))
+    assert numeric.quantile_edges(cell, np.array([999, 1]), 8) == ()
+    assert numeric.quantile_edges(cell, np.array([1, 999]), 8) == (1.0,)
+
+
+def test_log_categories_are_integers_in_text():
+    z = np.array([-3.7, 0.5, 100.0, np.nan, 1e300])
+    assert numeric.log_category(z, "log2").to_list() == ["-3", "0", "21", None, "477170"]
+    floor = np.floor(np.sign(z) * np.log1p(np.abs(z)) ** 2)
+    expected = [None if np.isnan(f) else str(int(f)) for f in floor]
+    assert numeric.log_category(z, "log2_monotone").to_list() == expected
+
+
+def test_large_numbers_stay_finite():
+    out = numeric.real_numbers(np.array([1e308, -1e308, np.nan]), "raw")
+    assert np.isfinite(out[:2]).all()
+    assert np.isnan(out[2])
