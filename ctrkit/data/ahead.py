@@ -1,13 +1,17 @@
-"""Read ahead: a thread makes the next items while the caller works on the last one."""
+"""Threads: read ahead of the caller, and work on several columns at once."""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
+_MANY_ROWS = 16_384
 
 
 class _Failure:
@@ -67,3 +71,17 @@ def _run(
         close: Callable[[], None] | None = getattr(items, "close", None)
         if close is not None:
             close()
+
+
+def by_column(work: Callable[[T], R], columns: Sequence[T], rows: int) -> list[R]:
+    """Return the work on each column, in order; threads share it where there are many rows.
+
+    Args:
+        work: Independent of the other columns.
+        columns: What is worked on.
+        rows: Of each column.
+    """
+    if rows < _MANY_ROWS or len(columns) < 2:
+        return [work(column) for column in columns]
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(columns), 8)) as pool:
+        return list(pool.map(work, columns))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ctrkit.data.ahead import by_column
 from ctrkit.data.hashing import canonical
 from ctrkit.data.lookup import ABSENT, Lookup
 from ctrkit.data.numeric import cells, log_category, to_numbers
@@ -172,14 +173,16 @@ class Counts:
             DataError: A value cannot be read as its field's kind.
         """
         self.rows += frame.height
-        for f in self.schema.fields:
-            if f.name not in frame.columns:
-                self.missing[f.name] += frame.height
-                continue
-            keys, missing = _keys(frame[f.name], f)
-            self.missing[f.name] += missing
-            if f.name in self._tallies:
-                self._tallies[f.name].count(keys)
+        by_column(lambda f: self._count(f, frame), self.schema.fields, frame.height)
+
+    def _count(self, f: Field, frame: pl.DataFrame) -> None:
+        if f.name not in frame.columns:
+            self.missing[f.name] += frame.height
+            return
+        keys, missing = _keys(frame[f.name], f)
+        self.missing[f.name] += missing
+        if f.name in self._tallies:
+            self._tallies[f.name].count(keys)
 
     def merge(self, other: Counts) -> Counts:
         """Return the counts of both sets of rows."""

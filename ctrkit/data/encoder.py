@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ctrkit.data.ahead import by_column
 from ctrkit.data.counts import Counts, explode, to_text, to_tokens
 from ctrkit.data.freeze import FieldState, freeze
 from ctrkit.data.hashing import fold, splitmix64, stable_hash
@@ -136,19 +137,24 @@ class Encoder:
         rows = frame.height
         raw = {f.name: _column(frame, f) for f in self.schema.fields}
         codes = np.empty((rows, len(self.categorical)), np.uint32, order="F")
-        for index, f in enumerate(self.categorical):
-            if isinstance(f, Cross):
-                codes[:, index] = self._cross(f, raw)
-            elif f.transform == "quantile" and f.kind == "numeric":
-                codes[:, index] = bucket_codes(to_numbers(raw[f.name]), self.states[f.name].edges)
-            else:
-                codes[:, index] = self._codes(f.name, _text(raw[f.name], f))
+
+        def fill(index: int) -> None:
+            codes[:, index] = self._column_codes(self.categorical[index], raw)
+
+        by_column(fill, range(len(self.categorical)), rows)
         numbers = np.empty((rows, len(self.numeric)), np.float32)
         for index, f in enumerate(self.numeric):
             state = self.states[f.name]
             z = to_numbers(raw[f.name])
             numbers[:, index] = real_numbers(z, f.transform, state.mean, state.sd)
         return Encoded(codes, numbers, tuple(self._bag(raw[f.name], f) for f in self.multi))
+
+    def _column_codes(self, f: Field | Cross, raw: Mapping[str, pl.Series]) -> Codes:
+        if isinstance(f, Cross):
+            return self._cross(f, raw)
+        if f.transform == "quantile" and f.kind == "numeric":
+            return bucket_codes(to_numbers(raw[f.name]), self.states[f.name].edges)
+        return self._codes(f.name, _text(raw[f.name], f))
 
     def _codes(self, name: str, texts: pl.Series) -> Codes:
         """Code a field's canonical text."""
