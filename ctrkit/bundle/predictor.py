@@ -55,7 +55,7 @@ class Predictor:
         device: torch.device = next(self.model.parameters()).device
         return device
 
-    def predict(self, data: object, batch_rows: int = 4096) -> npt.NDArray[np.float64]:
+    def predict(self, data: object, batch_rows: int = 1024) -> npt.NDArray[np.float64]:
         """Return click probabilities.
 
         Where the training data kept only the share ``data.sampling_rate`` of its negatives, the
@@ -73,7 +73,7 @@ class Predictor:
         """
         return self._probabilities(self.logits(data, batch_rows))
 
-    def logits(self, data: object, batch_rows: int = 4096) -> npt.NDArray[np.float32]:
+    def logits(self, data: object, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
         """Return the model's logits ``(n,)`` float32, not corrected for sampling."""
         frame = to_polars(data)
         if frame.height == 0:
@@ -109,7 +109,7 @@ class Predictor:
             )
         return found
 
-    def encoded_logits(self, encoded: Encoded, batch_rows: int = 4096) -> npt.NDArray[np.float32]:
+    def encoded_logits(self, encoded: Encoded, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
         """Return the logits ``(n,)`` of encoded rows."""
         out = np.empty(len(encoded.codes), np.float32)
         self.model.eval()
@@ -120,7 +120,7 @@ class Predictor:
                 out[start:stop] = logits.float().cpu().numpy()
         return out
 
-    def predict_source(self, source: Source, path: str | Path, batch_rows: int = 4096) -> int:
+    def predict_source(self, source: Source, path: str | Path, batch_rows: int = 1024) -> int:
         """Score a source of any length into a file, in flat memory.
 
         The file holds the key column, if the schema names one and the source has it, and

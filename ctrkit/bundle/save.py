@@ -70,14 +70,14 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
     _replace(folder / "model.safetensors", lambda p: save_file(state, p, metadata=metadata))
 
 
-def zero_unreached(model: Model, layout: Layout) -> list[str]:
-    """Set the rows of codes that training never saw to zero; return what was done, per field.
+def zero_unreached(model: Model, layout: Layout) -> dict[str, list[str]]:
+    """Set the rows of codes that training never saw to zero; return the fields, per kind of code.
 
     Where no training value was rare, the row of unseen values is still at its random start; zero
     says "nothing known" instead. The same holds for the row of missing values. Shared rows of
     hashed tables are left alone.
     """
-    told = []
+    told: dict[str, list[str]] = {}
     fields = [f for f in layout.fields if f.kind != "numeric"]
     for index, field in enumerate(fields):
         counts = layout.counts.get(field.name)
@@ -85,11 +85,17 @@ def zero_unreached(model: Model, layout: Layout) -> list[str]:
             continue
         codes = [int(c) for c in np.flatnonzero(counts == 0) if c != DROPPED]
         if codes and _zero_rows(model, index, codes):
-            names = {MISSING: "missing", UNSEEN: "unseen"}
-            told.append(f"{field.name} ({', '.join(names.get(c, f'#{c}') for c in codes[:3])})")
-    if told:
-        logger.warning("no training row holds these values, their vectors are zero: %s",
-                       ", ".join(told))  # fmt: skip
+            for code in codes:
+                kind = {MISSING: "missing", UNSEEN: "unseen"}.get(code, "other")
+                told.setdefault(kind, [])
+                if field.name not in told[kind]:
+                    told[kind].append(field.name)
+    for kind, names in told.items():
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        logger.warning(
+            "%s values of %d fields (%s) were not met in training: they score as a zero vector",
+            kind, len(names), shown,
+        )  # fmt: skip
     return told
 
 

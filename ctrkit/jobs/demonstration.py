@@ -12,7 +12,7 @@ from ctrkit.jobs.training import RunResult
 
 logger = logging.getLogger(__name__)
 
-SETTINGS = ("train.epochs=4", "train.batch_size=1024", "train.lr=2e-3")
+SETTINGS = ("train.epochs=4", "train.lr=2e-3", "train.patience=2")
 
 
 def demo(
@@ -53,7 +53,7 @@ def demo(
             data, label="click", model=model, out=folder / model, seed=seed, force=force,
             set=SETTINGS, ignore=["time"], progress=progress,
         )  # fmt: skip
-    found = jobs.explain(folder / "autoint", data, top=45, seed=seed)
+    found = jobs.explain(folder / "autoint", data, rows=10_000, top=55, seed=seed)
     jobs.predict(folder / "autoint", data, out=folder / "predictions.parquet", force=True)
     page = folder / "report.html"
     jobs.report([folder / "lr", folder / "autoint"], out=page, force=True)

@@ -109,6 +109,7 @@ def run_training(
     model = build_model(
         config.model, dataset.layout, seed=train.seed, sparse_from=train.sparse_from
     )
+    model.start_at(dataset.shards.positives("train") / dataset.shards.rows("train"))
     tracker = make_tracker(config.track, name=f"{config.model.name}-{train.seed}")
     tracker.start(folder, json.loads(config.canonical_json()), _tags(config, folder, dataset))
     try:
@@ -210,7 +211,7 @@ def _batches(config: RunConfig, dataset: Dataset, split: str) -> Batches:
     if split == "train":
         return Batches(dataset.shards, split, train.batch_size, shuffle=True, seed=train.seed,
                        window=train.shuffle_rows)  # fmt: skip
-    return Batches(dataset.shards, split, max(train.batch_size, 4096), shuffle=False)
+    return Batches(dataset.shards, split, train.micro_batch or 4096, shuffle=False)
 
 
 def _scores(model: Model, config: RunConfig, dataset: Dataset, split: str) -> Scores:

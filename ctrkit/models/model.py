@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -27,6 +28,8 @@ class Model(nn.Module):
         (tokens ``(T,)`` int64, lengths ``(B,)`` int64) -> logits ``(B,)`` float32.
     """
 
+    base: Tensor
+
     def __init__(
         self,
         layout: Layout,
@@ -41,6 +44,7 @@ class Model(nn.Module):
         self.layout = layout
         self.tables, self.branches, self.head = tables, branches, head
         self.embedding_dropout = embedding_dropout
+        self.register_buffer("base", torch.zeros(()))
         self.coded = len(layout.of_kind("categorical"))
         numbers = len(layout.of_kind("numeric"))
         self.vectors = nn.ParameterDict()
@@ -55,7 +59,11 @@ class Model(nn.Module):
     def forward(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> Tensor:
         """Return the logits."""
         outputs = self.branch_outputs(codes, numbers, bags)
-        return cast(Tensor, self.head(outputs)).float()  # (B,)
+        return cast(Tensor, self.head(outputs)).float() + self.base  # (B,)
+
+    def start_at(self, rate: float) -> None:
+        """Let logits start at the log-odds of the base rate, rather than at even odds."""
+        self.base.fill_(math.log(rate / (1 - rate)))
 
     def branch_outputs(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> list[Tensor]:
         """Return ``(B, O)`` of every branch with O > 0."""

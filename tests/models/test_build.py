@@ -156,6 +156,14 @@ def test_autoint_without_layers_is_logistic_regression_on_the_embeddings():
     assert torch.allclose(model(*inputs), linear(flat).squeeze(-1))
 
 
+def test_logits_start_at_the_base_rate():
+    model = build_model(model_config(name="lr"), LAYOUT).eval()
+    inputs = sample_inputs(7)
+    before = model(*inputs)
+    model.start_at(0.2)
+    assert torch.allclose(model(*inputs) - before, torch.tensor(0.2 / 0.8).log())
+
+
 def test_a_row_of_the_table_is_hashed_where_it_must_be():
     hashed = Layout(
         (LayoutField("big", "categorical", 2**32, hashed=True), LayoutField("c", "categorical", 9))
