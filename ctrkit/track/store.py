@@ -10,7 +10,7 @@ from pathlib import Path
 from ctrkit.config import RunConfig, TrackConfig
 from ctrkit.data.cache import home
 from ctrkit.errors import RunFolderError
-from ctrkit.records import NullTracker, RunRecord, Tracker, split_line
+from ctrkit.records import NullTracker, RunRecord, Tracker
 from ctrkit.track.tracker import MlflowTracker, read_state
 
 logger = logging.getLogger(__name__)
@@ -56,15 +56,10 @@ def sync(folder: Path) -> int:
     tracker = MlflowTracker(uri, config.track.experiment, name)
     tags = {"ctrkit.config_sha256": config.sha256(), "ctrkit.run_folder": str(folder.absolute())}
     tracker.start(folder, json.loads(text), tags)
-    path = folder / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    missed = lines[tracker.mirrored :]
-    for line in missed:
-        step, metrics = split_line(json.loads(line))
-        tracker.log(step, metrics)
-    record = folder / "record.json"
-    if record.is_file():
-        tracker.finish("FINISHED", RunRecord.load(record))
+    path = folder / "record.json"
+    record = RunRecord.load(path) if path.is_file() else None
+    status = "FINISHED" if record else (state["status"] if state else "KILLED")
+    tracker.finish("KILLED" if status == "RUNNING" else status, record)
     if tracker.dead:
         raise RunFolderError(f"the store {uri} does not answer; try again when it does")
-    return len(missed)
+    return tracker.replayed

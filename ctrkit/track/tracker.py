@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from ctrkit.data.cache import home
-from ctrkit.records import RunRecord
+from ctrkit.records import RunRecord, split_line
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,8 @@ class MlflowTracker:
     """Mirrors a run to an MLflow store; the first failure is told, then it is quiet.
 
     Attributes:
-        mirrored: Lines of ``metrics.jsonl`` that the store holds.
+        step: The last step that the store holds.
+        replayed: Lines of ``metrics.jsonl`` that :meth:`start` found missing and mirrored.
         dead: Whether the store failed.
     """
 
@@ -35,22 +36,30 @@ class MlflowTracker:
         self.client: Any = None
         self.run_id = ""
         self.folder = Path()
-        self.mirrored = 0
+        self.step = -1
+        self.replayed = 0
+        self.status = ""
         self.dead = False
 
     def start(self, folder: Path, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Begin the run, or go on with the one that ``tracking.json`` names."""
         self.folder = folder
-        state = read_state(folder)
-        if state and state["uri"] == self.uri:
-            self.run_id, self.mirrored = state["run_id"], state["lines"]
         self._try(lambda: self._start(parameters, tags))
 
     def _start(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        state = read_state(self.folder)
         self.client, experiment = open_store(self.uri, self.experiment)
-        if self.run_id:
-            self.client.update_run(self.run_id, status="RUNNING")
-            return
+        if state and state["uri"] == self.uri:
+            self.run_id, self.step, self.status = state["run_id"], state["step"], state["status"]
+            if self.status != "FINISHED":
+                self.client.update_run(self.run_id, status="RUNNING")
+        else:
+            self._create(experiment, parameters, tags)
+        self._replay()
+
+    def _create(
+        self, experiment: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> None:
         run = self.client.create_run(experiment, run_name=self.run_name, tags=dict(tags))
         self.run_id = run.info.run_id
         from mlflow.entities import Param
@@ -58,16 +67,27 @@ class MlflowTracker:
         params = [Param(k, str(v)[:LONGEST_PARAMETER]) for k, v in flatten(parameters)]
         for i in range(0, len(params), 100):
             self.client.log_batch(self.run_id, params=params[i : i + 100])
-        self._remember()
+        self._remember("RUNNING")
+
+    def _replay(self) -> None:
+        """Mirror the lines of ``metrics.jsonl`` that the store has not seen."""
+        path = self.folder / "metrics.jsonl"
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            step, metrics = split_line(json.loads(line))
+            if step > self.step:
+                self._log(step, metrics)
+                self.replayed += 1
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Mirror one line of ``metrics.jsonl``."""
         self._try(lambda: self._log(step, metrics))
 
     def _log(self, step: int, metrics: Mapping[str, float]) -> None:
+        if step <= self.step:  # a resumed run repeats what followed its checkpoint
+            return
         self._batch(step, metrics)
-        self.mirrored += 1
-        self._remember()
+        self.step = step
+        self._remember("RUNNING")
 
     def _batch(self, step: int, metrics: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
@@ -82,18 +102,22 @@ class MlflowTracker:
         self._try(lambda: self._finish(status, record))
 
     def _finish(self, status: str, record: RunRecord | None) -> None:
+        if self.status == "FINISHED":
+            return
         if record is not None:
             self._batch(int(record.training.get("steps", 0)), dict(final_metrics(record)))
             for name in SMALL_FILES:
                 if (self.folder / name).is_file():
                     self.client.log_artifact(self.run_id, str(self.folder / name))
         self.client.set_terminated(self.run_id, status)
-        self._remember()
+        self._remember(status)
 
-    def _remember(self) -> None:
-        state = {"uri": self.uri, "experiment": self.experiment, "run_id": self.run_id}
+    def _remember(self, status: str) -> None:
+        self.status = status
+        state: dict[str, Any] = {"uri": self.uri, "experiment": self.experiment}
+        state.update(run_id=self.run_id, status=status, step=self.step)
         beside = self.folder / ".tracking.json"
-        beside.write_text(json.dumps({**state, "lines": self.mirrored}, indent=1) + "\n")
+        beside.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
         beside.replace(self.folder / "tracking.json")
 
     def _try(self, act: Callable[[], None]) -> None:

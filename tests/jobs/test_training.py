@@ -135,9 +135,9 @@ def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
     The smaller run holds two shuffled windows already. What does grow is the evaluation, by some
     bytes for each held-out row: an exact AUC sorts them.
     """
-    frame = planted_clicks(150_000, seed=6)[0]
+    frame = planted_clicks(50_000, seed=6)[0]
     peaks = []
-    for times in (2, 20):
+    for times in (6, 60):
         folder = tmp_path / f"x{times}"
         folder.mkdir()
         for part in range(times):
@@ -149,4 +149,4 @@ def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
         )  # fmt: skip
         env = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "2"}
         peaks.append(peak_anonymous(args, env))
-    assert peaks[1] < 1.1 * peaks[0] + 50e6, peaks
+    assert peaks[1] < 1.1 * peaks[0] + 100e6, peaks

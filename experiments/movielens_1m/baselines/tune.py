@@ -16,15 +16,15 @@ import time
 from pathlib import Path
 
 import torch
-from ctrkit.data.batches import Batches
-from ctrkit.data.shards import Shards
-from ctrkit.metrics import auc, logloss
-from ctrkit.models.build import build_model, resolve_model
-from ctrkit.train import fit
 
 from ctrkit.config import make_config
+from ctrkit.data.batches import Batches
+from ctrkit.data.shards import Shards
 from ctrkit.evaluate import score_batches
+from ctrkit.metrics import auc, logloss
+from ctrkit.models.build import build_model, resolve_model
 from ctrkit.schema import Layout
+from ctrkit.train import fit
 
 HERE = Path(__file__).parent
 MODELS = ("lr", "fm", "dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint", "autoint+")

@@ -1,0 +1,182 @@
+"""The MLflow mirror: what arrives, what a dead store costs, what a replay brings back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ctrkit.config import RunConfig, TrackConfig
+from ctrkit.records import NullTracker, RunRecord
+from ctrkit.track import MlflowTracker, make_tracker, sync, tracked_at, tracking_uri
+from ctrkit.track.tracker import connect
+
+DEAD = "http://127.0.0.1:9"
+
+
+def record(steps: int = 3) -> RunRecord:
+    return RunRecord(
+        metrics={"test": {"auc": 0.75, "rows": 10, "group_auc": float("nan")}}, seed=0, data={},
+        config_sha256="c", versions={}, timings={}, parameters={}, memory={},
+        training={"steps": steps},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch) -> Path:
+    """A run folder, and a home of its own."""
+    monkeypatch.setenv("CTRKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CTRKIT_TRACKING_URI", raising=False)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(RunConfig().canonical_json())
+    return folder
+
+
+def write_lines(folder: Path, steps: list[int]) -> None:
+    lines = [json.dumps({"step": s, "auc": s / 10, "odd": float("nan")}) for s in steps]
+    (folder / "metrics.jsonl").write_text("".join(line + "\n" for line in lines))
+
+
+def stored(folder: Path):
+    """Return the MLflow run that ``tracking.json`` names, and a client of its store."""
+    state = json.loads((folder / "tracking.json").read_text())
+    client = connect(state["uri"])
+    return client.get_run(state["run_id"]), client
+
+
+def steps_of(folder: Path) -> list[int]:
+    found, client = stored(folder)
+    return [m.step for m in client.get_metric_history(found.info.run_id, "auc")]
+
+
+def test_where_a_run_is_tracked(run, monkeypatch):
+    assert tracking_uri(TrackConfig()).startswith("sqlite:///")
+    monkeypatch.setenv("CTRKIT_TRACKING_URI", DEAD)
+    assert tracking_uri(TrackConfig()) == DEAD
+    assert tracking_uri(TrackConfig(uri="sqlite:///x.db")) == "sqlite:///x.db"
+    assert tracking_uri(TrackConfig(uri="none")) is None
+    assert isinstance(make_tracker(TrackConfig(uri="none"), name="x"), NullTracker)
+    assert tracked_at(run) is None
+
+
+def test_a_run_arrives_whole_and_leaves_nothing_elsewhere(
+    run, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    tracker = make_tracker(TrackConfig(), name="fm-0")
+    tracker.start(run, {"model": {"name": "fm", "long": "x" * 9_000}}, {"ctrkit.model": "fm"})
+    for step in (1, 2, 3):
+        tracker.log(step, {"auc": step / 10})
+    tracker.finish("FINISHED", record())
+    found, client = stored(run)
+    assert found.info.status == "FINISHED"
+    assert found.info.run_name == "fm-0"
+    assert found.data.params["model.name"] == "fm"
+    assert len(found.data.params["model.long"]) == 6_000
+    assert found.data.tags["ctrkit.model"] == "fm"
+    assert found.data.metrics["test.auc"] == 0.75
+    assert "test.group_auc" not in found.data.metrics
+    assert [a.path for a in client.list_artifacts(found.info.run_id)] == ["config.json"]
+    assert steps_of(run) == [1, 2, 3]
+    assert found.info.run_id in str(tracked_at(run))
+    assert {p.name for p in tmp_path.iterdir()} == {"run", "home"}
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_resumed_run_goes_on_in_the_same_place_and_repeats_nothing(run):
+    first = make_tracker(TrackConfig(), name="x")
+    first.start(run, {}, {})
+    write_lines(run, [1, 2, 3])
+    for step in (1, 2, 3):
+        first.log(step, {"auc": step / 10})
+    first.finish("KILLED")
+    assert stored(run)[0].info.status == "KILLED"
+    write_lines(run, [1, 2])  # the checkpoint was written before step 3
+    second = make_tracker(TrackConfig(), name="x")
+    second.start(run, {}, {})
+    assert stored(run)[0].info.status == "RUNNING"
+    for step in (3, 4):
+        second.log(step, {"auc": step / 10})
+    second.finish("FAILED")
+    assert stored(run)[0].info.status == "FAILED"
+    assert steps_of(run) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("uri", [DEAD, "sqlite:////proc/nowhere/mlflow.db"])
+def test_a_dead_store_costs_one_warning_and_sync_replays_it(run, uri, caplog):
+    started = time.perf_counter()
+    tracker = MlflowTracker(uri, "ctrkit", "x")
+    with caplog.at_level(logging.WARNING, logger="ctrkit"):
+        tracker.start(run, {}, {})
+        for step in (1, 2):
+            tracker.log(step, {"auc": step / 10})
+        tracker.finish("FINISHED", record())
+    assert len(caplog.records) == 1
+    assert "ctrkit sync" in caplog.text
+    assert time.perf_counter() - started < 60
+    assert not (run / "tracking.json").exists()
+    write_lines(run, [1, 2])
+    record().save(run / "record.json")
+    assert sync(run) == 2
+    assert steps_of(run) == [1, 2]
+    assert stored(run)[0].info.status == "FINISHED"
+    before = stored(run)[0].data.metrics
+    assert sync(run) == 0
+    assert steps_of(run) == [1, 2]
+    assert stored(run)[0].data.metrics == before
+
+
+def test_lines_missed_in_an_outage_are_replayed_when_the_run_goes_on(run):
+    tracker = make_tracker(TrackConfig(), name="x")
+    tracker.start(run, {}, {})
+    tracker.log(1, {"auc": 0.1})
+    write_lines(run, [1, 2, 3])  # 2 and 3 were written while the store was away
+    resumed = make_tracker(TrackConfig(), name="x")
+    resumed.start(run, {}, {})
+    resumed.log(4, {"auc": 0.4})
+    assert steps_of(run) == [1, 2, 3, 4]
+
+
+def test_a_damaged_tracking_file_never_stops_a_run(run, caplog):
+    (run / "tracking.json").write_text("{")
+    tracker = make_tracker(TrackConfig(), name="x")
+    with caplog.at_level(logging.WARNING, logger="ctrkit"):
+        tracker.start(run, {}, {})
+        tracker.log(1, {"auc": 0.1})
+        tracker.finish("FINISHED", record())
+    assert len(caplog.records) == 1
+
+
+START = """
+from pathlib import Path
+import sys
+from ctrkit.config import TrackConfig
+from ctrkit.track import make_tracker
+folder = Path(sys.argv[1])
+folder.mkdir()
+tracker = make_tracker(TrackConfig(), name=folder.name)
+tracker.start(folder, {}, {})
+tracker.log(1, {"auc": 0.5})
+tracker.finish("FINISHED")
+sys.exit(tracker.dead)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(3))
+def test_four_processes_meet_on_a_fresh_home(tmp_path, attempt):
+    env = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home"), "CTRKIT_TRACKING_URI": ""}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", START, str(tmp_path / f"run{i}")], env=env)
+        for i in range(4)
+    ]
+    assert [worker.wait(timeout=200) for worker in workers] == [0, 0, 0, 0]
+    ids = {json.loads((tmp_path / f"run{i}/tracking.json").read_text())["run_id"] for i in range(4)}
+    assert len(ids) == 4
