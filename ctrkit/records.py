@@ -43,7 +43,7 @@ class RunRecord:
 
     def save(self, path: Path) -> None:
         """Write ``record.json``."""
-        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> RunRecord:
