@@ -176,7 +176,7 @@ def explain(
     Args:
         run: A run folder.
         data: Raw rows with the label.
-        out: JSON file to write; None: ``explain.json`` in the run folder.
+        out: JSON file to write; None: ``explain.json`` in the run folder, whose report shows it.
         rows: Rows that are looked at.
         top: Pairs that are ablated, and values that are listed.
         seed: Of the permutations.
@@ -187,6 +187,8 @@ def explain(
     found = explain_source(predictor, source, rows=rows, top=top, seed=seed)
     path = Path(run) / "explain.json" if out is None else Path(out)
     _write(path, json.dumps(found, indent=1) + "\n", force=True)
+    if out is None and (Path(run) / "record.json").is_file():
+        write_report(summarise_run(Path(run)), Path(run) / "report.html")
     return found
 
 

@@ -18,6 +18,7 @@ from ctrkit.records import RunRecord
 from ctrkit.report import summarise_run, summarise_runs, to_html, to_markdown, write_report
 
 NASTY = "<script>alert('x')</script>|pipe"
+ROWS = {"train": 8000, "validation": 1000, "test": 1000}
 
 
 def make_run(folder: Path, *, seed: int = 0, auc: float = 0.75, logloss: float = 0.5,
@@ -33,7 +34,7 @@ def make_run(folder: Path, *, seed: int = 0, auc: float = 0.75, logloss: float =
               "group_auc": float("nan")}  # fmt: skip
     RunRecord(
         metrics={"validation": judged, "test": judged}, seed=seed,
-        data={"rows": {"train": 8000, "validation": 1000, "test": 1000}, "fingerprint": fingerprint},
+        data={"rows": ROWS, "fingerprint": fingerprint},
         config_sha256="abc", versions={}, timings={"train_examples_s": 1e5, "total_s": 1.0},
         parameters={"allocated": 1234}, memory={"peak_bytes": 10**8},
         training={"steps": 20, "stopped": "patience"}, warnings=[NASTY],

@@ -66,9 +66,7 @@ def test_where_a_run_is_tracked(run, monkeypatch):
     assert tracked_at(run) is None
 
 
-def test_a_run_arrives_whole_and_leaves_nothing_elsewhere(
-    run, monkeypatch, tmp_path
-):
+def test_a_run_arrives_whole_and_leaves_nothing_elsewhere(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     tracker = make_tracker(TrackConfig(), name="fm-0")
     tracker.start(run, {"model": {"name": "fm", "long": "x" * 9_000}}, {"ctrkit.model": "fm"})
