@@ -24,7 +24,7 @@ test-all: $(SETUP) ## the slow tests, on their own
 	$(BIN)/python -m pytest -q -m slow
 
 lint: $(SETUP)   ## style
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 
 types: $(SETUP)  ## mypy, strict

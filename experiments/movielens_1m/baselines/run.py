@@ -16,9 +16,8 @@ import json
 import time
 from pathlib import Path
 
-from ctrkit.report import summarise_runs, to_markdown
-
 from ctrkit import jobs
+from ctrkit.report import summarise_runs, to_markdown
 
 HERE = Path(__file__).parent
 MODELS = ("lr", "fm", "dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint", "autoint+")
