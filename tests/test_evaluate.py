@@ -362,6 +362,7 @@ def test_ablation_finds_the_planted_pair():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_planted_pair_over_seeds():
     """Source: methods.md 2.11-7."""
     found = [xor_ranks(50_000, epochs=5, seed=seed) for seed in range(5)]
