@@ -4,8 +4,8 @@ A *bundle* is the run folder itself: ``config.json``, ``schema.toml``, ``layout.
 ``encoder/``, ``model.safetensors``, ``plugins/``. No part of it is a pickle.
 """
 
-from ctrkit.bundle.load import load
+from ctrkit.bundle.load import load, load_weights
 from ctrkit.bundle.predictor import Predictor
 from ctrkit.bundle.save import save_bundle, save_inputs, save_weights
 
-__all__ = ["Predictor", "load", "save_bundle", "save_inputs", "save_weights"]
+__all__ = ["Predictor", "load", "load_weights", "save_bundle", "save_inputs", "save_weights"]

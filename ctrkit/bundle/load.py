@@ -52,7 +52,7 @@ def load(
         # The seed is part of hashed addressing, so the weights fit no other.
         train = config.train
         model = build_model(config.model, layout, seed=train.seed, sparse_from=train.sparse_from)
-        _fill(model, folder / "model.safetensors")
+        load_weights(model, folder / "model.safetensors")
     except RunFolderError:
         raise
     except (CtrkitError, OSError, KeyError, TypeError, ValueError) as error:
@@ -145,8 +145,14 @@ def _layout(folder: Path, encoder: Encoder) -> Layout:
     return layout
 
 
-def _fill(model: Model, path: Path) -> None:
-    """Copy the stored weights into a model; names and shapes must agree."""
+def load_weights(model: Model, path: Path) -> None:
+    """Copy the weights of a ``safetensors`` file into a model.
+
+    Raises:
+        RunFolderError: It is missing or damaged, or its names or shapes are not the model's.
+    """
+    if not path.is_file():
+        raise RunFolderError(f"no weights file {str(path)!r}")
     wanted = model.state_dict()
     try:
         with safe_open(path, framework="pt") as file:

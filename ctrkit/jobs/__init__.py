@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
+
 from ctrkit.bundle import load
 from ctrkit.data.dataset import Dataset, prepare_dataset
 from ctrkit.data.sources import open_source
@@ -155,7 +157,8 @@ def evaluate(
     shift = 0.0
     if sampling_rate is not None:
         shift = _log_rate(predictor.config.data.sampling_rate) - _log_rate(sampling_rate)
-    metrics = evaluate_logits(scores.label, scores.logit + shift, scores.weight, scores.group)
+    logit = scores.logit.astype(np.float64) + shift  # in float32 a shift makes ties
+    metrics = evaluate_logits(scores.label, logit, scores.weight, scores.group)
     if out is not None:
         _write(Path(out), json.dumps(metrics, indent=1, sort_keys=True) + "\n", force=force)
     return metrics

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from ctrkit import __version__
-from ctrkit.bundle import save_inputs, save_weights
+from ctrkit.bundle import load_weights, save_inputs, save_weights
 from ctrkit.config import RunConfig
 from ctrkit.data.batches import Batches
 from ctrkit.data.cache import home
@@ -109,6 +109,8 @@ def run_training(
     model = build_model(
         config.model, dataset.layout, seed=train.seed, sparse_from=train.sparse_from
     )
+    if config.train.init not in (None, "random"):
+        load_weights(model, Path(str(config.train.init)))
     model.start_at(dataset.shards.positives("train") / dataset.shards.rows("train"))
     tracker = make_tracker(config.track, name=f"{config.model.name}-{train.seed}")
     tracker.start(folder, json.loads(config.canonical_json()), _tags(config, folder, dataset))
