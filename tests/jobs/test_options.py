@@ -76,7 +76,8 @@ def test_sampling_rate_shifts_predictions_but_not_the_metrics_of_sampled_data(cl
 def test_a_configuration_file_names_data_and_plug_in(clicks, tmp_path):
     run = tmp_path / "run.toml"
     run.write_text(
-        f'plugins = ["{PLUGIN}"]\n[data]\npath = "{clicks}"\n[model]\ninteractions = ["my_cross", "mlp"]\n'
+        f'plugins = ["{PLUGIN}"]\n[data]\npath = "{clicks}"\n'
+        '[model]\ninteractions = ["my_cross", "mlp"]\n'
         "[model.my_cross]\nlow_rank = 3\n[model.mlp]\nhidden = [8]\n"
         "[train]\nepochs = 1\nbatch_size = 512\n"
     )
