@@ -114,7 +114,7 @@ def test_an_unknown_option_names_the_nearest(clicks, tmp_path):
 
 
 def test_the_demo_tells_what_it_found(tmp_path):
-    lines = jobs.demo(tmp_path / "demo", rows=4_000)
+    lines = jobs.demo(tmp_path / "demo", rows=2_000)
     text = "\n".join(lines)
     assert "planted pairs     site x device, ad x segment" in text
     assert "test AUC" in text
