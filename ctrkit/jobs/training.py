@@ -32,7 +32,7 @@ from ctrkit.data.encoder import Encoder
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.evaluate import Scores, save_predictions, score_batches
-from ctrkit.metrics import evaluate_logits
+from ctrkit.metrics import auc, calibration, evaluate_logits, logloss, normalised_entropy
 from ctrkit.models.build import (
     build_model,
     count_parameters,
@@ -232,8 +232,13 @@ def _fit_and_judge(
 ) -> RunRecord:
     def validate(model: Model) -> dict[str, float]:
         scores = _scores(model, config, dataset, "validation")
-        judged = evaluate_logits(scores.label, scores.logit, scores.weight)
-        return {name: judged[name] for name in ("auc", "logloss", "ne", "calibration")}
+        rows = (scores.label, scores.logit, scores.weight)
+        return {
+            "auc": auc(*rows),
+            "logloss": logloss(*rows),
+            "ne": normalised_entropy(*rows),
+            "calibration": calibration(*rows),
+        }
 
     result = fit(
         model, _batches(config, dataset, "train"), config.train, evaluate=validate,

@@ -69,7 +69,7 @@ def test_an_interrupted_run_leaves_what_it_needs_and_goes_on(clicks, tmp_path, m
     from ctrkit.jobs import training
 
     calls = {"n": 0}
-    judge = training.evaluate_logits
+    judge = training.logloss
 
     def interrupt(*args, **options):
         calls["n"] += 1
@@ -77,7 +77,7 @@ def test_an_interrupted_run_leaves_what_it_needs_and_goes_on(clicks, tmp_path, m
             raise KeyboardInterrupt
         return judge(*args, **options)
 
-    monkeypatch.setattr(training, "evaluate_logits", interrupt)
+    monkeypatch.setattr(training, "logloss", interrupt)
     with pytest.raises(KeyboardInterrupt):
         jobs.train(clicks, label="click", out=tmp_path / "cut", set=settings)
     assert (tmp_path / "cut" / "checkpoint").exists()
