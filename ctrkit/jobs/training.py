@@ -14,11 +14,11 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -32,6 +32,7 @@ from ctrkit.data.encoder import Encoder
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.evaluate import Scores, save_predictions, score_batches
+from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.metrics import auc, calibration, evaluate_logits, logloss, normalised_entropy
 from ctrkit.models.build import (
     build_model,
@@ -323,4 +324,43 @@ def _tags(config: RunConfig, folder: Path, dataset: Dataset) -> dict[str, str]:
 def _write_json(path: Path, data: object) -> None:
     path.write_text(
         json.dumps(data, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8"
+    )
+
+
+def train(
+    data: PathLike | None = None,
+    *,
+    model: str | None = None,
+    out: PathLike = "run",
+    seed: int | None = None,
+    force: bool = False,
+    plugins: Sequence[PathLike] = (),
+    progress: Any = None,
+    **options: Unpack[DataOptions],
+) -> RunResult:
+    """Train a model on raw columns; leave a run folder that scores raw rows.
+
+    Args:
+        data: File, glob, directory or URL of raw rows; or a ``run.toml`` (``config.json``) that
+            names them under ``[data] path``.
+        model: A preset, or a registered interaction alone.
+        out: The run folder. An equal run that was cut goes on; another run needs ``force``.
+        seed: Of weights and batches (``train.seed``).
+        force: Replace the run in ``out``.
+        plugins: Python files that register components.
+        progress: Object with ``update(stage, done, total, text)``.
+        **options: See :class:`~ctrkit.jobs.inputs.DataOptions`.
+
+    Returns:
+        The folder, its record and where it is tracked.
+    """
+    given = None if data is None else Path(data)
+    is_config = given is not None and (given.suffix == ".toml" or given.name == "config.json")
+    config = job_config(
+        None if is_config else data, options, config=given if is_config else None, model=model,
+        seed=seed, plugins=plugins,
+    )  # fmt: skip
+    source, found, warnings = open_job(config, options)
+    return run_training(
+        config, source, found, Path(out), force=force, warnings=warnings, progress=progress
     )

@@ -3,8 +3,11 @@
     ctrkit encode data/movielens_1m -o runs/movielens_1m/shards
     python experiments/movielens_1m/baselines/tune.py runs/movielens_1m/shards
 
-Every model gets the same number of trials, one seed, and never sees the test part. The trials
-and the winner (lowest validation log loss) are written to ``tuning.json`` beside this file.
+Trial 0 is one setting for all models, the others are drawn at random per model. Every model gets
+the same number of trials, one seed, and never sees the test part. The trials are written to
+``<model>/tuning.json`` as they end, so the script can be cut and started again, and several can
+run side by side on different models. The winner (lowest validation log loss) goes into
+``<model>/run.toml`` by hand.
 """
 
 from __future__ import annotations
@@ -29,35 +32,40 @@ from ctrkit.train import fit
 HERE = Path(__file__).parent
 MODELS = ("lr", "fm", "dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint", "autoint+")
 DEEP = ("dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint+")
-L2 = (0.0, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4)
 
 
-def draw(model: str, rng: random.Random) -> dict:
-    """Draw one setting of a model."""
+def draw(model: str, number: int) -> dict:
+    """Draw one setting of a model; number 0 is the common setting."""
+    rng = random.Random(f"{model}-{number}")
+
+    def pick(common: float, choices: list[float]) -> float:
+        return rng.choice(choices) if number else common
+
     parameters: dict = {}
     if model in DEEP:
-        parameters["mlp"] = {"hidden": [400, 400], "dropout": rng.choice([0.0, 0.2, 0.4])}
-    if model.startswith("autoint"):
+        dropout = pick(0.2, [0.0, 0.2, 0.4])
+        parameters["mlp"] = {"hidden": [400, 400], "dropout": dropout}
+    if model.startswith("autoint") and number:
         parameters["attention"] = {
             "layers": rng.choice([1, 2, 3]),
             "heads": 2,
             "head_dim": rng.choice([16, 32]),
-            "dropout": rng.choice([0.0, 0.1, 0.3]),
+            "dropout": rng.choice([0.0, 0.1]),
         }
     return {
         "model": {
             "name": model,
-            "dim": rng.choice([16, 32]),
-            "embedding_dropout": rng.choice([0.0, 0.1, 0.3]),
+            "dim": 16,
+            "embedding_dropout": pick(0.3, [0.0, 0.1, 0.3, 0.5]),
             "parameters": parameters,
         },
         "train": {
             "epochs": 8,
             "batch_size": 4096,
             "micro_batch": 512 if model.startswith("autoint") else 0,
-            "lr": rng.choice([1e-3, 2e-3, 4e-3]),
-            "l2": rng.choice(L2),
-            "schedule": rng.choice(["constant", "linear"]),
+            "lr": pick(2e-3 if model.startswith("autoint") else 4e-3, [1e-3, 2e-3, 4e-3, 8e-3]),
+            "l2": pick(3e-6, [0.0, 1e-6, 3e-6, 1e-5]),
+            "schedule": "linear",
         },
     }
 
@@ -85,24 +93,23 @@ def main() -> None:
     parser.add_argument("shards", type=Path)
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
-    parser.add_argument("--out", type=Path, default=HERE / "tuning.json")
     args = parser.parse_args()
     shards = Shards(args.shards)
-    layout = shards.layout
-    found = json.loads(args.out.read_text()) if args.out.is_file() else {}
     for number in range(args.trials):
         for model in args.models:
-            trials = found.setdefault(model, [])
+            file = HERE / model / "tuning.json"
+            trials = json.loads(file.read_text()) if file.is_file() else []
             if len(trials) > number:
                 continue
-            setting = draw(model, random.Random(f"{model}-{number}"))
-            outcome = trial(setting, shards, layout)
-            trials.append({"setting": setting, **outcome})
-            args.out.write_text(json.dumps(found, indent=1) + "\n")
+            setting = draw(model, number)
+            outcome = trial(setting, shards, shards.layout)
+            trials.append({**outcome, "setting": setting})
+            file.write_text(json.dumps(trials, indent=1) + "\n")
             print(f"{model} {number}: {outcome['logloss']:.5f} {outcome['auc']:.5f}", flush=True)
     for model in args.models:
-        best = min(found[model], key=lambda t: t["logloss"])
-        print(model, json.dumps(best))
+        trials = json.loads((HERE / model / "tuning.json").read_text())
+        best = min(range(len(trials)), key=lambda n: trials[n]["logloss"])
+        print(f"{model}: trial {best} of {len(trials)}, {json.dumps(trials[best])}")
 
 
 if __name__ == "__main__":
