@@ -152,6 +152,116 @@ def schema(
 
 
 @app.command()
+def rank(
+    data: DataArg,
+    label: Label = None,
+    output: Out = Path("rank"),
+    order: Annotated[
+        int, typer.Option(min=1, max=2, help="1: features; 2: also crosses of two.")
+    ] = 1,
+    score: Annotated[
+        str,
+        typer.Option(help="What is sorted by: gain, adj, ami, mi, z, outrank or randomised."),
+    ] = "gain",
+    evaluate: Annotated[
+        int | None,
+        typer.Option(min=0, help="Crosses whose gain is computed; default: the best twentieth."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Time for the crosses; what is left is said.")
+    ] = None,
+    noise_controls: Annotated[
+        bool, typer.Option("--noise-controls", help="Plant meaningless columns as a floor.")
+    ] = False,
+    missing: Annotated[
+        list[str] | None, typer.Option(help="Texts that mean missing, besides the empty one.")
+    ] = None,
+    rare: Annotated[int, typer.Option(min=1, help="A value is rare below this many rows.")] = 5,
+    redundant: Annotated[
+        float, typer.Option(min=0, max=1, help="Likeness from which two features are one.")
+    ] = 0.8,
+    tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens of a list that are ranked by themselves.")
+    ] = 20,
+    replicates: Annotated[
+        int, typer.Option(min=1, help="Permutations of the score 'randomised'.")
+    ] = 10,
+    crosses: Annotated[
+        int, typer.Option(min=0, help="Best crosses that the narrowed schema declares.")
+    ] = 0,
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no page.")] = False,
+    seed: Seed = None,
+    force: Force = False,
+    set_: Set = None,
+) -> None:
+    """Rank features and crosses by what they tell of the label; no training needed."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, schema=schema_file, numeric=numeric, categorical=categorical, multi=multi,
+        ignore=ignore, time=time, group=group, weight=weight, key=key, columns=columns,
+        no_header=no_header, set=set_, force=force, seed=seed, seconds=seconds, evaluate=evaluate,
+    )  # fmt: skip
+    progress = _Progress()
+    try:
+        ranking = jobs.rank(
+            data, out=output, order=order, score=score, noise_controls=noise_controls,
+            missing=("", *(missing or [])), rare=rare, redundant=redundant, tokens=tokens,
+            replicates=replicates, crosses=crosses, report=not no_report, progress=progress,
+            **options,
+        )  # fmt: skip
+    finally:
+        progress.close()
+    for warning in ranking.warnings:
+        err.print(f"warning: {escape(warning)}", highlight=False)
+    _print_ranking(ranking)
+    out.print(f"ranking {output / 'rank.parquet'}, .csv, .json")
+    out.print(f"schema  {output / 'schema.toml'}  (keeps {len(ranking.kept)} fields)")
+    if not no_report:
+        out.print(f"report  {output / 'report.html'}")
+
+
+def _print_ranking(ranking: Any, most: int = 20) -> None:
+    names = ("rank", "name", "score", "adj", "z", "q", "cardinality", "flags")
+    for order in (1, 2):
+        rows = [r for r in ranking.features if r["order"] == order]
+        if not rows:
+            continue
+        table = Table(*names, box=None, pad_edge=False)
+        for row in rows[:most]:
+            cells = [_cell(row[n]) for n in names]
+            table.add_row(*map(escape, cells))
+        out.print(table)
+        if len(rows) > most:
+            out.print(f"... and {len(rows) - most} more {'features' if order == 1 else 'crosses'}")
+    crosses = ranking.facts.get("crosses")
+    if crosses is not None:
+        out.print(
+            "{pairs:,} pairs: {screened:,} screened, {evaluated:,} evaluated, "
+            "{not_screened:,} not looked at".format(**crosses)
+        )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+@app.command()
 def encode(
     data: DataArg,
     output: Out = Path("shards"),

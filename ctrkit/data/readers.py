@@ -34,6 +34,7 @@ SUFFIXES: dict[str, Format] = {
 COMPRESSED = (".gz", ".zst")
 SEPARATORS = (",", "\t", ";", "|")
 _BLOCK = 8 << 20
+_HEAD = 1 << 17  # a look at the first lines
 _BATCH = 65_536
 _GROUP_ROWS = 4 * _BATCH  # a row group up to this is read whole
 
@@ -95,7 +96,7 @@ def read_columns(path: str, kind: Format, options: ReadOptions) -> dict[str, pl.
         else:
             schema = _open_arrow(path).schema
         _unique(path, schema.names)
-        return dict(_frame(schema.empty_table()).schema)
+        return dict(_frame(pa.Table.from_batches([], schema)).schema)
 
 
 def read_frames(
@@ -112,8 +113,7 @@ def read_frames(
             lazy = _scan(path, kind, options).select(wanted)
             yield from lazy.collect_batches(chunk_size=_BATCH, maintain_order=True)
         elif kind == "text":
-            reader = _open_text(path, options, _text_names(path, options), wanted)
-            yield from (_frame(batch) for batch in reader)
+            yield from _text_frames(path, options, wanted)
         elif kind == "parquet":
             yield from _parquet_frames(path, wanted)
         else:
@@ -186,15 +186,33 @@ def _check_options(options: ReadOptions) -> None:
         raise DataError("text without a header line needs names: give `columns` in schema.toml")
 
 
+def _text_frames(path: str, options: ReadOptions, wanted: list[str]) -> Iterator[pl.DataFrame]:
+    names = _text_names(path, options)
+    try:
+        with _open_text(path, options, names, wanted, threads=True) as reader:
+            yield from (_frame(batch) for batch in reader)
+    except pa.ArrowInvalid:
+        with _open_text(path, options, names, wanted) as reader:
+            for _ in reader:  # raises again, and a single thread knows the row
+                pass
+        raise
+
+
 def _open_text(
-    path: str, options: ReadOptions, names: Sequence[str] | None, wanted: Sequence[str] | None
+    path: str,
+    options: ReadOptions,
+    names: Sequence[str] | None,
+    wanted: Sequence[str] | None,
+    *,
+    threads: bool = False,
+    block: int = _BLOCK,
 ) -> pc.CSVStreamingReader:
     given = list(options.columns) if options.columns else None
     return pc.open_csv(
         pa.input_stream(path, compression="detect"),
         read_options=pc.ReadOptions(
-            use_threads=False,  # the error then knows its row
-            block_size=_BLOCK,
+            use_threads=threads,
+            block_size=block,
             column_names=given,
             encoding=options.text_encoding,
         ),
@@ -211,7 +229,15 @@ def _open_text(
 
 def _text_names(path: str, options: ReadOptions) -> list[str]:
     _check_options(options)
-    with _told(path), _open_text(path, options, None, None) as reader:
+    try:
+        return _head_names(path, options, _HEAD)
+    except pa.ArrowException:  # a longer line, or a malformed one: the whole block tells
+        with _told(path):
+            return _head_names(path, options, _BLOCK)
+
+
+def _head_names(path: str, options: ReadOptions, block: int) -> list[str]:
+    with _open_text(path, options, None, None, block=block) as reader:
         names = list(reader.schema.names)
         _unique(path, names)
         first = next(iter(reader), None)
@@ -228,7 +254,7 @@ def _parquet_frames(path: str, wanted: list[str]) -> Iterator[pl.DataFrame]:
     lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False).select(wanted)
     with pq.ParquetFile(path, pre_buffer=False) as file:
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        types = _frame(file.schema_arrow.empty_table()).select(wanted).schema
+        types = _frame(pa.Table.from_batches([], file.schema_arrow)).select(wanted).schema
         if max(sizes, default=0) > _GROUP_ROWS or lazy.collect_schema() != types:
             batches = file.iter_batches(_BATCH, columns=wanted, use_threads=False)
             yield from (_frame(batch).select(wanted) for batch in batches)

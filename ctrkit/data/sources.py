@@ -102,6 +102,20 @@ class Source:
             yield Chunk(frame, ordinal, first)
             first += frame.height
 
+    def file_frames(
+        self, ordinal: int, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS
+    ) -> Iterator[Chunk]:
+        """Yield the rows of one file as they were read, uncopied, at least ``rows`` at a time."""
+        first, held, size = 0, [], 0
+        for frame in self._frames(ordinal, list(columns or self.columns)):
+            held.append(frame)
+            size += frame.height
+            if size >= rows:
+                yield Chunk(pl.concat(held), ordinal, first)
+                first, held, size = first + size, [], 0
+        if size:
+            yield Chunk(pl.concat(held), ordinal, first)
+
     def _frames(self, ordinal: int, wanted: list[str]) -> Iterator[pl.DataFrame]:
         if self.memory is not None:
             yield self.memory.select(wanted)

@@ -147,6 +147,66 @@ def xor_fields(
     return frame, truth
 
 
+NOISE_SIZES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+
+
+def ranking_fields(rows: int, seed: int = 0) -> tuple[pl.DataFrame, Truth]:
+    """Generate 39 columns of text of every cardinality, to tell signal from noise by.
+
+    The shape of the measurements in outrank.md 3: nine informative or redundant columns (2 to
+    50,000 values; of ``hole`` only the missingness matters; ``copy_500`` is a noisy copy of
+    ``info_500``), two XOR pairs without effects of their own (``xor_8a x xor_8b``,
+    ``xor_500a x xor_500b``), 26 noise columns of 1 value up to one value a row.
+
+    Args:
+        rows: Rows to generate, 0 allowed.
+        seed: Of effects and rows.
+
+    Returns:
+        The columns ``label`` and 39 features; and the truth.
+    """
+    effects, draw = (np.random.default_rng([seed, part]) for part in (2, 3))
+    logit = np.full(rows, -1.35)
+    columns: dict[str, pl.Series] = {}
+    for size, strength in (
+        (2, 0.25), (10, 0.22), (100, 0.3), (500, 0.3), (5_000, 0.45), (20_000, 0.6), (50_000, 0.8)
+    ):  # fmt: skip
+        codes, _ = _zipf(draw, rows, size, 0.6)
+        side = effects.normal(0, strength, size) if size > 2 else np.array([-strength, strength])
+        logit += side[codes]
+        columns[f"info_{size}"] = _named(codes, "v", size)
+        if size == 500:
+            other = draw.random(rows) < 0.05
+            copy = np.where(other, draw.integers(0, size, rows), codes)
+            columns["copy_500"] = _named(copy, "c", size)
+    hole = draw.random(rows) < 0.3
+    logit += np.where(hole, 0.35, -0.15)
+    values = _named(draw.integers(0, 50, rows), "h", 50)
+    columns["hole"] = values.zip_with(pl.Series(~hole), pl.Series([None], dtype=pl.String))
+    for size in (8, 500):
+        a, b = draw.integers(0, size, rows), draw.integers(0, size, rows)
+        logit += 0.7 * np.where((a + b) % 2 == 0, 1.0, -1.0)
+        columns[f"xor_{size}a"], columns[f"xor_{size}b"] = (_named(c, "x", size) for c in (a, b))
+    for size in (*NOISE_SIZES, 20_000, 50_000, 100_000, 200_000):
+        columns[f"noise_{size}"] = _named(draw.integers(0, size, rows), "n", size)
+    for size in (100, 1000, 10_000, 50_000, 100_000, 200_000, 100_000):
+        name = f"skewed_{size}" + "_b" * (f"skewed_{size}" in columns)
+        columns[name] = _named(_zipf(draw, rows, size, 0.9)[0], "s", size)
+    columns["row_id"] = pl.Series([f"r{i}" for i in range(rows)], dtype=pl.String)
+    probability = 1 / (1 + np.exp(-logit))
+    label = (draw.random(rows) < probability).astype(np.uint8)
+    frame = pl.DataFrame({"label": label, **columns})
+    noise = tuple(n for n in columns if n.startswith(("noise", "skewed", "row")))
+    truth = Truth(
+        informative=tuple(n for n in columns if n.startswith(("info", "copy", "hole"))),
+        pairs=(("xor_8a", "xor_8b"), ("xor_500a", "xor_500b")),
+        noise=noise,
+        auc=_auc(label, logit),
+        probability=probability,
+    )
+    return frame, truth
+
+
 def _zipf(draw: np.random.Generator, rows: int, size: int, exponent: float) -> tuple[Codes, Floats]:
     """Draw codes whose shares fall as ``rank ** -exponent``; return codes and shares."""
     share = np.arange(1, size + 1, dtype=np.float64) ** -exponent

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ctrkit.jobs.judging import predict as predict
     from ctrkit.jobs.looking import encode as encode
     from ctrkit.jobs.looking import schema as schema
+    from ctrkit.jobs.ranking import rank as rank
     from ctrkit.jobs.showing import check as check
     from ctrkit.jobs.showing import report as report
     from ctrkit.jobs.showing import sync as sync
@@ -39,6 +40,7 @@ _HOMES = {
     "explain": "ctrkit.jobs.judging",
     "explanation_text": "ctrkit.evaluate",
     "predict": "ctrkit.jobs.judging",
+    "rank": "ctrkit.jobs.ranking",
     "report": "ctrkit.jobs.showing",
     "schema": "ctrkit.jobs.looking",
     "sync": "ctrkit.jobs.showing",

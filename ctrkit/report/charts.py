@@ -1,17 +1,24 @@
-"""Line charts as small inline SVG, the same bytes for the same data."""
+"""Charts as small inline SVG, the same bytes for the same data; colours follow the page."""
 
 from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
+GREY = "#888888"
+MARK = "#d9822b"
+BLUE = "#4c8bc9"
 
-def line_chart(curve: dict[str, Any]) -> str:
-    """Draw a curve of a summary; colours follow the page's text colour.
+
+def chart(data: dict[str, Any]) -> str:
+    """Draw a chart of a summary.
 
     Args:
-        curve: ``{title, x, y, lines: {name: [[x, y], ...]}, diagonal}``.
+        data: ``{kind, title, ...}``; kind ``line`` (the default): ``x, y, lines: {name: [[x, y],
+            ...]}, diagonal``; ``bars``: ``x, labels, values, spans, floors``; ``scatter``: ``x, y,
+            points: [[x, y, name], ...]``; ``heat``: ``labels, values`` (square, None: not known).
 
     Returns:
         One ``<svg>`` element without declarations, scripts or network references.
@@ -20,28 +27,89 @@ def line_chart(curve: dict[str, Any]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    grey = "#888888"
-    with mpl.rc_context({"svg.hashsalt": curve["title"], "svg.fonttype": "none",
-                         "font.family": "sans-serif", "font.size": 9}):  # fmt: skip
-        figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+    draw, size = _KINDS[data.get("kind", "line")]
+    with mpl.rc_context({"svg.hashsalt": data["title"], "svg.fonttype": "none",
+                         "font.family": "sans-serif", "font.size": 9,
+                         "text.parse_math": False}):  # fmt: skip
+        figure = Figure(figsize=size(data), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
-        if curve.get("diagonal"):
-            ends = [v for line in curve["lines"].values() for point in line for v in point]
-            low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-            axes.plot([low, high], [low, high], color=grey, linewidth=0.8, linestyle="--")
-        for name, points in curve["lines"].items():
-            axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", markersize=3,
-                      linewidth=1.4, label=name)  # fmt: skip
-        axes.set_xlabel(curve["x"], color=grey)
-        axes.set_ylabel(curve["y"], color=grey)
-        axes.tick_params(colors=grey)
+        draw(axes, data)
+        axes.tick_params(colors=GREY)
         for spine in axes.spines.values():
-            spine.set_color(grey)
-        if len(curve["lines"]) > 1:
-            axes.legend(frameon=False, labelcolor=grey)
+            spine.set_color(GREY)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     return text[text.index("<svg") :]
+
+
+def _line(axes: Any, data: dict[str, Any]) -> None:
+    if data.get("diagonal"):
+        ends = [v for line in data["lines"].values() for point in line for v in point]
+        low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+        axes.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle="--")
+    for name, points in data["lines"].items():
+        axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", markersize=3,
+                  linewidth=1.4, label=name)  # fmt: skip
+    axes.set_xlabel(data["x"], color=GREY)
+    axes.set_ylabel(data["y"], color=GREY)
+    if len(data["lines"]) > 1:
+        axes.legend(frameon=False, labelcolor=GREY)
+
+
+def _bars(axes: Any, data: dict[str, Any]) -> None:
+    places = range(len(data["labels"]))
+    axes.barh(places, data["floors"], color=GREY, alpha=0.35, height=0.8)
+    low = [v - s[0] for v, s in zip(data["values"], data["spans"], strict=True)]
+    high = [s[1] - v for v, s in zip(data["values"], data["spans"], strict=True)]
+    axes.errorbar(data["values"], places, xerr=[low, high], fmt="o", color=BLUE, markersize=4,
+                  elinewidth=1.2)  # fmt: skip
+    axes.set_yticks(places, [_short(n) for n in data["labels"]])
+    axes.invert_yaxis()
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_xlabel(data["x"], color=GREY)
+
+
+def _scatter(axes: Any, data: dict[str, Any]) -> None:
+    axes.scatter([p[0] for p in data["points"]], [p[1] for p in data["points"]], s=18, color=BLUE)
+    for x, y, name in sorted(data["points"], key=lambda p: -p[1])[:12]:
+        axes.annotate(_short(name, 18), (x, y), xytext=(4, 3), textcoords="offset points",
+                      color=GREY, fontsize=7)  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(data["x"], color=GREY)
+    axes.set_ylabel(data["y"], color=GREY)
+
+
+def _heat(axes: Any, data: dict[str, Any]) -> None:
+    known = [abs(v) for row in data["values"] for v in row if v is not None]
+    limit = max(known, default=0.0) or 1.0
+    for i, row in enumerate(data["values"]):
+        for j, value in enumerate(row):
+            if value is not None:  # vector cells: an image would be a bitmap
+                colour = MARK if value > 0 else BLUE
+                axes.fill([j, j + 1, j + 1, j], [i, i, i + 1, i + 1], color=colour,
+                          alpha=min(1.0, abs(value) / limit), linewidth=0)  # fmt: skip
+    names = [_short(n) for n in data["labels"]]
+    places = [i + 0.5 for i in range(len(names))]
+    axes.set_xticks(places, names, rotation=90)
+    axes.set_yticks(places, names)
+    axes.set_xlim(0, len(names))
+    axes.set_ylim(len(names), 0)
+    axes.set_xlabel(f"orange: up to {limit:.2g}; blue: below 0", color=GREY)
+
+
+def _short(name: str, most: int = 24) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+_Draw = Callable[[Any, dict[str, Any]], None]
+_Size = Callable[[dict[str, Any]], tuple[float, float]]
+_KINDS: dict[str, tuple[_Draw, _Size]] = {
+    "line": (_line, lambda d: (4.6, 2.9)),
+    "bars": (_bars, lambda d: (5.4, 0.9 + 0.19 * len(d["labels"]))),
+    "scatter": (_scatter, lambda d: (5.0, 3.6)),
+    "heat": (_heat, lambda d: (2.2 + 0.19 * len(d["labels"]), 2.0 + 0.19 * len(d["labels"]))),
+}

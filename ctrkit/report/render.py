@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit.errors import CtrkitError
-from ctrkit.report.charts import line_chart
+from ctrkit.report.charts import chart
 
 
 def to_html(summary: dict[str, Any]) -> str:
@@ -19,7 +19,7 @@ def to_html(summary: dict[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("ctrkit.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    charts = [(c["title"], Markup(line_chart(c))) for c in summary["curves"]]
+    charts = [(c["title"], Markup(chart(c))) for c in summary["curves"]]
     return environment.get_template("report.html.j2").render(summary=summary, charts=charts)
 
 

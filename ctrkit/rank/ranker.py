@@ -1,0 +1,558 @@
+"""Rank every feature, and crosses of two, of any columnar source: no training, no encoding.
+
+The default ranker: OutRank (arXiv 2309.01552) in its exact, mergeable form (outrank.md 2).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from ctrkit.data.sources import Chunk, Source
+from ctrkit.errors import ConfigError, DataError, nearest
+from ctrkit.rank.null import Ints
+from ctrkit.rank.outrank import outrank_scores, randomised
+from ctrkit.rank.pairs import (
+    Coded,
+    Joint,
+    cells_of,
+    gain_over_additive,
+    likeness,
+    log_odds,
+    parallel,
+    screen,
+)
+from ctrkit.rank.quality import (
+    SERIOUS,
+    Drift,
+    drift_flags,
+    flags_of,
+    identical,
+    missing_table,
+    row_profile,
+    shape_of,
+)
+from ctrkit.rank.rows import RowClasses, row_classes
+from ctrkit.rank.scores import (
+    Score,
+    Scorer,
+    Spectrum,
+    benjamini_hochberg,
+    interval,
+    sampling_interval,
+)
+from ctrkit.rank.tables import CONTROL, MISSING_TEXT, Counting, Table, count, second_pass, tables
+from ctrkit.schema import Schema
+
+ScoreName = Literal["gain", "adj", "ami", "mi", "z", "outrank", "randomised"]
+SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
+COLUMNS = ("rank", "name", "members", "order", "score", "gain", "mi", "emi", "adj", "ami", "sd",
+           "z", "p", "q", "synergy", "interaction", "cardinality", "coverage", "rare_share",
+           "redundancy_group", "drift", "flags")  # fmt: skip
+NOISE_Q = 0.05
+LEAST_EVALUATED = 50
+PROFILE_ROWS = 10_000
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """What a ranking does beyond the defaults.
+
+    Attributes:
+        score: What features are sorted by.
+        order: 1: features; 2: also crosses of two.
+        evaluate: Crosses whose gain is computed; None: the best twentieth, at least 50.
+        seconds: Time for the crosses; what is not reached is said.
+        noise_controls: Plant columns without meaning; what scores below the best is noise.
+        missing: Texts that mean a missing value, besides null.
+        rare: A value is rare below this many rows.
+        redundant: Adjusted mutual information from which two features are one.
+        tokens: Tokens of a list that become 0/1 features.
+        replicates: Permutations of the ``randomised`` score.
+        seed: Of the ``randomised`` score.
+    """
+
+    score: ScoreName = "gain"
+    order: int = 1
+    evaluate: int | None = None
+    seconds: float | None = None
+    noise_controls: bool = False
+    missing: tuple[str, ...] = MISSING_TEXT
+    rare: int = 5
+    redundant: float = 0.8
+    tokens: int = 20
+    replicates: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            hint = nearest(self.score, SCORES)
+            raise ConfigError(f"a score is one of {', '.join(SCORES)}; got {self.score!r}{hint}")
+        for name, low, high in (
+            ("order", 1, 2), ("evaluate", 0, math.inf), ("seconds", 0, math.inf),
+            ("rare", 1, math.inf), ("redundant", 0, 1), ("tokens", 0, math.inf),
+            ("replicates", 1, math.inf), ("seed", 0, 2**32 - 1),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                upto = "" if high == math.inf else f" to {high}"
+                raise ConfigError(
+                    f"{name} is {'' if upto else 'at least '}{low}{upto}; got {value}"
+                )
+        if self.score == "outrank" and self.order == 2:
+            raise ConfigError("score 'outrank' ranks single features; leave --order at 1")
+
+
+@dataclass
+class Ranking:
+    """The outcome of a ranking.
+
+    Attributes:
+        features: Rows with the columns of ``rank.*``, crosses after the features.
+        evidence: Feature -> what its flags rest on, its noise floor, missing rows, drift.
+        facts: Rows, classes, entropy, what was and was not evaluated, redundancy groups, timings.
+        warnings: One line each, the worst first.
+        kept: Fields that the narrowed schema keeps.
+    """
+
+    features: list[Row]
+    evidence: dict[str, dict[str, Any]]
+    facts: dict[str, Any]
+    warnings: list[str]
+    kept: list[str]
+
+
+def rank_source(
+    source: Source,
+    schema: Schema,
+    options: RankOptions = RankOptions(),
+    *,
+    executor: Executor | None = None,
+    progress: Callable[[str, int, int | None], None] = lambda stage, done, total: None,
+) -> Ranking:
+    """Rank the features of raw rows.
+
+    Args:
+        source: The rows.
+        schema: What columns mean; names the label.
+        options: What is ranked, and how.
+        executor: Counts files side by side; any ``concurrent.futures.Executor``.
+        progress: Is told the stage, what is done and of how much.
+
+    Raises:
+        DataError: The rows cannot be ranked: no label, one class, no rows.
+    """
+    return _Job(source, schema, options, progress).run(executor)
+
+
+@dataclass
+class _Feature:
+    """A feature on its way through the job."""
+
+    table: Table
+    row: Row
+    score: Score
+    evidence: dict[str, Any]
+    flags: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+
+class _Job:
+    def __init__(
+        self,
+        source: Source,
+        schema: Schema,
+        options: RankOptions,
+        progress: Callable[[str, int, int | None], None],
+    ) -> None:
+        self.source, self.schema, self.options, self.progress = source, schema, options, progress
+        self.timings: dict[str, float] = {}
+        self.facts: dict[str, Any] = {}
+
+    def run(self, executor: Executor | None) -> Ranking:
+        self.started = time.perf_counter()
+        self.rows = row_classes(self.source, self.schema)
+        counting = Counting(self.source, self.schema, self.rows, self.options.noise_controls)
+        self.progress("counting", 0, None)
+        counts, held = count(counting, executor)
+        self._lap("count_s")
+        self.totals = counts.totals.reshape(-1, self.rows.classes)
+        self._check()
+        self.scorer = Scorer(self.totals.sum(axis=0))
+        found = tables(counts, self.rows, self.options.missing, self.options.tokens)
+        features = self._singles([t for t in found if not t.name.startswith(CONTROL)])
+        controls = self._singles([t for t in found if t.name.startswith(CONTROL)])
+        self._lap("score_s")
+        self._profile(held)
+        self._noise(features, controls)
+        self._alike(counting, held, features)
+        self._lap("redundancy_s")
+        crosses = self._crosses(features) if self.options.order == 2 else []
+        self._lap("crosses_s")
+        return self._finish(features, controls, crosses)
+
+    def _lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.timings[name] = now - self.started - sum(self.timings.values())
+
+    def _check(self) -> None:
+        by_class = self.totals.sum(axis=0)
+        if not by_class.sum():
+            raise DataError("the data has no rows")
+        if (by_class == 0).any():
+            only = self.rows.names[int(by_class.argmax())]
+            raise DataError(
+                f"label {self.schema.label!r} is {only} in all {int(by_class.sum())} rows: "
+                "nothing to rank by; name another label"
+            )
+
+    # --- single features ------------------------------------------------------------------------
+
+    def _singles(self, found: Sequence[Table]) -> list[_Feature]:
+        scores = self.scorer.score([Spectrum.of(t.by_class) for t in found])
+        drift = Drift(self.totals) if len(self.totals) > 1 else None
+        features = []
+        for table, score in zip(found, scores, strict=True):
+            shape = shape_of(table, self.options.rare)
+            row: Row = dict.fromkeys(COLUMNS)
+            row |= {
+                "name": table.name, "members": [table.field.name], "order": 1,
+                "cardinality": shape.cardinality, "coverage": shape.coverage,
+                "rare_share": shape.rare_share,
+                **{k: v for k, v in asdict(score).items() if k != "strength"},
+            }  # fmt: skip
+            evidence: dict[str, Any] = {
+                "kind": "token" if table.token is not None else table.field.kind,
+                "strength": score.strength,
+                "top_share": shape.top_share,
+                "repetitions": shape.repetitions,
+                "interval": sampling_interval(table.by_class, score.adj),
+                "noise_interval": interval(score.emi, score.sd),
+                **self._missing(table),
+            }
+            flags = flags_of(table, shape, score.gain, score.adj, self.scorer)
+            if drift is not None:
+                row["drift"], parts = drift.of(table)
+                evidence["by_third"] = parts
+                flags |= drift_flags(row["drift"], parts)
+            features.append(_Feature(table, row, score, evidence, flags))
+        return features
+
+    def _missing(self, table: Table) -> dict[str, Any]:
+        """Score a feature without its missing rows, and the missingness by itself."""
+        if not table.missing.any():
+            return {}
+        indicator = self.scorer.score([Spectrum.of(missing_table(table))])[0]
+        found: dict[str, Any] = {
+            "missing": {k: getattr(indicator, k) for k in ("gain", "adj", "p")}
+        }
+        known = table.counts.sum(axis=1)
+        if len(known) and (known.sum(axis=0) > 0).all():
+            apart = Scorer(known.sum(axis=0)).score([Spectrum.of(known)])[0]
+            found["known"] = {k: getattr(apart, k) for k in ("gain", "adj", "p")}
+        return found
+
+    def _noise(self, features: list[_Feature], controls: list[_Feature]) -> None:
+        """Set score and q of every feature, and flag the noise among them."""
+        self._set_scores([*features, *controls])
+        for f, q in zip(features, benjamini_hochberg([f.score.p for f in features]), strict=True):
+            f.row["q"] = q
+        floor = max((f.row["score"] for f in controls if f.row["score"] is not None), default=None)
+        self.floor = floor
+        for f in features:
+            below = floor is not None and (f.row["score"] is None or f.row["score"] <= floor)
+            if f.row["q"] > NOISE_Q or below:
+                f.flags["noise"] = {"q": f.row["q"], "best_control": floor}
+        for group in identical([f.table for f in features]):
+            for i in group[1:]:
+                features[i].evidence["like"] = features[group[0]].name
+
+    def _set_scores(self, features: Sequence[_Feature]) -> None:
+        name = self.options.score
+        if name == "outrank":
+            singles = [f for f in features if f.table.token is None]
+            found = outrank_scores(self.source, self.schema, [f.table.field for f in singles])
+            for f, value in zip(singles, found, strict=True):
+                f.row["score"] = value
+            return
+        for f in features:
+            if name == "randomised":
+                spectrum_of = f.table.by_class
+                f.row["score"] = randomised(
+                    spectrum_of, self.scorer, self.options.replicates, self.options.seed
+                )
+            else:
+                f.row["score"] = getattr(f.score, name)
+
+    # --- pairs ----------------------------------------------------------------------------------
+
+    def _code(self, counting: Counting, held: list[Chunk] | None, chosen: list[Table]) -> Coded:
+        """Read the rows once more as dense codes of the chosen features."""
+        parts: list[list[Any]] = [[] for _ in chosen]
+        label, weights = [], []
+        for chunk in second_pass(counting, held):
+            for part, table in zip(parts, chosen, strict=True):
+                part.append(table.codes(chunk.frame))
+            label.append(self.rows.label_of(chunk))
+            weights.append(self.rows.weight_of(chunk))
+        return Coded(
+            columns=[np.concatenate(p) for p in parts],
+            sizes=[t.size for t in chosen],
+            label=np.concatenate(label),
+            classes=self.rows.classes,
+            weight=_joined(weights),
+        )
+
+    def _alike(
+        self, counting: Counting, held: list[Chunk] | None, features: list[_Feature]
+    ) -> None:
+        """Find identical and redundant features; keep the codes for the crosses."""
+        fields = [f for f in features if f.table.token is None and f.table.size > 2]
+        alike = [f for f in fields if "like" in f.evidence]
+        wanted = fields if self.options.order == 2 else self._close(fields)
+        names = {f.name for f in [*wanted, *alike]} | {f.evidence["like"] for f in alike}
+        self.coded_features = [f for f in features if f.name in names and f.table.token is None]
+        if len(self.coded_features) < 2:
+            return
+        self.progress("reading again", 0, None)
+        tables = [f.table for f in self.coded_features]
+        self.coded = self._code(counting, held, tables)
+        self._flag_identical()
+        self._group()
+
+    def _close(self, fields: list[_Feature]) -> list[_Feature]:
+        """Return the features whose entropies allow redundancy with another."""
+        live = [f for f in fields if "noise" not in f.flags]
+        entropy = [_entropy(f.table.by_class.sum(axis=1)) for f in live]
+        near = set()
+        for i, j in combinations(range(len(live)), 2):
+            low, high = sorted((entropy[i], entropy[j]))
+            if low > 0 and low >= self.options.redundant * (low + high) / 2:
+                near |= {i, j}
+        return [live[i] for i in sorted(near)]
+
+    def _flag_identical(self) -> None:
+        place = {f.name: i for i, f in enumerate(self.coded_features)}
+        for f in self.coded_features:
+            other = f.evidence.pop("like", None)
+            if other is None or other not in place:
+                continue
+            twin = self.coded_features[place[other]].table
+            same = np.array_equal(self.coded.columns[place[f.name]],
+                                  self.coded.columns[place[other]])  # fmt: skip
+            assert twin.keys is not None
+            assert f.table.keys is not None
+            if same and f.table.keys.sort().equals(twin.keys.sort()):
+                f.flags["identical"] = {"to": other}
+
+    def _group(self) -> None:
+        """Number the redundancy groups: single linkage; the best of a group is not flagged."""
+        live = [i for i, f in enumerate(self.coded_features) if "noise" not in f.flags]
+        counts = [f.table.code_counts.sum(axis=1) for f in self.coded_features]
+        pairs = list(combinations(live, 2))
+        found = likeness(self.coded, counts, self.options.redundant, pairs)
+        groups: dict[int, set[int]] = {}
+        for alike in found:
+            joined = set(alike.pair)
+            for i in alike.pair:
+                joined |= groups.get(i, set())
+            groups |= dict.fromkeys(joined, joined)
+        distinct = sorted({tuple(sorted(g)) for g in groups.values()})
+        self.facts["redundant_pairs"] = [
+            {"features": [self.coded_features[i].name for i in a.pair], "ami": a.ami,
+             "exact": a.exact} for a in found
+        ]  # fmt: skip
+        for number, members in enumerate(distinct, 1):
+            best = max(members, key=lambda i: _sort_value(self.coded_features[i].row))
+            for i in members:
+                f = self.coded_features[i]
+                f.row["redundancy_group"] = number
+                if i != best:
+                    f.flags["redundant"] = {"with": self.coded_features[best].name}
+
+    def _crosses(self, features: list[_Feature]) -> list[Row]:
+        fields = self.coded_features if len(self.coded_features) > 1 else []
+        usable = [i for i, f in enumerate(fields) if not {"identical", "near_copy"} & set(f.flags)]
+        pairs = list(combinations(usable, 2))
+        pairs.sort(key=lambda p: fields[p[0]].table.size * fields[p[1]].table.size)
+        deadline = math.inf if self.options.seconds is None else self.options.seconds
+        began = time.perf_counter()
+
+        def go_on(stage: str, done: int, total: int) -> bool:
+            self.progress(stage, done, total)
+            return time.perf_counter() - began < deadline
+
+        joints: list[Joint] = []
+        if pairs:
+            adjusted = [f.score.adj for f in fields]
+            joints = screen(self.coded, adjusted, pairs, self.scorer,
+                            lambda done: go_on("screening crosses", done, len(pairs)))  # fmt: skip
+        joints.sort(key=lambda j: (-j.synergy_z, j.pair))
+        most = self.options.evaluate
+        most = max(LEAST_EVALUATED, math.ceil(len(pairs) / 20)) if most is None else most
+        gains: list[float] = []
+        for start in range(0, min(most, len(joints)), 16):
+            batch = joints[start : min(start + 16, most)]
+            gains += parallel(lambda pair: self._gain(pair), [j.pair for j in batch])
+            if not go_on("evaluating crosses", len(gains), min(most, len(joints))):
+                break
+        self.facts["crosses"] = {
+            "pairs": len(features) and len(pairs), "screened": len(joints),
+            "evaluated": len(gains), "not_screened": len(pairs) - len(joints),
+        }  # fmt: skip
+        q = benjamini_hochberg([j.p for j in joints])
+        return [
+            self._cross_row(j, q[i], gains[i] if i < len(gains) else None)
+            for i, j in enumerate(joints)
+        ]
+
+    def _gain(self, pair: tuple[int, int]) -> float:
+        """Return the gain over additive: of the second class, or the largest of one against all."""
+        a, b = (self.coded_features[i] for i in pair)
+        key, counts = cells_of(self.coded, pair)
+        gains = []
+        for c in range(1 if self.rows.classes == 2 else 0, self.rows.classes):
+            share = float(self.scorer.null.shares[c])
+            effects = [
+                log_odds(_against(f.table.code_counts, c), f.score.strength, share) for f in (a, b)
+            ]
+            cells = key, _against(counts, c)
+            rows = self.scorer.null.rows
+            gains.append(gain_over_additive(cells, b.table.size, effects[0], effects[1], rows)[0])
+        return max(gains)
+
+    def _cross_row(self, j: Joint, q: float, gain: float | None) -> Row:
+        a, b = (self.coded_features[i] for i in j.pair)
+        row: Row = dict.fromkeys(COLUMNS)
+        sure = j.sd > 0 and j.adj >= 2 * j.sd
+        row |= {
+            "name": f"{a.name} x {b.name}", "members": [a.name, b.name], "order": 2, "gain": gain,
+            "mi": j.mi, "emi": j.emi, "adj": j.adj, "ami": j.ami, "sd": j.sd, "z": j.z, "p": j.p,
+            "q": q, "synergy": j.synergy, "cardinality": j.cells,
+            "interaction": min(1.0, max(-1.0, j.synergy / j.adj)) if sure else None,
+        }  # fmt: skip
+        score = self.options.score
+        row["score"] = None if score == "randomised" else row[score]
+        noise = q > NOISE_Q or j.synergy_z < 2 or (gain is not None and gain <= 0)
+        row["flags"] = ["noise"] if noise else []
+        return row
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _profile(self, held: list[Chunk] | None) -> None:
+        """Profile the quality of the first rows."""
+        names = [n for n in self.schema.names if n in self.source.columns]
+        if held:
+            chunk = held[0]
+        else:
+            columns = [*names, *self.rows.columns]
+            first = self.source.file_frames(0, list(dict.fromkeys(columns)), PROFILE_ROWS)
+            chunk = next(iter(first))
+        head = chunk._replace(frame=chunk.frame.head(PROFILE_ROWS))
+        label = self.rows.label_of(head)
+        self.facts["row_profile"] = {
+            "rows": head.frame.height,
+            "means": row_profile(head.frame.select(names), label, list(self.rows.names)),
+        }
+
+    def _finish(
+        self, features: list[_Feature], controls: list[_Feature], crosses: list[Row]
+    ) -> Ranking:
+        for f in features:
+            f.evidence.pop("like", None)
+            f.row["flags"] = sorted(f.flags, key=_severity)
+        singles = sorted((f.row for f in features), key=_sort_key)
+        crosses = sorted(crosses, key=_sort_key)
+        for rows in (singles, crosses):
+            for number, row in enumerate(rows, 1):
+                row["rank"] = number
+        totals = self.totals.sum(axis=0)
+        self.facts |= {
+            "rows": int(totals.sum()),
+            "files": len(self.source.files),
+            "label": self.schema.label,
+            "classes": dict(zip(self.rows.names, totals.tolist(), strict=True)),
+            "label_entropy": self.scorer.null.entropy,
+            "score": self.options.score,
+            "periods": _periods(self.rows),
+            "controls": {f.name: f.row["score"] for f in controls},
+            "best_control": self.floor,
+            "timings": self.timings,
+        }
+        evidence = {f.name: {**f.evidence, "flags": f.flags} for f in features}
+        order = {row["name"]: row["rank"] for row in singles}
+        features = sorted(features, key=lambda f: order[f.name])
+        return Ranking([*singles, *crosses], evidence, self.facts, _warnings(features),
+                       self._kept(features, crosses))  # fmt: skip
+
+    def _kept(self, features: list[_Feature], crosses: list[Row]) -> list[str]:
+        """Return the fields worth training on: those with signal, alone or in a cross."""
+        bad = {"constant", "identical", "near_copy", "leaking", "redundant", "broken"}
+        alive = {m for row in crosses if row["gain"] and not row["flags"] for m in row["members"]}
+        kept = {
+            f.table.field.name
+            for f in features
+            if not bad & set(f.flags) and "noise" not in f.flags
+        }
+        kept |= {f.name for f in features if f.name in alive and not bad & set(f.flags)}
+        out = {f.name for f in features if f.table.token is None and bad & set(f.flags)}
+        return [n for n in self.schema.names if n in kept - out]
+
+
+def _joined(parts: Sequence[Ints | None]) -> Ints | None:
+    given = [p for p in parts if p is not None]
+    return np.concatenate(given) if given else None
+
+
+def _against(counts: Ints, c: int) -> Ints:
+    """Return the counts of all other classes, and of one."""
+    return np.stack([counts.sum(axis=1) - counts[:, c], counts[:, c]], axis=1)
+
+
+def _entropy(counts: Ints) -> float:
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def _sort_value(row: Row) -> float:
+    return -math.inf if row["score"] is None else float(row["score"])
+
+
+def _sort_key(row: Row) -> tuple[float, float, str]:
+    """Sort by score, the unscored by synergy, ties by name."""
+    synergy = -math.inf if row["synergy"] is None else float(row["synergy"])
+    return -_sort_value(row), -synergy if row["score"] is None else 0.0, row["name"]
+
+
+def _severity(flag: str) -> int:
+    order = (*SERIOUS, "redundant", "noise", "rare")
+    return order.index(flag)
+
+
+def _periods(rows: RowClasses) -> str | None:
+    if rows.bounds is None:
+        return None
+    return "thirds by file order" if rows.calendar is None else "thirds by time"
+
+
+def _warnings(features: Sequence[_Feature]) -> list[str]:
+    found = []
+    for flag in SERIOUS:
+        for f in features:
+            if flag in f.flags:
+                what = f.flags[flag]
+                told = "; ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v}"
+                                 for k, v in what.items() if v is not None)  # fmt: skip
+                found.append(f"{f.name!r} is {flag.replace('_', ' ')}: {told}")
+    return found
