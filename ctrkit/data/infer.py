@@ -144,12 +144,18 @@ def _kind(column: pl.Series) -> FieldKind | None:
         return "multi"
     if dtype == pl.String:
         texts = column.drop_nulls()
-        if len(texts) and texts.str.contains(_DATE).all():
+        if _all_like(texts, _DATE):
             return None
-        number = len(texts) > 0 and bool(texts.str.contains(_NUMBER).all())
+        number = _all_like(texts, _NUMBER)
         return "numeric" if number and texts.str.contains(_FRACTION).any() else "categorical"
     plain = dtype.is_integer() or dtype in (pl.Boolean, pl.Date, pl.Categorical, pl.Enum, pl.Null)
     return "categorical" if plain else None
+
+
+def _all_like(texts: pl.Series, pattern: str) -> bool:
+    """Whether all texts match, and there are any; the first ones tell most columns apart."""
+    first = texts.head(1000).str.contains(pattern).all()
+    return len(texts) > 0 and bool(first and texts.str.contains(pattern).all())
 
 
 def _warnings(column: pl.Series, kind: FieldKind, declared: bool) -> list[str]:

@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -72,6 +72,29 @@ class Source:
     options: ReadOptions = field(default_factory=ReadOptions)
     parts: tuple[_Part, ...] = field(default=(), repr=False)
     memory: pl.DataFrame | None = field(default=None, repr=False)
+    held: tuple[pl.DataFrame, ...] = field(default=(), repr=False)
+
+    def hold(self, limit: int = 128_000_000) -> Source:
+        """Return the source with its rows kept in memory, where they are few: read once.
+
+        Args:
+            limit: Most bytes in memory; larger sources are streamed at each pass, as are remote
+                ones.
+        """
+        if not self.parts or any(is_remote(f) for f in self.files):
+            return self
+        if sum(os.path.getsize(f) for f in self.files) > limit:
+            return self
+        found, size = [], 0
+        for ordinal in range(len(self.files)):
+            frames = []
+            for frame in self._frames(ordinal, list(self.columns)):
+                frames.append(frame)
+                size += int(frame.estimated_size())
+                if size > limit:
+                    return self
+            found.append(pl.concat(frames) if frames else pl.DataFrame(schema=self.columns))
+        return replace(self, held=tuple(found))
 
     def chunks(
         self, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS
@@ -119,6 +142,9 @@ class Source:
     def _frames(self, ordinal: int, wanted: list[str]) -> Iterator[pl.DataFrame]:
         if self.memory is not None:
             yield self.memory.select(wanted)
+            return
+        if self.held:
+            yield self.held[ordinal].select(wanted)
             return
         part = self.parts[ordinal]
         own = [n for n in wanted if n not in part.hive]

@@ -67,8 +67,16 @@ def job_config(
     return load_config(path, overrides=tuple(options.get("set", ())), flags=flags)
 
 
-def open_job(config: RunConfig, options: DataOptions) -> tuple[Source, Schema, list[str]]:
+def open_job(
+    config: RunConfig, options: DataOptions, *, hold: bool = False, rows: int = 100_000
+) -> tuple[Source, Schema, list[str]]:
     """Open the rows and settle what they mean; return source, schema and warnings.
+
+    Args:
+        config: The job.
+        options: Its flags.
+        hold: Parse small text files once and keep them in memory.
+        rows: Of the sample that a schema is inferred from.
 
     The schema is the one named, else the one in the data's folder, else inferred; then the
     flags are applied.
@@ -79,6 +87,7 @@ def open_job(config: RunConfig, options: DataOptions) -> tuple[Source, Schema, l
     schema = Schema.load(Path(found)) if found else None
     names = options.get("columns") or (schema.columns if schema else None)
     source = open_source(config.data.path, read_options(config.data, names))
+    source = source.hold() if hold else source
     overrides = Overrides(
         numeric=tuple(options.get("numeric", ())),
         categorical=tuple(options.get("categorical", ())),
@@ -91,7 +100,7 @@ def open_job(config: RunConfig, options: DataOptions) -> tuple[Source, Schema, l
         key=options.get("key"),
     )
     if schema is None:
-        schema, warnings = infer_schema(source, overrides)
+        schema, warnings = infer_schema(source, overrides, rows)
     else:
         schema, warnings = apply_overrides(schema, overrides, list(source.columns)), []
     if names:

@@ -6,19 +6,23 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 
 from ctrkit.errors import RunFolderError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.rank import Ranking, RankOptions, rank_source
 from ctrkit.schema import Cross, Schema
 
+if TYPE_CHECKING:
+    from ctrkit.rank import Ranking
+
 FORMAT = 1
+SAMPLE_ROWS = 20_000
 TYPES: dict[str, Any] = {
     "rank": pl.Int64, "name": pl.String, "members": pl.List(pl.String), "order": pl.Int64,
     **dict.fromkeys(("score", "gain", "mi", "emi", "adj", "ami", "sd", "z", "p", "q", "synergy",
@@ -75,16 +79,21 @@ def rank(
         progress: Object with ``update(stage, done, total, text)``.
         **options: See :class:`~ctrkit.jobs.inputs.DataOptions`.
     """
+    folder = Path(out)
+    _refuse_folder(folder, force=force)
+    config = job_config(data, options)
+    with ThreadPoolExecutor(1) as pool:  # special functions take as long to import as rows to read
+        room = pool.submit(import_module, "ctrkit.rank")
+        source, schema, _ = open_job(config, options, hold=True, rows=SAMPLE_ROWS)
+    from ctrkit.rank import RankOptions, rank_source
+
+    room.result()
     chosen = RankOptions(
         score=score,  # type: ignore[arg-type]
         order=order, evaluate=evaluate, seconds=seconds, noise_controls=noise_controls,
         missing=tuple(missing), rare=rare, redundant=redundant, tokens=tokens,
         replicates=replicates, seed=seed,
     )  # fmt: skip
-    folder = Path(out)
-    _refuse_folder(folder, force=force)
-    config = job_config(data, options)
-    source, schema, warnings = open_job(config, options)
     if schema.label is None:
         raise SchemaError("a ranking needs a label: name its column with --label")
 
@@ -93,7 +102,6 @@ def rank(
             progress.update(stage, done, total)
 
     ranking = rank_source(source, schema, chosen, executor=executor, progress=advance)
-    ranking.warnings = [*ranking.warnings, *warnings]
     _write(ranking, narrowed(schema, ranking, crosses), folder, report=report)
     return ranking
 

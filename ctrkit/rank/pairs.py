@@ -285,8 +285,8 @@ def likeness(
 ) -> list[Alike]:
     """Return the pairs whose adjusted mutual information reaches a threshold.
 
-    A pair's score is at most ``min(H) / mean(H)``, and at most ``MI / mean(H)``: what these
-    bounds exclude is not computed further.
+    A pair's score falls with its expectation E, which is at least ``H_a + H_b - ln N``, and MI is
+    at most ``min(H)``: what these bounds exclude is not computed further.
 
     Args:
         coded: The rows.
@@ -307,7 +307,8 @@ def likeness(
         mean = (entropy[a] + entropy[b]) / 2
         joint = xlogx(cells_of(unlabelled, pair)[1][:, 0]).sum()
         mi = entropy[a] + entropy[b] - (np.log(n) - joint / n)
-        if mi < threshold * mean:
+        least = max(0.0, entropy[a] + entropy[b] - np.log(n))  # of the expectation: E sum g >= 0
+        if mi - least < threshold * (mean - least):
             return None
         emi, exact = expected_mi(counts[a], counts[b])
         ami = (mi - emi) / (mean - emi) if mean - emi > 1e-12 else 1.0

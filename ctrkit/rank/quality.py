@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ctrkit.rank.null import Floats, Ints
+from ctrkit.rank.null import Floats, Ints, xlogx
 from ctrkit.rank.rows import Classes
 from ctrkit.rank.scores import Scorer, Spectrum
 from ctrkit.rank.tables import Table
@@ -234,19 +234,12 @@ def row_profile(frame: pl.DataFrame, label: Classes, names: list[str]) -> list[d
 
 def _entropies(text: pl.Series) -> Floats:
     """Return the entropy of the bytes of each text, in nats; 0 where missing."""
-    distinct = text.unique()
-    raw = distinct.fill_null("").cast(pl.Binary).to_list()
-    lengths = np.array([len(b) for b in raw])
-    flat = np.frombuffer(b"".join(raw), np.uint8)
-    owner = np.repeat(np.arange(len(raw)), lengths)
-    key, count = np.unique(owner * 256 + flat, return_counts=True)
-    total = np.maximum(lengths, 1)
-    inside = np.bincount(key // 256, weights=count * np.log(count), minlength=len(raw))
-    entropy = np.log(total) - inside / total
-    table = pl.DataFrame({"text": distinct, "entropy": entropy})
-    joined = (
-        text.alias("text")
-        .to_frame()
-        .join(table, on="text", how="left", nulls_equal=True, maintain_order="left")
-    )
-    return joined["entropy"].to_numpy()
+    lengths = text.str.len_bytes().fill_null(0).to_numpy().astype(np.int64)
+    flat = np.frombuffer("".join(text.drop_nulls().to_list()).encode(), np.uint8)
+    key = np.repeat(np.arange(len(lengths)), lengths) * 256 + flat
+    key.sort()
+    starts = np.flatnonzero(np.append(True, key[1:] != key[:-1]))[: len(key)]
+    count = np.diff(np.append(starts, len(key)))
+    inside = np.bincount(key[starts] // 256, weights=xlogx(count), minlength=len(lengths))
+    entropy: Floats = np.log(np.maximum(lengths, 1)) - inside / np.maximum(lengths, 1)
+    return entropy

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ctrkit.data.sources import Chunk, Source
+from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, DataError, nearest
 from ctrkit.rank.null import Ints
 from ctrkit.rank.outrank import outrank_scores, randomised
@@ -48,7 +48,7 @@ from ctrkit.rank.scores import (
     interval,
     sampling_interval,
 )
-from ctrkit.rank.tables import CONTROL, MISSING_TEXT, Counting, Table, count, second_pass, tables
+from ctrkit.rank.tables import CONTROL, MISSING_TEXT, Counting, Table, count, tables
 from ctrkit.schema import Schema
 
 ScoreName = Literal["gain", "adj", "ami", "mi", "z", "outrank", "randomised"]
@@ -58,7 +58,7 @@ COLUMNS = ("rank", "name", "members", "order", "score", "gain", "mi", "emi", "ad
            "redundancy_group", "drift", "flags")  # fmt: skip
 NOISE_Q = 0.05
 LEAST_EVALUATED = 50
-PROFILE_ROWS = 10_000
+PROFILE_ROWS = 2_000
 Row = dict[str, Any]
 
 
@@ -185,7 +185,7 @@ class _Job:
         self.rows = row_classes(self.source, self.schema)
         counting = Counting(self.source, self.schema, self.rows, self.options.noise_controls)
         self.progress("counting", 0, None)
-        counts, held = count(counting, executor)
+        counts = count(counting, executor)
         self._lap("count_s")
         self.totals = counts.totals.reshape(-1, self.rows.classes)
         self._check()
@@ -194,9 +194,9 @@ class _Job:
         features = self._singles([t for t in found if not t.name.startswith(CONTROL)])
         controls = self._singles([t for t in found if t.name.startswith(CONTROL)])
         self._lap("score_s")
-        self._profile(held)
+        self._profile()
         self._noise(features, controls)
-        self._alike(counting, held, features)
+        self._alike(counting, features)
         self._lap("redundancy_s")
         crosses = self._crosses(features) if self.options.order == 2 else []
         self._lap("crosses_s")
@@ -297,11 +297,11 @@ class _Job:
 
     # --- pairs ----------------------------------------------------------------------------------
 
-    def _code(self, counting: Counting, held: list[Chunk] | None, chosen: list[Table]) -> Coded:
+    def _code(self, counting: Counting, chosen: list[Table]) -> Coded:
         """Read the rows once more as dense codes of the chosen features."""
         parts: list[list[Any]] = [[] for _ in chosen]
         label, weights = [], []
-        for chunk in second_pass(counting, held):
+        for chunk in counting.all_chunks():
             for part, table in zip(parts, chosen, strict=True):
                 part.append(table.codes(chunk.frame))
             label.append(self.rows.label_of(chunk))
@@ -314,9 +314,7 @@ class _Job:
             weight=_joined(weights),
         )
 
-    def _alike(
-        self, counting: Counting, held: list[Chunk] | None, features: list[_Feature]
-    ) -> None:
+    def _alike(self, counting: Counting, features: list[_Feature]) -> None:
         """Find identical and redundant features; keep the codes for the crosses."""
         fields = [f for f in features if f.table.token is None and f.table.size > 2]
         alike = [f for f in fields if "like" in f.evidence]
@@ -327,7 +325,7 @@ class _Job:
             return
         self.progress("reading again", 0, None)
         tables = [f.table for f in self.coded_features]
-        self.coded = self._code(counting, held, tables)
+        self.coded = self._code(counting, tables)
         self._flag_identical()
         self._group()
 
@@ -450,15 +448,11 @@ class _Job:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def _profile(self, held: list[Chunk] | None) -> None:
+    def _profile(self) -> None:
         """Profile the quality of the first rows."""
         names = [n for n in self.schema.names if n in self.source.columns]
-        if held:
-            chunk = held[0]
-        else:
-            columns = [*names, *self.rows.columns]
-            first = self.source.file_frames(0, list(dict.fromkeys(columns)), PROFILE_ROWS)
-            chunk = next(iter(first))
+        columns = list(dict.fromkeys([*names, *self.rows.columns]))
+        chunk = next(self.source.file_frames(0, columns, rows=1))
         head = chunk._replace(frame=chunk.frame.head(PROFILE_ROWS))
         label = self.rows.label_of(head)
         self.facts["row_profile"] = {

@@ -163,7 +163,7 @@ def _rows(source: Source, ordinal: int, column: str) -> int:
 
 def _labels(source: Source, label: str) -> Iterator[pl.Series]:
     for ordinal in range(len(source.files)):
-        for chunk in source.file_frames(ordinal, [label]):
+        for chunk in source.file_frames(ordinal, [label], rows=1):
             yield chunk.frame[label]
 
 

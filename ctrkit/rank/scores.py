@@ -207,16 +207,21 @@ def sampling_interval(table: Ints, adj: float, z: float = 1.96) -> tuple[float, 
         adj: The estimate.
         z: Half width in standard errors.
     """
-    size = table.sum(axis=1)
-    repeated = table[size > 1].astype(np.float64)
-    n, totals = int(size.sum()), table.sum(axis=0)
-    if not len(repeated):
-        return (adj, adj)
-    expected = repeated.sum(axis=1, keepdims=True) * (totals / n)
-    logs = np.log(np.where(repeated > 0, repeated, 1.0) / np.where(expected > 0, expected, 1.0))
-    terms = np.sort(np.where(repeated > 0, logs, 0.0) ** 2 * repeated, axis=None)
-    first = np.sort(np.where(repeated > 0, logs, 0.0) * repeated, axis=None)
-    variance = max(float(terms.sum()) / n - (float(first.sum()) / n) ** 2, 0.0)
+    size, totals = table.sum(axis=1), table.sum(axis=0)
+    n, repeated = int(size.sum()), size > 1
+    first = second = 0.0
+    for c, total in enumerate(totals):
+        # Distinct (m, k) in ascending order: the sums do not depend on the order of the values.
+        m, k = size[repeated], table[repeated, c]
+        m, k = m[k > 0], k[k > 0]
+        if not len(k):
+            continue
+        joint = Histogram.of(m * (int(k.max()) + 1) + k)
+        m, k = np.divmod(joint.count, int(k.max()) + 1)
+        logs = np.log(k * n / (m * total))
+        first += float((joint.values * k) @ logs) / n
+        second += float((joint.values * k) @ logs**2) / n
+    variance = max(second - first**2, 0.0)
     half = z * math.sqrt(variance / n)
     return (adj - half, adj + half)
 

@@ -25,7 +25,6 @@ from ctrkit.schema import RESERVED, Field, Schema
 CONTROL = "noise control: "
 SIZES = {"constant": 1, "2 values": 2, "100 values": 100, "2,000 values": 2_000,
          "10,000 values": 10_000, "50,000 values": 50_000, "row number": None}  # fmt: skip
-HOLD_BYTES = 128_000_000  # rows up to this size stay in memory for a second pass
 MISSING_TEXT = ("",)
 
 
@@ -80,6 +79,11 @@ class Counting:
         for chunk in self.source.file_frames(ordinal, columns):
             yield plant(chunk) if self.controls else chunk
 
+    def all_chunks(self) -> Iterator[Chunk]:
+        """Yield the rows of all files."""
+        for ordinal in range(len(self.source.files)):
+            yield from self.chunks(ordinal)
+
     def add(self, counts: JointCounts, chunk: Chunk) -> None:
         """Count a chunk."""
         counts.update(chunk.frame, self.rows.of(chunk), self.rows.weight_of(chunk))
@@ -93,34 +97,24 @@ def count_file(counting: Counting, ordinal: int) -> JointCounts:
     return counts
 
 
-def count(
-    counting: Counting, executor: Executor | None = None
-) -> tuple[JointCounts, list[Chunk] | None]:
+def count(counting: Counting, executor: Executor | None = None) -> JointCounts:
     """Count all rows, in one pass.
 
     Args:
         counting: What is counted.
         executor: Counts the files side by side and merges; None: here, one after the other, while
             a thread reads ahead.
-
-    Returns:
-        The counts; and the rows themselves where they are few enough to keep.
     """
     files = range(len(counting.source.files))
     counts = JointCounts(counting.fields, counting.rows.width)
     if executor is not None:
         for part in executor.map(partial(count_file, counting), files):
             counts = counts.merge(part)
-        return counts, None
-    held: list[Chunk] | None = []
-    size = 0
+        return counts
     for ordinal in files:
         for chunk in read_ahead(counting.chunks(ordinal), 1):
             counting.add(counts, chunk)
-            if held is not None:
-                size += int(chunk.frame.estimated_size())
-                held = [*held, chunk] if size <= HOLD_BYTES else None
-    return counts, held
+    return counts
 
 
 @dataclass(frozen=True)
@@ -217,8 +211,11 @@ def tables(
             continue
         gone = frame["value"].is_null() | frame["value"].is_in(list(missing))
         every = frame.select(pl.exclude("value")).to_numpy().reshape(shape)
-        mask = gone.to_numpy()
-        found.append(Table(f, every[~mask], every[mask].sum(axis=0), frame["value"].filter(~gone)))
+        if gone.any():
+            mask, keys = gone.to_numpy(), frame["value"].filter(~gone)
+            found.append(Table(f, every[~mask], every[mask].sum(axis=0), keys))
+        else:
+            found.append(Table(f, every, np.zeros(shape[1:], np.int64), frame["value"]))
         if f.kind == "multi":
             total = counts.totals.reshape(shape)[0]
             found += _tokens(f, counts.table(tokens_of(f.name)), total, shape, tokens)
@@ -254,12 +251,3 @@ def _tokens(
         kept = both[both.sum(axis=(1, 2)) > 0]
         found.append(Table(f, kept, np.zeros_like(total), token=value))
     return found
-
-
-def second_pass(counting: Counting, held: list[Chunk] | None) -> Iterator[Chunk]:
-    """Yield all rows once more, from memory where they were kept."""
-    if held is not None:
-        yield from held
-        return
-    for ordinal in range(len(counting.source.files)):
-        yield from counting.chunks(ordinal)
