@@ -197,7 +197,7 @@ def _is_binary(values: pl.Series) -> bool:
     if values.dtype == pl.Boolean:
         return True
     if values.dtype.is_numeric():
-        return bool(values.is_in([0, 1]).fill_null(True).all())
+        return bool(((values == 0) | (values == 1)).fill_null(True).all())
     if values.dtype == pl.String:
         return bool(values.str.to_lowercase().is_in(_BINARY).fill_null(True).all())
     return False

@@ -74,6 +74,7 @@ def trial(setting: dict, shards: Shards, layout: Layout) -> dict:
     """Train one setting; return its best validation metrics."""
     config = make_config(setting)
     model = build_model(resolve_model(config.model), layout, seed=0)
+    model.start_at(shards.positives("train") / shards.rows("train"))
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
         scores = score_batches(model, Batches(shards, "validation", 16_384, shuffle=False).epoch(0))
@@ -99,17 +100,18 @@ def main() -> None:
         for model in args.models:
             file = HERE / model / "tuning.json"
             trials = json.loads(file.read_text()) if file.is_file() else []
-            if len(trials) > number:
+            if number in [t["number"] for t in trials]:
                 continue
             setting = draw(model, number)
             outcome = trial(setting, shards, shards.layout)
-            trials.append({**outcome, "setting": setting})
+            trials.append({"number": number, "start": "base", **outcome, "setting": setting})
+            trials.sort(key=lambda t: t["number"])
             file.write_text(json.dumps(trials, indent=1) + "\n")
             print(f"{model} {number}: {outcome['logloss']:.5f} {outcome['auc']:.5f}", flush=True)
     for model in args.models:
         trials = json.loads((HERE / model / "tuning.json").read_text())
-        best = min(range(len(trials)), key=lambda n: trials[n]["logloss"])
-        print(f"{model}: trial {best} of {len(trials)}, {json.dumps(trials[best])}")
+        best = min(trials, key=lambda t: t["logloss"])
+        print(f"{model}: best of {len(trials)}: {json.dumps(best)}")
 
 
 if __name__ == "__main__":
