@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from ctrkit.data.dataset import Dataset, prepare_dataset
-from ctrkit.errors import SchemaError
+from ctrkit.data.sources import Source, frame_source
+from ctrkit.errors import DataError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.jobs.outputs import write_text
 from ctrkit.schema import Schema
+
+LOOKED_AT = 100_000
 
 
 def schema(
@@ -28,10 +32,25 @@ def schema(
         **options: See :class:`~ctrkit.jobs.inputs.DataOptions`.
     """
     config = job_config(data, options)
-    _, found, warnings = open_job(config, options)
+    source, found, warnings = open_job(config, options)
+    if found.label is not None:
+        warnings = [*_quality(source, found), *warnings]
     if out is not None:
         write_text(Path(out), found.to_toml(), force=force)
     return found, warnings
+
+
+def _quality(source: Source, schema: Schema) -> list[str]:
+    """Rank the first rows, for what is wrong with columns: leaks first."""
+    from ctrkit.rank import rank_source
+
+    head = next(source.file_frames(0, schema.required_columns(), rows=1)).frame
+    try:
+        found = rank_source(frame_source(head.head(LOOKED_AT)), replace(schema, time=None))
+    except DataError as error:
+        return [f"the label cannot be ranked by: {error}"]
+    return [f"{warning} (in the first {min(head.height, LOOKED_AT):,} rows)"
+            for warning in found.warnings]  # fmt: skip
 
 
 def encode(

@@ -546,7 +546,8 @@ def _warnings(features: Sequence[_Feature]) -> list[str]:
         for f in features:
             if flag in f.flags:
                 what = f.flags[flag]
-                told = "; ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v}"
-                                 for k, v in what.items() if v is not None)  # fmt: skip
+                told = what.get("why") or ", ".join(
+                    f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in what.items()
+                )
                 found.append(f"{f.name!r} is {flag.replace('_', ' ')}: {told}")
     return found

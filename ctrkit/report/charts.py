@@ -77,8 +77,10 @@ def _scatter(axes: Any, data: dict[str, Any]) -> None:
     for x, y, name in sorted(data["points"], key=lambda p: -p[1])[:12]:
         axes.annotate(_short(name, 18), (x, y), xytext=(4, 3), textcoords="offset points",
                       color=GREY, fontsize=7)  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        scale("log")
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(lambda value, _: "")
     axes.set_xlabel(data["x"], color=GREY)
     axes.set_ylabel(data["y"], color=GREY)
 

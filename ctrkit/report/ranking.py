@@ -17,9 +17,11 @@ def summarise_ranking(ranking: dict[str, Any]) -> dict[str, Any]:
     facts = ranking["facts"]
     singles = [r for r in ranking["features"] if r["order"] == 1]
     crosses = [r for r in ranking["features"] if r["order"] == 2]
-    quality = [*_flag_table(singles), *_group_table(facts, singles), *_drift_table(singles, facts),
-               *_profile_table(facts), *_repetitions(singles)]  # fmt: skip
-    tables = [_feature_table(singles, facts), *_cross_table(crosses, facts), *quality]
+    tables = [
+        *_flag_table(singles), _feature_table(singles, facts), *_cross_table(crosses, facts),
+        *_group_table(facts, singles), *_drift_table(singles, facts), *_profile_table(facts),
+        *_repetitions(singles),
+    ]  # fmt: skip
     charts = [_scores(singles, facts), _cost(singles), *_pair_map(crosses)]
     return {
         "title": f"Ranking of {len(singles)} features by {facts['score']}",
@@ -60,18 +62,20 @@ def _floor(facts: dict[str, Any], noise: int, count: int) -> str:
 
 
 def _feature_table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    columns = ["rank", "feature", "score", "gain", "adj", "95 %", "noise reaches", "z", "q",
-               "values", "coverage", "rare", "group", "drift", "flags"]  # fmt: skip
+    columns = ["rank", "feature", "flags", facts["score"], "gain", "adj", "95 %", "noise reaches",
+               "z", "q", "values", "coverage", "rare", "group", "drift"]  # fmt: skip
     cells = [
         [
-            str(r["rank"]), r["name"], _number(r["score"]), _number(r["gain"]), _number(r["adj"]),
-            _span(r["interval"]), _number(r["noise_interval"][1]), _number(r["z"], 1),
+            str(r["rank"]), r["name"], ", ".join(r["flags"]), _number(r["score"]),
+            _number(r["gain"]), _number(r["adj"]), _span(r["interval"]),
+            _number(r["noise_interval"][1]), _number(r["z"], 1),
             _number(r["q"]), f"{r['cardinality']:,}", f"{r['coverage']:.1%}",
             f"{r['rare_share']:.1%}", _text(r["redundancy_group"]), _number(r["drift"]),
-            ", ".join(r["flags"]),
         ]
         for r in rows[:MOST_FEATURES]
     ]  # fmt: skip
+    if facts["score"] in ("gain", "adj", "z"):  # it has a column of its own
+        columns, cells = columns[:3] + columns[4:], [row[:3] + row[4:] for row in cells]
     note = (
         "All information in nats per row. gain: log loss that a shrunk rate per value saves; adj: "
         "mutual information less its expectation under permuted labels, with its 95 % interval; "

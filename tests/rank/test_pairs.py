@@ -89,12 +89,11 @@ def test_xor_members_say_nothing_alone_and_their_cross_comes_first():
 
 
 def gain(data, columns, y, scores, pair):
-    a, b = pair
     share = y.mean()
     effects = [
         log_odds(counts_of(columns[i], y, data.sizes[i]), scores[i].strength, share) for i in pair
     ]
-    return gain_over_additive(cells_of(data, pair), data.sizes[b], *effects, len(y))[0]
+    return gain_over_additive(cells_of(data, pair), data.sizes[pair[1]], *effects, len(y))[0]
 
 
 def test_copies_add_nothing_to_each_other():

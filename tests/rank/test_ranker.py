@@ -122,7 +122,7 @@ def broken_frame(rows=4000):
         "copy": np.where(y, "yes", "no"),
         "near": np.where(draw.random(rows) < 0.005, 1 - y, y),
         "leak": np.where(draw.random(rows) < 0.06, 1 - y, y) * 100 + draw.integers(0, 9, rows),
-        "late": [f"r{v}" if v and k < 0.9 else None for v, k in zip(y, draw.random(rows), strict=True)],
+        "late": pl.Series(np.where(y & (draw.random(rows) < 0.9), "r1", "")).replace("", None),
         "id": ids + 10**6,
         "random_id": draw.permutation(rows),
         "a": a, "again": a, "other": 29 - a,
