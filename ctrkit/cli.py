@@ -173,6 +173,9 @@ def rank(
     noise_controls: Annotated[
         bool, typer.Option("--noise-controls", help="Plant meaningless columns as a floor.")
     ] = False,
+    three_mr: Annotated[
+        int, typer.Option("--3mr", min=0, help="Features to put in 3MR order, the best ones.")
+    ] = 0,
     missing: Annotated[
         list[str] | None, typer.Option(help="Texts that mean missing, besides the empty one.")
     ] = None,
@@ -217,7 +220,8 @@ def rank(
     try:
         ranking = jobs.rank(
             data, out=output, order=order, score=score, noise_controls=noise_controls,
-            missing=("", *(missing or [])), rare=rare, redundant=redundant, tokens=tokens,
+            three_mr=three_mr, missing=("", *(missing or [])), rare=rare,
+            redundant=redundant, tokens=tokens,
             replicates=replicates, crosses=crosses, report=not no_report, progress=progress,
             **options,
         )  # fmt: skip

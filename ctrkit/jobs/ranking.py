@@ -42,6 +42,7 @@ def rank(
     evaluate: int | None = None,
     seconds: float | None = None,
     noise_controls: bool = False,
+    three_mr: int = 0,
     missing: Sequence[str] = ("",),
     rare: int = 5,
     redundant: float = 0.8,
@@ -66,6 +67,7 @@ def rank(
         evaluate: Crosses whose gain is computed; None: the best twentieth of the screen.
         seconds: Time for the crosses.
         noise_controls: Plant columns without meaning; what scores below the best is noise.
+        three_mr: Features, the best that are not noise, to put in 3MR order.
         missing: Texts that mean a missing value, besides null.
         rare: A value is rare below this many rows.
         redundant: Adjusted mutual information from which two features count as one.
@@ -91,6 +93,7 @@ def rank(
     chosen = RankOptions(
         score=score,  # type: ignore[arg-type]
         order=order, evaluate=evaluate, seconds=seconds, noise_controls=noise_controls,
+        three_mr=three_mr,
         missing=tuple(missing), rare=rare, redundant=redundant, tokens=tokens,
         replicates=replicates, seed=seed,
     )  # fmt: skip

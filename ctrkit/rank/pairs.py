@@ -318,6 +318,16 @@ def likeness(
     return [alike for alike in found if alike is not None]
 
 
+def shared_information(coded: Coded, counts: Sequence[Ints], pair: Pair) -> float:
+    """Return what two features tell of each other, less its expectation, in nats."""
+    a, b = pair
+    n = int(counts[a].sum())
+    unlabelled = Coded(coded.columns, coded.sizes, np.zeros_like(coded.label), 1, coded.weight)
+    joint = float(xlogx(cells_of(unlabelled, pair)[1][:, 0]).sum())
+    mi = (joint - float(xlogx(counts[a]).sum()) - float(xlogx(counts[b]).sum())) / n + np.log(n)
+    return float(mi) - expected_mi(counts[a], counts[b])[0]
+
+
 def expected_mi(a: Ints, b: Ints) -> tuple[float, bool]:
     """Return the expected mutual information of two features under permutation.
 

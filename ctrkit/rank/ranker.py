@@ -28,6 +28,7 @@ from ctrkit.rank.pairs import (
     log_odds,
     parallel,
     screen,
+    shared_information,
 )
 from ctrkit.rank.quality import (
     SERIOUS,
@@ -49,6 +50,7 @@ from ctrkit.rank.scores import (
     sampling_interval,
 )
 from ctrkit.rank.tables import CONTROL, MISSING_TEXT, Counting, Table, count, tables
+from ctrkit.rank.three_mr import three_mr
 from ctrkit.schema import Schema
 
 ScoreName = Literal["gain", "adj", "ami", "mi", "z", "outrank", "randomised"]
@@ -72,6 +74,7 @@ class RankOptions:
         evaluate: Crosses whose gain is computed; None: the best twentieth, at least 50.
         seconds: Time for the crosses; what is not reached is said.
         noise_controls: Plant columns without meaning; what scores below the best is noise.
+        three_mr: Features, the best that are not noise, to put in 3MR order; 0: none.
         missing: Texts that mean a missing value, besides null.
         rare: A value is rare below this many rows.
         redundant: Adjusted mutual information from which two features are one.
@@ -85,6 +88,7 @@ class RankOptions:
     evaluate: int | None = None
     seconds: float | None = None
     noise_controls: bool = False
+    three_mr: int = 0
     missing: tuple[str, ...] = MISSING_TEXT
     rare: int = 5
     redundant: float = 0.8
@@ -98,7 +102,8 @@ class RankOptions:
             raise ConfigError(f"a score is one of {', '.join(SCORES)}; got {self.score!r}{hint}")
         for name, low, high in (
             ("order", 1, 2), ("evaluate", 0, math.inf), ("seconds", 0, math.inf),
-            ("rare", 1, math.inf), ("redundant", 0, 1), ("tokens", 0, math.inf),
+            ("three_mr", 0, math.inf), ("rare", 1, math.inf), ("redundant", 0, 1),
+            ("tokens", 0, math.inf),
             ("replicates", 1, math.inf), ("seed", 0, 2**32 - 1),
         ):  # fmt: skip
             value = getattr(self, name)
@@ -199,6 +204,7 @@ class _Job:
         self._alike(counting, features)
         self._lap("redundancy_s")
         crosses = self._crosses(features) if self.options.order == 2 else []
+        self._three_mr()
         self._lap("crosses_s")
         return self._finish(features, controls, crosses)
 
@@ -318,7 +324,8 @@ class _Job:
         """Find identical and redundant features; keep the codes for the crosses."""
         fields = [f for f in features if f.table.token is None and f.table.size > 2]
         alike = [f for f in fields if "like" in f.evidence]
-        wanted = fields if self.options.order == 2 else self._close(fields)
+        every = self.options.order == 2 or self.options.three_mr
+        wanted = fields if every else self._close(fields)
         names = {f.name for f in [*wanted, *alike]} | {f.evidence["like"] for f in alike}
         self.coded_features = [f for f in features if f.name in names and f.table.token is None]
         if len(self.coded_features) < 2:
@@ -413,6 +420,30 @@ class _Job:
         return [
             self._cross_row(j, q[i], gains[i] if i < len(gains) else None)
             for i, j in enumerate(joints)
+        ]
+
+    def _three_mr(self) -> None:
+        """Put the best features in 3MR order, by adjusted scores in place of the published."""
+        live = [i for i, f in enumerate(self.coded_features) if "noise" not in f.flags]
+        live.sort(key=lambda i: (-_sort_value(self.coded_features[i].row), i))
+        live = live[: self.options.three_mr]
+        if len(live) < 2:
+            return
+        relevance = np.array([self.coded_features[i].score.adj for i in live])
+        redundancy, relation = (np.zeros((len(live), len(live))) for _ in range(2))
+        pairs = list(combinations(range(len(live)), 2))
+        joints = screen(self.coded, [0.0] * len(self.coded_features),
+                        [(live[i], live[j]) for i, j in pairs], self.scorer)  # fmt: skip
+        counts = [f.table.code_counts.sum(axis=1) for f in self.coded_features]
+        shared = parallel(lambda p: shared_information(self.coded, counts, p),
+                          [j.pair for j in joints])  # fmt: skip
+        for (i, j), joint, both in zip(pairs, joints, shared, strict=True):
+            relation[i, j] = relation[j, i] = joint.adj
+            redundancy[i, j] = redundancy[j, i] = both
+        order, values = three_mr(relevance, redundancy, relation)
+        self.facts["three_mr"] = [
+            {"name": self.coded_features[live[i]].name, "value": v}
+            for i, v in zip(order, values, strict=True)
         ]
 
     def _gain(self, pair: tuple[int, int]) -> float:

@@ -19,8 +19,8 @@ def summarise_ranking(ranking: dict[str, Any]) -> dict[str, Any]:
     crosses = [r for r in ranking["features"] if r["order"] == 2]
     tables = [
         *_flag_table(singles), _feature_table(singles, facts), *_cross_table(crosses, facts),
-        *_group_table(facts, singles), *_drift_table(singles, facts), *_profile_table(facts),
-        *_repetitions(singles),
+        *_group_table(facts, singles), *_order_table(facts), *_drift_table(singles, facts),
+        *_profile_table(facts), *_repetitions(singles),
     ]  # fmt: skip
     charts = [_scores(singles, facts), _cost(singles), *_pair_map(crosses)]
     return {
@@ -141,6 +141,16 @@ def _group_table(facts: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[
     return [{"title": "Redundancy groups", "columns": ["group", "best", "others", "least likeness"],
              "rows": cells, "note": "Adjusted mutual information between features, single linkage."}
             ]  # fmt: skip
+
+
+def _order_table(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    chosen = facts.get("three_mr", [])
+    if not chosen:
+        return []
+    cells = [[str(i), f["name"], _number(f["value"])] for i, f in enumerate(chosen, 1)]
+    note = "Relevance less redundancy with, plus relation to, the features above; scaled to 0..1."
+    return [{"title": "3MR order", "columns": ["place", "feature", "value"], "rows": cells,
+             "note": note}]  # fmt: skip
 
 
 def _drift_table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> list[dict[str, Any]]:
