@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, gammaln
 
-from ctrkit.rank.null import Floats, Ints, expected_xlogx, xlogx
+from ctrkit.rank.null import Floats, Ints, expected_xlogx, over_classes, xlogx
 from ctrkit.rank.scores import STRENGTHS, Histogram, Scorer, Spectrum, tail
 
 Codes = npt.NDArray[np.uint32]
@@ -72,7 +72,7 @@ def _count_keys(key: Ints, size: int, coded: Coded) -> tuple[Ints, Ints]:
     if size * classes <= 2 * _DENSE * max(coded.rows, 1):
         found = np.bincount(key, weights=coded.weight, minlength=size * classes)
         table = found.astype(np.int64, copy=False).reshape(size, classes)
-        at = np.flatnonzero(table.any(axis=1))
+        at = np.flatnonzero(over_classes(table))
         return at, table[at]
     if coded.weight is not None:
         distinct, inverse = np.unique(key, return_inverse=True)
@@ -169,7 +169,7 @@ def log_odds(counts: Ints, strength: float, share: float) -> Floats:
         strength: Prior strength ``a`` of the feature's evidence gain.
         share: Of the second class in all rows.
     """
-    rate = (strength * share + counts[:, 1]) / (strength + counts.sum(axis=1))
+    rate = (strength * share + counts[:, 1]) / (strength + over_classes(counts))
     odds: Floats = np.log(rate / (1 - rate)) - np.log(share / (1 - share))
     return odds
 
@@ -194,7 +194,7 @@ def gain_over_additive(
         Gain in nats per row, and the prior strength.
     """
     key, table = cells
-    ones, count = table[:, 1].astype(np.float64), table.sum(axis=1).astype(np.float64)
+    ones, count = table[:, 1].astype(np.float64), over_classes(table).astype(np.float64)
     a, b = np.divmod(key, size_b)
     design = np.stack([np.ones(len(key)), effect_a[a], effect_b[b]])  # (3, n)
     weight = _fit(design, ones, count)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ctrkit.rank.null import Floats, Ints, xlogx
+from ctrkit.rank.null import Floats, Ints, over_classes, xlogx
 from ctrkit.rank.rows import Classes
 from ctrkit.rank.scores import Scorer, Spectrum
 from ctrkit.rank.tables import Table
@@ -55,7 +55,7 @@ class Shape:
 
 def shape_of(table: Table, rare: int = 5) -> Shape:
     """Describe a table's values."""
-    size = table.counts.sum(axis=(1, 2))
+    size = over_classes(table.known)
     known, missing = int(size.sum()), int(table.missing.sum())
     share = float(size[size < rare].sum()) / known if known else 0.0
     return Shape(
@@ -99,7 +99,7 @@ def _only(table: Table) -> str | None:
 
 def missing_table(table: Table) -> Ints:
     """Return the (2, C) counts of known and missing rows."""
-    return np.stack([table.counts.sum(axis=(0, 1)), table.missing.sum(axis=0)])
+    return np.stack([table.known.sum(axis=0), table.missing.sum(axis=0)])
 
 
 def _missingness(table: Table, scorer: Scorer) -> dict[str, dict[str, Any]]:
@@ -118,8 +118,8 @@ def _ordered(table: Table, scorer: Scorer) -> dict[str, dict[str, Any]]:
         number = table.keys.str.extract(r"(\d{1,18})$").cast(pl.Int64, strict=False)
     by = table.keys if number.null_count() else number
     order = by.arg_sort().to_numpy()
-    counts = table.counts.sum(axis=1)[order]
-    at = np.cumsum(counts.sum(axis=1)) * BINS // max(int(counts.sum()), 1)
+    counts = table.known[order]
+    at = np.cumsum(over_classes(counts)) * BINS // max(int(counts.sum()), 1)
     binned = np.zeros((BINS + 1, counts.shape[1]), np.int64)
     np.add.at(binned, at, counts)
     gain = scorer.score([Spectrum.of(_with(binned, table))])[0].gain / scorer.null.entropy
@@ -186,7 +186,7 @@ def identical(tables: Iterable[Table]) -> list[list[int]]:
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, t in enumerate(tables):
         if t.token is None and t.keys is not None:
-            size = t.counts.sum(axis=1)
+            size = t.known
             sign = (len(size), t.missing.tobytes(), tuple(np.sort(size[:, 0])[-64:].tolist()),
                     tuple(np.sort(size[:, -1])[-64:].tolist()))  # fmt: skip
             groups.setdefault(sign, []).append(i)

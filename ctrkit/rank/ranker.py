@@ -17,7 +17,7 @@ import numpy as np
 
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, DataError, nearest
-from ctrkit.rank.null import Ints
+from ctrkit.rank.null import Ints, over_classes
 from ctrkit.rank.outrank import outrank_scores, randomised
 from ctrkit.rank.pairs import (
     Coded,
@@ -263,7 +263,7 @@ class _Job:
         found: dict[str, Any] = {
             "missing": {k: getattr(indicator, k) for k in ("gain", "adj", "p")}
         }
-        known = table.counts.sum(axis=1)
+        known = table.known
         if len(known) and (known.sum(axis=0) > 0).all():
             apart = Scorer(known.sum(axis=0)).score([Spectrum.of(known)])[0]
             found["known"] = {k: getattr(apart, k) for k in ("gain", "adj", "p")}
@@ -339,7 +339,7 @@ class _Job:
     def _close(self, fields: list[_Feature]) -> list[_Feature]:
         """Return the features whose entropies allow redundancy with another."""
         live = [f for f in fields if "noise" not in f.flags]
-        entropy = [_entropy(f.table.by_class.sum(axis=1)) for f in live]
+        entropy = [_entropy(f.table.sizes) for f in live]
         near = set()
         for i, j in combinations(range(len(live)), 2):
             low, high = sorted((entropy[i], entropy[j]))
@@ -364,7 +364,7 @@ class _Job:
     def _group(self) -> None:
         """Number the redundancy groups: single linkage; the best of a group is not flagged."""
         live = [i for i, f in enumerate(self.coded_features) if "noise" not in f.flags]
-        counts = [f.table.code_counts.sum(axis=1) for f in self.coded_features]
+        counts = [f.table.sizes for f in self.coded_features]
         pairs = list(combinations(live, 2))
         found = likeness(self.coded, counts, self.options.redundant, pairs)
         groups: dict[int, set[int]] = {}
@@ -434,7 +434,7 @@ class _Job:
         pairs = list(combinations(range(len(live)), 2))
         joints = screen(self.coded, [0.0] * len(self.coded_features),
                         [(live[i], live[j]) for i, j in pairs], self.scorer)  # fmt: skip
-        counts = [f.table.code_counts.sum(axis=1) for f in self.coded_features]
+        counts = [f.table.sizes for f in self.coded_features]
         shared = parallel(lambda p: shared_information(self.coded, counts, p),
                           [j.pair for j in joints])  # fmt: skip
         for (i, j), joint, both in zip(pairs, joints, shared, strict=True):
@@ -542,7 +542,7 @@ def _joined(parts: Sequence[Ints | None]) -> Ints | None:
 
 def _against(counts: Ints, c: int) -> Ints:
     """Return the counts of all other classes, and of one."""
-    return np.stack([counts.sum(axis=1) - counts[:, c], counts[:, c]], axis=1)
+    return np.stack([over_classes(counts) - counts[:, c], counts[:, c]], axis=1)
 
 
 def _entropy(counts: Ints) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaincc, gammaincinv, gammaln
 
-from ctrkit.rank.null import Floats, Ints, Null, xlogx
+from ctrkit.rank.null import Floats, Ints, Null, over_classes, xlogx
 
 STRENGTHS: Floats = np.geomspace(0.5, 3e5, 28)
 """The grid of prior strengths ``a`` that the evidence gain is maximised over."""
@@ -59,14 +59,14 @@ class Spectrum:
     @classmethod
     def of(cls, table: Ints) -> Spectrum:
         """Make the spectrum of a table (values, C) of counts; empty rows are left out."""
-        size = table.sum(axis=1)
+        size = over_classes(table)
         parts = tuple(Histogram.of(table[:, c]) for c in range(table.shape[1]))
         return cls(Histogram.of(size), parts, int(np.count_nonzero(size)))
 
 
 def truncated(table: Ints, threshold: int) -> Ints:
     """Pool the values that occur fewer than ``threshold`` times into one (outrank.md 2.1)."""
-    rare = table.sum(axis=1) < threshold
+    rare = over_classes(table) < threshold
     pooled = table[rare].sum(axis=0, keepdims=True)
     return np.concatenate([table[~rare], pooled]) if pooled.any() else table[~rare]
 
@@ -207,7 +207,7 @@ def sampling_interval(table: Ints, adj: float, z: float = 1.96) -> tuple[float, 
         adj: The estimate.
         z: Half width in standard errors.
     """
-    size, totals = table.sum(axis=1), table.sum(axis=0)
+    size, totals = over_classes(table), table.sum(axis=0)
     n, repeated = int(size.sum()), size > 1
     first = second = 0.0
     for c, total in enumerate(totals):

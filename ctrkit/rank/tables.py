@@ -18,7 +18,7 @@ from ctrkit.data.joint import JointCounts, keys_of, tokens_of
 from ctrkit.data.lookup import Lookup
 from ctrkit.data.numeric import bucket_codes, lower_bounds, quantile_edges
 from ctrkit.data.sources import Chunk, Source
-from ctrkit.rank.null import Ints
+from ctrkit.rank.null import Ints, over_classes
 from ctrkit.rank.rows import RowClasses
 from ctrkit.schema import RESERVED, Field, Schema
 
@@ -142,10 +142,20 @@ class Table:
         """The feature's name."""
         return self.field.name if self.token is None else f"{self.field.name}={self.token}"
 
+    @cached_property
+    def known(self) -> Ints:
+        """``(n, C)`` of the values that are not missing, over all periods."""
+        return self.counts[:, 0] if self.counts.shape[1] == 1 else self.counts.sum(axis=1)
+
+    @property
+    def sizes(self) -> Ints:
+        """``(size,)`` rows of each code."""
+        return over_classes(self.code_counts)
+
     @property
     def by_class(self) -> Ints:
         """``(n, C)`` of the values, then the missing rows where there are any."""
-        known = self.counts.sum(axis=1)
+        known = self.known
         missing = self.missing.sum(axis=0, keepdims=True)
         return np.concatenate([known, missing]) if missing.any() else known
 
@@ -165,7 +175,7 @@ class Table:
     @cached_property
     def code_counts(self) -> Ints:
         """``(size, C)`` of each code."""
-        counts = self.counts.sum(axis=1)
+        counts = self.known
         if self.keys is not None:
             counts = counts[np.argsort(self.order)]
         return np.concatenate([counts, self.missing.sum(axis=0, keepdims=True)])
@@ -173,7 +183,7 @@ class Table:
     @cached_property
     def _lookup(self) -> tuple[Lookup, npt.NDArray[np.uint32]]:
         assert self.keys is not None
-        often = np.argsort(-self.counts.sum(axis=(1, 2)), kind="stable")
+        often = np.argsort(-over_classes(self.known), kind="stable")
         codes = np.append(self.order[often], len(self.keys)).astype(np.uint32)
         return Lookup(self.keys.gather(often)), codes
 
