@@ -230,9 +230,11 @@ def _block(rows: int, ones: Ints, m: Ints, half: int) -> tuple[Ints, Floats]:
     up = (mode + step).astype(np.float64)
     ratio = (n1 - up + 1) * (draws - up + 1) / (up * np.maximum(zeros + up, 1.0))
     above = np.cumprod(np.maximum(ratio, 0.0), axis=1)
-    down = (mode - step + 1).astype(np.float64)
+    lowest = np.maximum(0, m - (rows - ones))[:, None]
+    fall = min(half, int((mode - lowest).max()))
+    down = (mode - step[:fall] + 1).astype(np.float64)
     ratio = down * (zeros + down) / ((n1 - down + 1) * (draws - down + 1))
     below = np.cumprod(np.maximum(ratio, 0.0), axis=1)
     pmf = np.concatenate([below[:, ::-1], np.ones((len(m), 1)), above], axis=1)
     pmf /= pmf.sum(axis=1, keepdims=True)
-    return mode + np.arange(-half, half + 1), pmf
+    return mode + np.arange(-fall, half + 1), pmf

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, gammaln
 
 from ctrkit.rank.null import Floats, Ints, expected_xlogx, over_classes, xlogx
 from ctrkit.rank.scores import STRENGTHS, Histogram, Scorer, Spectrum, tail
@@ -193,6 +192,8 @@ def gain_over_additive(
     Returns:
         Gain in nats per row, and the prior strength.
     """
+    from scipy.special import expit
+
     key, table = cells
     ones, count = table[:, 1].astype(np.float64), over_classes(table).astype(np.float64)
     a, b = np.divmod(key, size_b)
@@ -215,6 +216,8 @@ def gain_over_additive(
 
 def _fit(design: Floats, ones: Floats, count: Floats) -> Floats:
     """Fit a logistic model of cells with its slopes bounded to 0..1 (projected Newton)."""
+    from scipy.special import expit
+
     share = ones.sum() / count.sum()
     weight = np.array([np.log(share / (1 - share)), 1.0, 1.0])
     low, high = np.array([-np.inf, 0.0, 0.0]), np.array([np.inf, 1.0, 1.0])
@@ -264,6 +267,8 @@ class _Evidence:
             total -= len(mean) * sum(float(np.log1p(i / a)) for i in range(1, m))
         ones, count, mean = self._large
         if len(count):
+            from scipy.special import gammaln
+
             alpha, beta = a * mean, a * (1 - mean)
             large = gammaln(alpha + ones) - gammaln(alpha) - gammaln(a + count) + gammaln(a)
             large += gammaln(beta + count - ones) - gammaln(beta)

@@ -339,7 +339,7 @@ class _Job:
     def _close(self, fields: list[_Feature]) -> list[_Feature]:
         """Return the features whose entropies allow redundancy with another."""
         live = [f for f in fields if "noise" not in f.flags]
-        entropy = [_entropy(f.table.sizes) for f in live]
+        entropy = [_entropy(over_classes(f.table.by_class)) for f in live]
         near = set()
         for i, j in combinations(range(len(live)), 2):
             low, high = sorted((entropy[i], entropy[j]))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincc, gammaincinv, gammaln
 
+from ctrkit.rank.gamma import log_gamma, quantile, upper_tail
 from ctrkit.rank.null import Floats, Ints, Null, over_classes, xlogx
 
 STRENGTHS: Floats = np.geomspace(0.5, 3e5, 28)
@@ -167,7 +167,7 @@ class _Memo:
 
     def __init__(self, grid: Floats) -> None:
         self._grid = grid[:, None]
-        self._start = gammaln(self._grid)
+        self._start = log_gamma(self._grid)
         self._known: Ints = np.empty(0, np.int64)
         self._values: Floats = np.empty((len(grid), 0))
 
@@ -177,7 +177,7 @@ class _Memo:
         if len(new):
             every = np.concatenate([self._known, new])
             order = np.argsort(every, kind="stable")
-            found = gammaln(self._grid + new) - self._start
+            found = log_gamma(self._grid + new) - self._start
             self._values = np.concatenate([self._values, found], axis=1)[:, order]
             self._known = every[order]
         return self._values[:, np.searchsorted(self._known, k)]
@@ -187,7 +187,7 @@ def tail(mi: float, emi: float, sd: float) -> float:
     """Return the chance that a Gamma variable of mean ``emi`` and spread ``sd`` reaches ``mi``."""
     if sd <= 0 or emi <= 0:
         return 1.0
-    return float(gammaincc((emi / sd) ** 2, max(mi, 0.0) * emi / sd**2))
+    return upper_tail((emi / sd) ** 2, max(mi, 0.0) * emi / sd**2)
 
 
 def interval(emi: float, sd: float, level: float = 0.95) -> tuple[float, float]:
@@ -195,8 +195,8 @@ def interval(emi: float, sd: float, level: float = 0.95) -> tuple[float, float]:
     if sd <= 0 or emi <= 0:
         return (0.0, 0.0)
     shape, scale = (emi / sd) ** 2, sd**2 / emi
-    low, high = (gammaincinv(shape, q) * scale - emi for q in ((1 - level) / 2, (1 + level) / 2))
-    return float(low), float(high)
+    low, high = (quantile(shape, q) * scale - emi for q in ((1 - level) / 2, (1 + level) / 2))
+    return low, high
 
 
 def sampling_interval(table: Ints, adj: float, z: float = 1.96) -> tuple[float, float]:
@@ -209,18 +209,18 @@ def sampling_interval(table: Ints, adj: float, z: float = 1.96) -> tuple[float, 
     """
     size, totals = over_classes(table), table.sum(axis=0)
     n, repeated = int(size.sum()), size > 1
+    most = int(size.max(initial=0)) + 1
     first = second = 0.0
-    for c, total in enumerate(totals):
+    binary = len(totals) == 2
+    for c in (1,) if binary else range(len(totals)):
         # Distinct (m, k) in ascending order: the sums do not depend on the order of the values.
-        m, k = size[repeated], table[repeated, c]
-        m, k = m[k > 0], k[k > 0]
-        if not len(k):
-            continue
-        joint = Histogram.of(m * (int(k.max()) + 1) + k)
-        m, k = np.divmod(joint.count, int(k.max()) + 1)
-        logs = np.log(k * n / (m * total))
-        first += float((joint.values * k) @ logs) / n
-        second += float((joint.values * k) @ logs**2) / n
+        joint = Histogram.of(size[repeated] * most + table[repeated, c])
+        m, k = np.divmod(joint.count, most)
+        parts = [(k, totals[c]), *([(m - k, totals[0])] if binary else [])]
+        for part, total in parts:
+            logs = np.log(np.maximum(part, 1) * n / (m * total))
+            first += float((joint.values * part) @ logs) / n
+            second += float((joint.values * part) @ logs**2) / n
     variance = max(second - first**2, 0.0)
     half = z * math.sqrt(variance / n)
     return (adj - half, adj + half)
