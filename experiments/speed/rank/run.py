@@ -86,8 +86,11 @@ def main() -> None:
     frame.write_parquet(folder / "data.parquet")
     frame.write_csv(folder / "data.csv")
     label = ["--label", "label", "--force", "-o", str(folder / "ranked")]
-    peer = [str(args.outrank), "--task", "ranking", "--data_path", str(folder), "--data_source",
-            "csv-raw", "--label_column", "label", "--output_folder", str(folder / "peer")]  # fmt: skip
+    peer = [
+        str(args.outrank), "--task", "ranking", "--data_path", str(folder),
+        "--data_source", "csv-raw", "--label_column", "label",
+        "--output_folder", str(folder / "peer"),
+    ]  # fmt: skip
     rank = [str(CTRKIT), "rank"]
     parquet, csv = str(folder / "data.parquet"), str(folder / "data.csv")
     commands = {
@@ -133,7 +136,8 @@ def write(
         ]  # fmt: skip
     data = {
         "rows": rows, "features": 39, "cpus": os.cpu_count(), "python": platform.python_version(),
-        "polars": pl.__version__, "wall_s": {n: [round(t, 2) for t, _ in r] for n, r in found.items()},
+        "polars": pl.__version__,
+        "wall_s": {n: [round(t, 2) for t, _ in r] for n, r in found.items()},
         "peak_mb": {n: round(v) for n, v in peak.items()},
         "ratios": {n: round(v, 2) for n, v in ratios.items()},
     }  # fmt: skip
