@@ -74,7 +74,7 @@ class Source:
     memory: pl.DataFrame | None = field(default=None, repr=False)
     held: tuple[pl.DataFrame, ...] = field(default=(), repr=False)
 
-    def hold(self, limit: int = 128_000_000) -> Source:
+    def hold(self, limit: int = 192_000_000) -> Source:
         """Return the source with its rows kept in memory, where they are few: read once.
 
         Args:
@@ -83,14 +83,16 @@ class Source:
         """
         if not self.parts or any(is_remote(f) for f in self.files):
             return self
-        if sum(os.path.getsize(f) for f in self.files) > limit:
+        grown = {"text": 1, "arrow": 1, "parquet": 4}  # bytes in memory, at least, per byte of file
+        size = sum(os.path.getsize(p.path) * grown[p.kind] for p in self.parts)
+        if size > limit:
             return self
-        found, size = [], 0
+        found, size = [], 0  # what is there by now
         for ordinal in range(len(self.files)):
             frames = []
             for frame in self._frames(ordinal, list(self.columns)):
                 frames.append(frame)
-                size += int(frame.estimated_size())
+                size += int(frame.estimated_size()) + 16 * frame.height * frame.width  # views
                 if size > limit:
                     return self
             found.append(pl.concat(frames) if frames else pl.DataFrame(schema=self.columns))

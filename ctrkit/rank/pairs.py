@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -57,17 +57,19 @@ def cells_of(coded: Coded, pair: Pair) -> tuple[Ints, Ints]:
         Keys ``code_a * size_b + code_b`` ascending (n,), and counts (n, C); no empty cell.
     """
     a, b = pair
-    size = coded.sizes[b]
-    key = coded.columns[a].astype(np.int64)
-    key *= size
+    size, cells = coded.sizes[b], coded.sizes[a] * coded.sizes[b]
+    small = cells * coded.classes < 2**32
+    key: Any = coded.columns[a].astype(np.uint32 if small else np.uint64)
+    key *= key.dtype.type(size)
     key += coded.columns[b]
-    return _count_keys(key, coded.sizes[a] * size, coded)
+    return _count_keys(key, cells, coded)
 
 
-def _count_keys(key: Ints, size: int, coded: Coded) -> tuple[Ints, Ints]:
+def _count_keys(key: npt.NDArray[Any], size: int, coded: Coded) -> tuple[Ints, Ints]:
     classes = coded.classes
-    key = key * classes
-    key += coded.label
+    if classes > 1:
+        key *= key.dtype.type(classes)
+        key += coded.label
     if size * classes <= 2 * _DENSE * max(coded.rows, 1):
         found = np.bincount(key, weights=coded.weight, minlength=size * classes)
         table = found.astype(np.int64, copy=False).reshape(size, classes)
@@ -80,6 +82,9 @@ def _count_keys(key: Ints, size: int, coded: Coded) -> tuple[Ints, Ints]:
         key.sort()
         starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
         distinct, count = key[starts], np.diff(np.append(starts, len(key)))
+    distinct = distinct.astype(np.int64)
+    if classes == 1:
+        return distinct, count[:, None]
     cell, label = np.divmod(distinct, classes)
     first = np.concatenate([[True], cell[1:] != cell[:-1]])
     table = np.zeros((int(first.sum()), classes), np.int64)

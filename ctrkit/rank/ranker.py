@@ -307,7 +307,7 @@ class _Job:
         """Read the rows once more as dense codes of the chosen features."""
         parts: list[list[Any]] = [[] for _ in chosen]
         label, weights = [], []
-        for chunk in counting.all_chunks():
+        for chunk in counting.all_chunks([t.field.name for t in chosen]):
             for part, table in zip(parts, chosen, strict=True):
                 part.append(table.codes(chunk.frame))
             label.append(self.rows.label_of(chunk))

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.ahead import read_ahead
 from ctrkit.data.hashing import splitmix64, xxhash64
 from ctrkit.data.joint import JointCounts, keys_of, tokens_of
 from ctrkit.data.lookup import Lookup
@@ -26,6 +25,7 @@ CONTROL = "noise control: "
 SIZES = {"constant": 1, "2 values": 2, "100 values": 100, "2,000 values": 2_000,
          "10,000 values": 10_000, "50,000 values": 50_000, "row number": None}  # fmt: skip
 MISSING_TEXT = ("",)
+CHUNK_ROWS = 65_536
 
 
 def control_fields() -> tuple[Field, ...]:
@@ -72,17 +72,18 @@ class Counting:
         extra = control_fields() if self.controls else ()
         return Schema((*self.schema.fields, *extra))
 
-    def chunks(self, ordinal: int) -> Iterator[Chunk]:
-        """Yield a file's rows: only the columns that are counted."""
-        wanted = dict.fromkeys([*self.schema.names, *self.rows.columns])
+    def chunks(self, ordinal: int, names: Sequence[str] | None = None) -> Iterator[Chunk]:
+        """Yield a file's rows: only the columns that are counted, or those of ``names``."""
+        fields = self.schema.names if names is None else names
+        wanted = dict.fromkeys([*fields, *self.rows.columns])
         columns = [c for c in wanted if c in self.source.columns]
-        for chunk in self.source.file_frames(ordinal, columns):
+        for chunk in self.source.file_frames(ordinal, columns, CHUNK_ROWS):
             yield plant(chunk) if self.controls else chunk
 
-    def all_chunks(self) -> Iterator[Chunk]:
-        """Yield the rows of all files."""
+    def all_chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
+        """Yield some columns of the rows of all files."""
         for ordinal in range(len(self.source.files)):
-            yield from self.chunks(ordinal)
+            yield from self.chunks(ordinal, names)
 
     def add(self, counts: JointCounts, chunk: Chunk) -> None:
         """Count a chunk."""
@@ -102,8 +103,7 @@ def count(counting: Counting, executor: Executor | None = None) -> JointCounts:
 
     Args:
         counting: What is counted.
-        executor: Counts the files side by side and merges; None: here, one after the other, while
-            a thread reads ahead.
+        executor: Counts the files side by side and merges; None: here, one after the other.
     """
     files = range(len(counting.source.files))
     counts = JointCounts(counting.fields, counting.rows.width)
@@ -112,7 +112,7 @@ def count(counting: Counting, executor: Executor | None = None) -> JointCounts:
             counts = counts.merge(part)
         return counts
     for ordinal in files:
-        for chunk in read_ahead(counting.chunks(ordinal), 1):
+        for chunk in counting.chunks(ordinal):
             counting.add(counts, chunk)
     return counts
 
