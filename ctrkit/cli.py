@@ -231,7 +231,7 @@ def rank(
         err.print(f"warning: {escape(warning)}", highlight=False)
     _print_ranking(ranking)
     out.print(f"ranking {output / 'rank.parquet'}, .csv, .json")
-    out.print(f"schema  {output / 'schema.toml'}  (keeps {len(ranking.kept)} fields)")
+    out.print(f"schema  {output / 'schema.toml'}  (keeps {len(ranking.kept) or 'all'} fields)")
     if not no_report:
         out.print(f"report  {output / 'report.html'}")
 
@@ -351,7 +351,9 @@ def train(
 def evaluate(
     run: RunArg,
     data: DataArg,
-    output: Annotated[Path | None, typer.Option("-o", "--out", help="JSON file to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--out", help="File to write: .json, .html or .md.")
+    ] = None,
     sampling_rate: Annotated[
         float | None,
         typer.Option(help="Share of negatives that DATA kept; default: as in training."),

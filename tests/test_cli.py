@@ -71,6 +71,11 @@ def test_train_evaluate_explain_predict_report(ctrkit, clicks, tmp_path):
     record = json.loads((run / "record.json").read_text())
     assert 0.4 < record["metrics"]["test"]["auc"] <= 1
 
+    code, out, err = ctrkit("evaluate", run, clicks, "-o", tmp_path / "metrics.html")
+    assert code == 0, err
+    page = (tmp_path / "metrics.html").read_text(encoding="utf-8")
+    assert "Calibration" in page
+    assert "logloss" in page
     code, out, err = ctrkit("evaluate", run, clicks, "-o", tmp_path / "metrics.json")
     assert code == 0, err
     assert json.loads((tmp_path / "metrics.json").read_text())["rows"] == 3_000
@@ -248,3 +253,26 @@ def test_encode_leaves_shards(ctrkit, clicks, tmp_path):
     code, _out, err = ctrkit("encode", clicks, "--label", "click", "-o", tmp_path / "shards")
     assert code == 0, err
     assert list((tmp_path / "shards").rglob("*.arrow"))
+
+
+def test_rank_narrows_the_schema_and_says_so(ctrkit, clicks, tmp_path):
+    out = tmp_path / "rank"
+    code, text, err = ctrkit(
+        "rank", clicks, "--label", "click", "--ignore", "time", "--order", 2, "--3mr", 4, "--missing", "NA", "-o", out, "--no-report",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "site x device" in text
+    assert "pairs: " in text
+    assert f"schema  {out / 'schema.toml'}" in text
+    assert not (out / "report.html").exists()
+    whole = json.loads((out / "rank.json").read_text(encoding="utf-8"))
+    assert len(whole["facts"]["three_mr"]) >= 2
+    assert "keeps" in text
+
+
+def test_rank_mistakes_are_one_line(ctrkit, clicks, tmp_path):
+    args = ("rank", clicks, "--label", "click", "-o", tmp_path / "r")
+    fails_in_one_line(ctrkit(*args, "--score", "gian"), "gian", "did you mean 'gain'")
+    fails_in_one_line(ctrkit("rank", clicks, "-o", tmp_path / "r"), "--label")
+    fails_in_one_line(ctrkit(*args[:2], "--label", "user", "-o", tmp_path / "r"), "more than 64")
+    assert not (tmp_path / "r").exists()

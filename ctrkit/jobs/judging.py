@@ -15,8 +15,8 @@ from ctrkit.errors import CtrkitError, DataError
 from ctrkit.evaluate import explain_source, score_source
 from ctrkit.jobs.inputs import PathLike, read_options
 from ctrkit.jobs.outputs import refuse_existing, write_text
-from ctrkit.metrics import evaluate_logits
-from ctrkit.report import summarise_run, write_report
+from ctrkit.metrics import evaluate_logits, reliability
+from ctrkit.report import summarise_evaluation, summarise_run, write_report
 
 
 def evaluate(
@@ -33,7 +33,8 @@ def evaluate(
     Args:
         run: A run folder.
         data: Raw rows with the label.
-        out: JSON file to write.
+        out: File to write: the metrics as ``.json``, or a page with them and the calibration as
+            ``.html`` or ``.md``.
         sampling_rate: Share of negatives that ``data`` kept; None: as in training. Where it
             differs from training's, logits are shifted to match ``data``.
         force: Replace ``out`` where it exists.
@@ -49,8 +50,17 @@ def evaluate(
         shift = _log_rate(predictor.config.data.sampling_rate) - _log_rate(sampling_rate)
     logit = scores.logit.astype(np.float64) + shift  # in float32 a shift makes ties
     metrics = evaluate_logits(scores.label, logit, scores.weight, scores.group)
-    if out is not None:
-        write_text(Path(out), json.dumps(metrics, indent=1, sort_keys=True) + "\n", force=force)
+    if out is None:
+        return metrics
+    path = Path(out)
+    if path.suffix in (".html", ".md"):
+        refuse_existing(path, force=force)
+        bins = reliability(scores.label, logit, scores.weight)
+        write_report(
+            summarise_evaluation(f"{Path(run).name} judged", str(data), metrics, bins), path
+        )
+    else:
+        write_text(path, json.dumps(metrics, indent=1, sort_keys=True) + "\n", force=force)
     return metrics
 
 

@@ -105,6 +105,9 @@ def rank(
             progress.update(stage, done, total)
 
     ranking = rank_source(source, schema, chosen, executor=executor, progress=advance)
+    if not ranking.kept:
+        nothing = "no field is told from noise: the narrowed schema keeps all of them"
+        ranking.warnings = [*ranking.warnings, nothing]
     _write(ranking, narrowed(schema, ranking, crosses), folder, report=report)
     return ranking
 

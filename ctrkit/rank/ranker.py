@@ -60,6 +60,8 @@ COLUMNS = ("rank", "name", "members", "order", "score", "gain", "mi", "emi", "ad
            "redundancy_group", "drift", "flags")  # fmt: skip
 NOISE_Q = 0.05
 LEAST_EVALUATED = 50
+LEAST_EVIDENCE = 3.0
+LEAST_SYNERGY = 2.0
 PROFILE_ROWS = 2_000
 Row = dict[str, Any]
 
@@ -203,7 +205,7 @@ class _Job:
         self._noise(features, controls)
         self._alike(counting, features)
         self._lap("redundancy_s")
-        crosses = self._crosses(features) if self.options.order == 2 else []
+        crosses = self._crosses() if self.options.order == 2 else []
         self._three_mr()
         self._lap("crosses_s")
         return self._finish(features, controls, crosses)
@@ -386,7 +388,7 @@ class _Job:
                 if i != best:
                     f.flags["redundant"] = {"with": self.coded_features[best].name}
 
-    def _crosses(self, features: list[_Feature]) -> list[Row]:
+    def _crosses(self) -> list[Row]:
         fields = self.coded_features if len(self.coded_features) > 1 else []
         usable = [i for i, f in enumerate(fields) if not {"identical", "near_copy"} & set(f.flags)]
         pairs = list(combinations(usable, 2))
@@ -413,7 +415,7 @@ class _Job:
             if not go_on("evaluating crosses", len(gains), min(most, len(joints))):
                 break
         self.facts["crosses"] = {
-            "pairs": len(features) and len(pairs), "screened": len(joints),
+            "pairs": len(pairs), "screened": len(joints),
             "evaluated": len(gains), "not_screened": len(pairs) - len(joints),
         }  # fmt: skip
         q = benjamini_hochberg([j.p for j in joints])
@@ -473,7 +475,11 @@ class _Job:
         }  # fmt: skip
         score = self.options.score
         row["score"] = None if score == "randomised" else row[score]
-        noise = q > NOISE_Q or j.synergy_z < 2 or (gain is not None and gain <= 0)
+        if gain is None:
+            noise = q > NOISE_Q or j.synergy_z < LEAST_SYNERGY
+        else:  # in nats of all rows, beyond what the best of so many crosses reaches by luck
+            least = LEAST_EVIDENCE + math.log(self.facts["crosses"]["pairs"])
+            noise = gain * self.scorer.null.rows < least
         row["flags"] = ["noise"] if noise else []
         return row
 

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from ctrkit.errors import RunFolderError
-from ctrkit.metrics import reliability
+from ctrkit.metrics import Reliability, reliability
 from ctrkit.records import RunRecord
 
 JUDGED = ("auc", "logloss", "ne", "calibration", "ece", "group_auc")
@@ -54,6 +54,20 @@ def summarise_run(folder: Path) -> dict[str, Any]:
         "curves": curves,
         "data": {"metrics": record.metrics, "config_sha256": record.config_sha256},
     }
+
+
+def summarise_evaluation(
+    title: str, source: str, metrics: dict[str, Any], bins: Reliability
+) -> dict[str, Any]:
+    """Summarise how a run judged some rows: metrics with intervals, and calibration."""
+    names = [n for n in JUDGED if metrics.get(n) is not None]
+    row = [f"{metrics['rows']:,}", *(_with_interval(metrics, n) for n in names)]
+    note = "In brackets: 95 % intervals. Log loss in nats; NE: log loss over the base rate's."
+    table = {"title": "Metrics", "columns": ["rows", *names], "rows": [row], "note": note}
+    return {
+        "title": title, "facts": {"data": source}, "warnings": [], "tables": [table],
+        "curves": [_calibration_curve("Calibration", bins)], "data": {"metrics": metrics},
+    }  # fmt: skip
 
 
 def summarise_runs(folders: Sequence[Path]) -> dict[str, Any]:
@@ -185,11 +199,13 @@ def _calibration(folder: Path) -> list[dict[str, Any]]:
         return []
     frame = pl.read_parquet(path)
     bins = reliability(frame["label"].to_numpy(), frame["logit"].to_numpy())
+    return [_calibration_curve("Calibration on the test part", bins)]
+
+
+def _calibration_curve(title: str, bins: Reliability) -> dict[str, Any]:
     points = [[float(p), float(o)] for p, o in zip(bins.predicted, bins.observed, strict=True)]
-    return [
-        {"title": "Calibration on the test part", "x": "predicted", "y": "observed",
-         "lines": {"bins of equal count": points}, "diagonal": True}
-    ]  # fmt: skip
+    return {"title": title, "x": "predicted", "y": "observed",
+            "lines": {"bins of equal count": points}, "diagonal": True}  # fmt: skip
 
 
 def _pairs_table(found: dict[str, Any]) -> dict[str, Any]:
