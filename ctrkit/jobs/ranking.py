@@ -117,6 +117,17 @@ def table(ranking: Ranking) -> pl.DataFrame:
     return pl.DataFrame(ranking.features, schema=TYPES)
 
 
+def as_data(ranking: Ranking) -> dict[str, Any]:
+    """Return the ranking as ``rank.json`` holds it: each feature with what its flags rest on."""
+    features = []
+    for row in ranking.features:
+        evidence = dict(ranking.evidence.get(row["name"], {})) if row["order"] == 1 else {}
+        why = evidence.pop("flags", {})
+        features.append({**row, **evidence, "why": why})
+    return {"format": FORMAT, "facts": ranking.facts, "warnings": ranking.warnings,
+            "kept": ranking.kept, "features": features}  # fmt: skip
+
+
 def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
     """Return the schema with the fields that earned their place, and the best crosses.
 
@@ -160,12 +171,7 @@ def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool) -> N
             for name in ("members", "flags")
         ]
         frame.with_columns(lists).write_csv(beside / "rank.csv")
-        whole = {"format": FORMAT, "facts": ranking.facts, "warnings": ranking.warnings,
-                 "kept": ranking.kept, "features": [
-                     {**row, **ranking.evidence.get(row["name"], {}), "flags": row["flags"],
-                      "why": ranking.evidence.get(row["name"], {}).get("flags", {})}
-                     if row["order"] == 1 else row
-                     for row in ranking.features]}  # fmt: skip
+        whole = as_data(ranking)
         text = json.dumps(whole, indent=1, ensure_ascii=False)
         (beside / "rank.json").write_text(text + "\n", encoding="utf-8")
         schema.save(beside / "schema.toml")

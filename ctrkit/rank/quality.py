@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from ctrkit.data.hashing import stable_hash
+from ctrkit.data.joint import list_names
 from ctrkit.rank.null import Floats, Ints, over_classes, xlogx
 from ctrkit.rank.rows import Classes
 from ctrkit.rank.scores import Scorer, Spectrum
@@ -79,7 +80,7 @@ def flags_of(
     if shape.cardinality == 0:
         found["broken"] = {"why": "every value is missing"}
     if shape.cardinality + (shape.coverage < 1) <= 1:
-        found["constant"] = {"value": _only(table)}
+        found["constant"] = {"why": f"its one value is {_only(table)}"}
     share = {"adj": adj / entropy, "gain": gain / entropy}
     if share["adj"] >= COPY:
         found["near_copy"] = {"why": "a copy of the label, or nearly", **share}
@@ -95,8 +96,15 @@ def flags_of(
     return found
 
 
-def _only(table: Table) -> str | None:
-    return None if table.keys is None or not len(table.keys) else str(table.keys[0])
+def _only(table: Table) -> str:
+    if not len(table.counts):
+        return "missing"
+    if table.token is not None:
+        return repr(table.token)
+    if table.keys is None:
+        return "a number"
+    key = str(table.keys[0])
+    return repr(list_names(key) if table.field.kind == "multi" else key)
 
 
 def missing_table(table: Table) -> Ints:

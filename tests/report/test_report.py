@@ -13,9 +13,20 @@ import polars as pl
 import pytest
 
 from ctrkit.config import make_config
+from ctrkit.data.sources import frame_source
 from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.jobs.ranking import as_data
+from ctrkit.rank import RankOptions, rank_source
 from ctrkit.records import RunRecord
-from ctrkit.report import summarise_run, summarise_runs, to_html, to_markdown, write_report
+from ctrkit.report import (
+    summarise_ranking,
+    summarise_run,
+    summarise_runs,
+    to_html,
+    to_markdown,
+    write_report,
+)
+from ctrkit.schema import Field, Schema
 
 NASTY = "<script>alert('x')</script>|pipe"
 ROWS = {"train": 8000, "validation": 1000, "test": 1000}
@@ -137,12 +148,14 @@ def test_mistakes_are_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_browser_opens_the_page(tmp_path):
+@pytest.mark.parametrize("kind", ["run", "ranking"])
+def test_a_browser_opens_the_page(tmp_path, kind):
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         pytest.skip("no chromium on this machine")
     page = tmp_path / "page.html"
-    write_report(summarise_run(make_run(tmp_path / "run")), page)
+    ranking = summarise_ranking_of({"a": [0, 1, 1, 0] * 25, "b": [1, 2, 3, 4] * 25})
+    write_report(ranking if kind == "ranking" else summarise_run(make_run(tmp_path / "run")), page)
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
                "--no-first-run", "--disable-component-update", "--disable-sync",
                f"--user-data-dir={tmp_path / 'profile'}"]  # fmt: skip
@@ -150,3 +163,17 @@ def test_a_browser_opens_the_page(tmp_path):
     command = [browser, *options, f"--screenshot={shot}", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert shot.stat().st_size > 10_000, done.stderr[-500:]
+
+
+def test_names_in_any_script_make_charts_without_a_word():
+    page = summarise_ranking_of({"名前 <b>": [0, 1] * 50, "b": [1, 2, 3, 4] * 25})
+    text = to_html(page)
+    assert "名前 &lt;b&gt;" in text
+    assert "<b>" not in text
+    assert text.count("<svg") >= 1
+
+
+def summarise_ranking_of(columns):
+    source = frame_source(pl.DataFrame({"y": [0, 1] * 50, **columns}))
+    schema = Schema(tuple(Field(n, "categorical") for n in columns), label="y")
+    return summarise_ranking(as_data(rank_source(source, schema, RankOptions(order=2))))
