@@ -258,7 +258,8 @@ def test_encode_leaves_shards(ctrkit, clicks, tmp_path):
 def test_rank_narrows_the_schema_and_says_so(ctrkit, clicks, tmp_path):
     out = tmp_path / "rank"
     code, text, err = ctrkit(
-        "rank", clicks, "--label", "click", "--ignore", "time", "--order", 2, "--3mr", 4, "--missing", "NA", "-o", out, "--no-report",
+        "rank", clicks, "--label", "click", "--ignore", "time", "--order", 2, "--3mr", 4,
+        "--missing", "NA", "-o", out, "--no-report",
     )  # fmt: skip
     assert code == 0, err
     assert "site x device" in text
