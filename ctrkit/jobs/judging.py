@@ -12,10 +12,10 @@ import numpy as np
 from ctrkit.bundle import load
 from ctrkit.data.sources import open_source
 from ctrkit.errors import CtrkitError, DataError
-from ctrkit.evaluate import explain_source, score_source
+from ctrkit.evaluate import explain_source, judge, score_source
 from ctrkit.jobs.inputs import PathLike, read_options
 from ctrkit.jobs.outputs import refuse_existing, write_text
-from ctrkit.metrics import evaluate_logits, reliability
+from ctrkit.metrics import reliability
 from ctrkit.report import summarise_evaluation, summarise_run, write_report
 
 
@@ -48,13 +48,13 @@ def evaluate(
     shift = 0.0
     if sampling_rate is not None:
         shift = _log_rate(predictor.config.data.sampling_rate) - _log_rate(sampling_rate)
-    logit = scores.logit.astype(np.float64) + shift  # in float32 a shift makes ties
-    metrics = evaluate_logits(scores.label, logit, scores.weight, scores.group)
+    metrics = judge(scores, shift)
     if out is None:
         return metrics
     path = Path(out)
     if path.suffix in (".html", ".md"):
         refuse_existing(path, force=force)
+        logit = scores.logit.astype(np.float64) + shift  # in float32 a shift makes ties
         bins = reliability(scores.label, logit, scores.weight)
         write_report(
             summarise_evaluation(f"{Path(run).name} judged", str(data), metrics, bins), path

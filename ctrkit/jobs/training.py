@@ -31,9 +31,8 @@ from ctrkit.data.dataset import Dataset, prepare_dataset
 from ctrkit.data.encoder import Encoder
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
-from ctrkit.evaluate import Scores, save_predictions, score_batches
+from ctrkit.evaluate import Scores, judge, save_predictions, score_batches
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.metrics import auc, calibration, evaluate_logits, logloss, normalised_entropy
 from ctrkit.models.build import (
     build_model,
     count_parameters,
@@ -232,14 +231,8 @@ def _fit_and_judge(
     started: float,
 ) -> RunRecord:
     def validate(model: Model) -> dict[str, float]:
-        scores = _scores(model, config, dataset, "validation")
-        rows = (scores.label, scores.logit, scores.weight)
-        return {
-            "auc": auc(*rows),
-            "logloss": logloss(*rows),
-            "ne": normalised_entropy(*rows),
-            "calibration": calibration(*rows),
-        }
+        found = judge(_scores(model, config, dataset, "validation"), intervals=False)
+        return {name: found[name] for name in ("auc", "logloss", "ne", "calibration")}
 
     result = fit(
         model, _batches(config, dataset, "train"), config.train, evaluate=validate,
@@ -250,7 +243,8 @@ def _fit_and_judge(
     for split in ("validation", "test"):
         scores = _scores(model, config, dataset, split)
         save_predictions(folder, split, scores)
-        metrics[split] = evaluate_logits(scores.label, scores.logit, scores.weight, scores.group)
+        metrics[split] = judge(scores)
+        del scores  # before the next part's
     record = _record(config, dataset, model, result, metrics, warnings, started)
     record.save(folder / "record.json")
     write_report(summarise_run(folder), folder / "report.html")

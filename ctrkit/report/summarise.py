@@ -17,7 +17,8 @@ from typing import Any
 import polars as pl
 
 from ctrkit.errors import RunFolderError
-from ctrkit.metrics import Reliability, reliability
+from ctrkit.metrics import Reliability
+from ctrkit.metrics.sorted_rows import SortedRows
 from ctrkit.records import RunRecord
 
 JUDGED = ("auc", "logloss", "ne", "calibration", "ece", "group_auc")
@@ -197,8 +198,8 @@ def _calibration(folder: Path) -> list[dict[str, Any]]:
     path = folder / "predictions" / "test.parquet"
     if not path.is_file():
         return []
-    frame = pl.read_parquet(path)
-    bins = reliability(frame["label"].to_numpy(), frame["logit"].to_numpy())
+    frame = pl.read_parquet(path, columns=["label", "logit"])
+    bins = SortedRows(frame["label"].to_numpy(), frame["logit"].to_numpy()).reliability()
     return [_calibration_curve("Calibration on the test part", bins)]
 
 
