@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from ctrkit.bundle.inputs import model_inputs
@@ -21,6 +23,8 @@ from ctrkit.data.labels import label_array
 from ctrkit.data.sources import Source
 from ctrkit.errors import DataError, nearest
 from ctrkit.models.model import Model
+
+_FIRST_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,26 +59,19 @@ def score_batches(
         device: Where to compute; None: where the model is.
     """
     place = next(model.parameters()).device if device is None else torch.device(device)
-    logits: list[npt.NDArray[np.float32]] = []
-    kept: dict[str, list[Any]] = {"label": [], "weight": [], "group": [], "row": []}
+    columns = _Columns()
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for batch in batches:
                 inputs = model_inputs(batch.codes, batch.numbers, batch.bags, place)
-                logits.append(model(*inputs).float().cpu().numpy())  # (B,)
-                for name, parts in kept.items():
-                    parts.append(getattr(batch, name))
+                logit = model(*inputs).float().cpu().numpy()  # (B,)
+                columns.add(logit=logit, label=batch.label, weight=batch.weight,
+                            group=batch.group, row=batch.row)  # fmt: skip
     finally:
         model.train(training)
-    return Scores(
-        logit=_joined(logits, np.float32, empty=True),
-        label=_joined(kept["label"], np.uint8, empty=True),
-        weight=_joined(kept["weight"], np.float32),
-        group=_joined(kept["group"], np.uint64),
-        row=_joined(kept["row"], np.uint64),
-    )
+    return columns.scores()
 
 
 def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -> Scores:
@@ -88,19 +85,17 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
     fields = predictor.columns(source.columns)
     roles = (schema.label, schema.weight, schema.group)
     names = [*fields, *(c for c in roles if c is not None and c in source.columns)]
-    logits, labels, weights, groups = [], [], [], []
+    columns = _Columns()
     for chunk in source.chunks(list(dict.fromkeys(names))):
         frame = chunk.frame
-        logits.append(predictor.encoded_logits(predictor.encode(frame), batch_rows))
-        labels.append(label_array(frame, schema, chunk.first_row))
-        weights.append(_weights(frame, schema.weight))
-        groups.append(_groups(frame, schema.group))
-    return Scores(
-        logit=_joined(logits, np.float32, empty=True),
-        label=_joined(labels, np.uint8, empty=True),
-        weight=_joined(weights, np.float32),
-        group=_joined(groups, np.uint64),
-    )
+        columns.add(
+            logit=predictor.encoded_logits(predictor.encode(frame), batch_rows),
+            label=label_array(frame, schema, chunk.first_row),
+            weight=_weights(frame, schema.weight),
+            group=_groups(frame, schema.group),
+            row=None,
+        )
+    return columns.scores()
 
 
 def check_label(predictor: Predictor, source: Source) -> None:
@@ -121,20 +116,65 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
     path = folder / "predictions" / f"{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    frame = pl.DataFrame({name: values for name, values in columns.items() if values is not None})
-    try:
-        frame.write_parquet(beside)
+    known = {name: pa.array(values) for name, values in columns.items() if values is not None}
+    try:  # Arrow takes the arrays as they are, uncopied
+        pq.write_table(pa.table(known), beside, row_group_size=131_072, compression="zstd",
+                       use_dictionary=False)  # fmt: skip
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
     return path
 
 
-def _joined(parts: Sequence[Any], dtype: type, *, empty: bool = False) -> Any:
-    """Concatenate once; None where the parts are absent (and no empty array is wanted)."""
-    if any(part is None for part in parts) or (not parts and not empty):
-        return None
-    return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype, copy=False)
+class _Column:
+    """Rows that arrive in parts, in one growing array.
+
+    Small parts that are kept would tear holes into the heap, which grows by many times their size.
+    """
+
+    def __init__(self, dtype: type) -> None:
+        self._values: npt.NDArray[Any] = np.empty(_FIRST_ROWS, dtype)
+        self._rows = 0
+        self._absent = False
+
+    def add(self, part: npt.NDArray[Any] | None) -> None:
+        """Add rows; None: they are not known, and so the column is not."""
+        if part is None:
+            self._absent = True
+            return
+        stop = self._rows + len(part)
+        if stop > len(self._values):
+            grown = np.empty(max(stop, 2 * len(self._values)), self._values.dtype)
+            grown[: self._rows] = self._values[: self._rows]
+            self._values = grown
+        self._values[self._rows : stop] = part
+        self._rows = stop
+
+    def array(self) -> Any:
+        """Return the rows; None where they are not known."""
+        return None if self._absent else self._values[: self._rows]
+
+
+class _Columns:
+    """The columns of :class:`Scores`, part by part."""
+
+    def __init__(self) -> None:
+        self._columns = {"logit": _Column(np.float32), "label": _Column(np.uint8),
+                         "weight": _Column(np.float32), "group": _Column(np.uint64),
+                         "row": _Column(np.uint64)}  # fmt: skip
+
+    def add(self, **parts: npt.NDArray[Any] | None) -> None:
+        """Add rows."""
+        for name, part in parts.items():
+            self._columns[name].add(part)
+
+    def scores(self) -> Scores:
+        """Return all rows; weights, groups and row hashes where they are known."""
+        known = {name: column.array() for name, column in self._columns.items()}
+        optional = ("weight", "group", "row")
+        if not len(known["logit"]):
+            known |= dict.fromkeys(optional)
+        return Scores(**known)
 
 
 def _weights(frame: pl.DataFrame, column: str | None) -> npt.NDArray[np.float32] | None:
