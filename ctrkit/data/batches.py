@@ -14,6 +14,7 @@ from ctrkit.data.ahead import read_ahead
 from ctrkit.data.shards import GROUP, LABEL, ROW, WEIGHT, Shards
 
 _QUEUE = 3
+IN_ORDER_ROWS = 65_536
 Bag = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
 
 
@@ -58,14 +59,15 @@ class Batches:
             batch_size: Rows per rank and step.
             shuffle: Permute blocks, and rows within windows; else keep the order.
             seed: Of the order.
-            window: Rows permuted together: whole blocks, at least one.
+            window: Rows permuted together: whole blocks, at least one. In order, fewer are read.
             rank: This process.
             world: Processes; a global batch is ``batch_size * world`` rows.
         """
         assert batch_size > 0, batch_size
         assert 0 <= rank < world, (rank, world)
         self.shards, self.split, self.batch_size = shards, split, batch_size
-        self._shuffle, self._seed, self._window = shuffle, seed, window
+        self._shuffle, self._seed = shuffle, seed
+        self._window = window if shuffle else min(window, IN_ORDER_ROWS)
         self._rank, self._world = rank, world
         self._blocks = list(shards.blocks(split))
 

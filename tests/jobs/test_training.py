@@ -132,8 +132,8 @@ def peak_anonymous(args: list[str], env: dict[str, str]) -> int:
 def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
     """Ten times the rows with the same distinct values: the same peak, within a tenth.
 
-    The smaller run holds two shuffled windows already. What does grow is the evaluation, by some
-    bytes for each held-out row: an exact AUC sorts them.
+    The smaller run holds two shuffled windows already. What does grow is the evaluation: an exact
+    AUC keeps some twenty bytes of each held-out row.
     """
     frame = planted_clicks(50_000, seed=6)[0]
     peaks = []
@@ -149,5 +149,4 @@ def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
         )  # fmt: skip
         env = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "2"}
         peaks.append(peak_anonymous(args, env))
-    print(peaks)
-    assert peaks[1] < 1.1 * peaks[0] + 100e6, peaks
+    assert peaks[1] < 1.1 * peaks[0] + 20e6, peaks
