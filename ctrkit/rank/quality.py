@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ctrkit.data.hashing import stable_hash
 from ctrkit.data.joint import list_names
 from ctrkit.rank.null import Floats, Ints, over_classes, xlogx
 from ctrkit.rank.rows import Classes
@@ -143,7 +142,7 @@ def _sample(keys: pl.Series) -> Ints:
     if len(keys) <= ORDERED_KEYS:
         return np.arange(len(keys))
     bound = np.uint64(2**64 * ORDERED_KEYS // len(keys))
-    return np.flatnonzero(stable_hash(keys).to_numpy() < bound)
+    return np.flatnonzero(keys.hash(seed=0).to_numpy() < bound)
 
 
 def _with(counts: Ints, table: Table) -> Ints:

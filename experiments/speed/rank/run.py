@@ -40,10 +40,10 @@ def measured(command: list[str]) -> tuple[float, int]:
     while process.poll() is None:
         try:
             parts = [tree, *tree.children(recursive=True)]
-            peak = max(peak, sum(p.memory_full_info().uss for p in parts))
+            peak = max(peak, sum(p.memory_info().rss for p in parts))
         except psutil.Error:
             pass
-        time.sleep(0.02)
+        time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"failed: {' '.join(command)}")
     return time.perf_counter() - started, peak
