@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ctrkit.registry import Range, head, interaction
-
 if TYPE_CHECKING:
     from ctrkit import jobs
     from ctrkit.bundle import load
+    from ctrkit.registry import Range, head, interaction
 
 __version__ = "0.1.0"
 __all__ = ["Range", "__version__", "head", "interaction", "jobs", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``jobs`` and ``load`` on first use: they need torch."""
-    if name == "jobs":
-        import importlib
+    """Import each name's module on first use: ``load`` needs torch."""
+    import importlib
 
+    if name == "jobs":
         return importlib.import_module("ctrkit.jobs")
     if name == "load":
-        from ctrkit.bundle import load
-
-        return load
+        return importlib.import_module("ctrkit.bundle").load
+    if name in ("Range", "head", "interaction"):
+        return getattr(importlib.import_module("ctrkit.registry"), name)
     raise AttributeError(f"module 'ctrkit' has no attribute {name!r}")

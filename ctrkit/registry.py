@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
 import re
@@ -22,11 +21,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_type_hints
-
-from pydantic import BaseModel, ConfigDict, create_model
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_type_hints
 
 from ctrkit.errors import ConfigError, CtrkitError, UnknownNameError, nearest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Kind = Literal["model", "interaction", "head"]
 KINDS: tuple[Kind, ...] = ("model", "interaction", "head")
@@ -185,6 +185,8 @@ def parameters_of(cls: type, title: str) -> type[BaseModel]:
     Raises:
         ConfigError: A hyper-parameter has no default or no annotation, so it cannot be offered.
     """
+    from pydantic import ConfigDict, create_model
+
     hints = get_type_hints(cast(Any, cls).__init__, include_extras=True)
     fields: dict[str, Any] = {}
     for p in inspect.signature(cls).parameters.values():
@@ -194,7 +196,7 @@ def parameters_of(cls: type, title: str) -> type[BaseModel]:
             raise ConfigError(f"{title}: parameter {p.name!r} needs an annotation and a default")
         fields[p.name] = (hints[p.name], p.default)
     config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-    return cast(type[BaseModel], create_model(title, __config__=config, **fields))
+    return cast("type[BaseModel]", create_model(title, __config__=config, **fields))
 
 
 def load_plugin(path: Path) -> Entry:
@@ -233,5 +235,7 @@ def load_plugin(path: Path) -> Entry:
 
 def load_entry_points() -> None:
     """Import every installed package that declares the entry point group ``ctrkit.plugins``."""
-    for point in importlib.metadata.entry_points(group="ctrkit.plugins"):
+    from importlib import metadata
+
+    for point in metadata.entry_points(group="ctrkit.plugins"):
         point.load()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from ctrkit.config import DataConfig, RunConfig, load_config
 from ctrkit.data.infer import Overrides, apply_overrides, infer_schema
 from ctrkit.data.sources import ReadOptions, Source, open_source
 from ctrkit.errors import ConfigError, SchemaError, nearest
 from ctrkit.registry import load_plugin
 from ctrkit.schema import Schema
+
+if TYPE_CHECKING:
+    from ctrkit.config import DataConfig, RunConfig
 
 PathLike = str | Path
 
@@ -35,6 +37,42 @@ class DataOptions(TypedDict, total=False):
     set: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where raw rows are and how their text is read: all that a look at data needs of ``[data]``.
+
+    The attributes are those of :class:`~ctrkit.config.DataConfig`.
+    """
+
+    path: str | None
+    schema_path: str | None = None
+    text_encoding: str = "utf-8"
+    separator: str | None = None
+    header: bool = True
+
+
+def place_of(data: PathLike, options: DataOptions) -> Place:
+    """Resolve where rows are; the machinery of configurations is loaded for ``--set`` only.
+
+    Raises:
+        ConfigError: An option, key or value is unknown or out of bounds.
+    """
+    _check_options(options)
+    if options.get("set"):
+        found = job_config(data, options).data
+        return Place(found.path, found.schema_path, found.text_encoding, found.separator,
+                     found.header)  # fmt: skip
+    schema = _absolute(options["schema"]) if "schema" in options else None
+    return Place(_absolute(data), schema, header=not options.get("no_header"))
+
+
+def _check_options(options: DataOptions) -> None:
+    known = list(DataOptions.__annotations__)
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"unknown option {name!r}{nearest(name, known)}")
+
+
 def job_config(
     data: PathLike | None,
     options: DataOptions,
@@ -49,10 +87,9 @@ def job_config(
     Raises:
         ConfigError: An option, key or value is unknown or out of bounds.
     """
-    known = list(DataOptions.__annotations__)
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"unknown option {name!r}{nearest(name, known)}")
+    from ctrkit.config import load_config
+
+    _check_options(options)
     for plugin in plugins:
         load_plugin(Path(plugin))
     flags: dict[str, Any] = {
@@ -68,12 +105,12 @@ def job_config(
 
 
 def open_job(
-    config: RunConfig, options: DataOptions, *, hold: bool = False, rows: int = 100_000
+    data: DataConfig | Place, options: DataOptions, *, hold: bool = False, rows: int = 100_000
 ) -> tuple[Source, Schema, list[str]]:
     """Open the rows and settle what they mean; return source, schema and warnings.
 
     Args:
-        config: The job.
+        data: Where the rows are.
         options: Its flags.
         hold: Parse small text files once and keep them in memory.
         rows: Of the sample that a schema is inferred from.
@@ -81,12 +118,12 @@ def open_job(
     The schema is the one named, else the one in the data's folder, else inferred; then the
     flags are applied.
     """
-    if config.data.path is None:
+    if data.path is None:
         raise ConfigError("no data: name a file, glob, directory or URL, or set data.path")
-    found = config.data.schema_path or schema_beside(config.data.path)
+    found = data.schema_path or schema_beside(data.path)
     schema = Schema.load(Path(found)) if found else None
     names = options.get("columns") or (schema.columns if schema else None)
-    source = open_source(config.data.path, read_options(config.data, names))
+    source = open_source(data.path, read_options(data, names))
     source = source.hold() if hold else source
     overrides = Overrides(
         numeric=tuple(options.get("numeric", ())),
@@ -116,12 +153,12 @@ def schema_beside(data: str) -> Path | None:
     return found if "://" not in data and found.is_file() else None
 
 
-def read_options(config: DataConfig, columns: Sequence[str] | None) -> ReadOptions:
+def read_options(data: DataConfig | Place, columns: Sequence[str] | None) -> ReadOptions:
     """Return how text files are to be read."""
     return ReadOptions(
-        text_encoding=config.text_encoding,
-        separator=config.separator,
-        header=config.header,
+        text_encoding=data.text_encoding,
+        separator=data.separator,
+        header=data.header,
         columns=tuple(columns) if columns else None,
     )
 

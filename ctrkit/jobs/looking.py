@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from ctrkit.data.dataset import Dataset, prepare_dataset
 from ctrkit.data.sources import Source, frame_source
 from ctrkit.errors import DataError, SchemaError
-from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job, place_of
 from ctrkit.jobs.outputs import write_text
 from ctrkit.schema import Schema
 
@@ -31,8 +31,7 @@ def schema(
         force: Replace ``out`` where it exists.
         **options: See :class:`~ctrkit.jobs.inputs.DataOptions`.
     """
-    config = job_config(data, options)
-    source, found, warnings = open_job(config, options)
+    source, found, warnings = open_job(place_of(data, options), options)
     if found.label is not None:
         warnings = [*_quality(source, found), *warnings]
     if out is not None:
@@ -73,7 +72,7 @@ def encode(
         **options: See :class:`~ctrkit.jobs.inputs.DataOptions`.
     """
     config = job_config(data, options)
-    source, found, _ = open_job(config, options)
+    source, found, _ = open_job(config.data, options)
     if found.label is None:
         raise SchemaError("encoding needs a label: name its column with --label")
     return prepare_dataset(

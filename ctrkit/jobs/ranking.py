@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import polars as pl
 
 from ctrkit.errors import RunFolderError, SchemaError
-from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.jobs.inputs import DataOptions, PathLike, open_job, place_of
 from ctrkit.schema import Cross, Schema
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def rank(
     """
     folder = Path(out)
     _refuse_folder(folder, force=force)
-    config = job_config(data, options)
+    place = place_of(data, options)
     with ThreadPoolExecutor(1) as pool:  # special functions take as long to import as rows to read
         room = pool.submit(import_module, "ctrkit.rank")
-        source, schema, _ = open_job(config, options, hold=True, rows=SAMPLE_ROWS)
+        source, schema, _ = open_job(place, options, hold=True, rows=SAMPLE_ROWS)
     from ctrkit.rank import RankOptions, rank_source
 
     room.result()

@@ -354,7 +354,7 @@ def train(
         None if is_config else data, options, config=given if is_config else None, model=model,
         seed=seed, plugins=plugins,
     )  # fmt: skip
-    source, found, warnings = open_job(config, options)
+    source, found, warnings = open_job(config.data, options)
     return run_training(
         config, source, found, Path(out), force=force, warnings=warnings, progress=progress
     )
