@@ -16,6 +16,7 @@ _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _FRACTION = r"[.eE]"
 _DATE = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}"
 MANY = 1000
+_FIRST = 1000
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,11 @@ def infer_schema(
     skipped = {*overrides.ignore, roles.get("label"), roles.get("weight"), roles.get("time")}
     fields: list[Field] = []
     warnings: list[str] = []
+    told = _kinds(sample.drop(n for n in sample.columns if n in kinds or n in skipped))
     for column in sample.get_columns():
         if column.name not in kinds and column.name in skipped:
             continue
-        kind = kinds.get(column.name) or _kind(column)
+        kind = kinds.get(column.name) or told[column.name]
         if kind is None:
             warnings.append(
                 f"column {column.name!r} holds {column.dtype} and is left out; dates can be "
@@ -135,27 +137,37 @@ def _sample(source: Source, rows: int) -> pl.DataFrame:
     return sample
 
 
-def _kind(column: pl.Series) -> FieldKind | None:
-    """Return the kind that a column's type and values tell; None: no feature."""
-    dtype = column.dtype
+def _kinds(sample: pl.DataFrame) -> dict[str, FieldKind | None]:
+    """Return the kind that each column's type and values tell; None: no feature."""
+    texts = [c for c in sample.get_columns() if c.dtype == pl.String and c.null_count() < c.len()]
+    first = [c.drop_nulls().head(_FIRST) for c in texts]  # the first ones tell most columns apart
+    dates, numbers = (_all_like(first, pattern) for pattern in (_DATE, _NUMBER))
+    found: dict[str, FieldKind | None] = {}
+    for c in texts:
+        date = c.name in dates and bool(_all_like([c], _DATE))
+        number = not date and c.name in numbers and bool(_all_like([c], _NUMBER))
+        fraction = number and c.str.contains(_FRACTION).any()
+        found[c.name] = None if date else "numeric" if fraction else "categorical"
+    return {c.name: found[c.name] if c.name in found else _kind(c.dtype)
+            for c in sample.get_columns()}  # fmt: skip
+
+
+def _kind(dtype: pl.DataType) -> FieldKind | None:
+    """Return the kind that a type alone tells."""
     if dtype.is_float() or dtype.is_decimal():
         return "numeric"
     if isinstance(dtype, pl.List | pl.Array):
         return "multi"
-    if dtype == pl.String:
-        texts = column.drop_nulls()
-        if _all_like(texts, _DATE):
-            return None
-        number = _all_like(texts, _NUMBER)
-        return "numeric" if number and texts.str.contains(_FRACTION).any() else "categorical"
-    plain = dtype.is_integer() or dtype in (pl.Boolean, pl.Date, pl.Categorical, pl.Enum, pl.Null)
-    return "categorical" if plain else None
+    plain = dtype in (pl.String, pl.Boolean, pl.Date, pl.Categorical, pl.Enum, pl.Null)
+    return "categorical" if plain or dtype.is_integer() else None
 
 
-def _all_like(texts: pl.Series, pattern: str) -> bool:
-    """Whether all texts match, and there are any; the first ones tell most columns apart."""
-    first = texts.head(1000).str.contains(pattern).all()
-    return len(texts) > 0 and bool(first and texts.str.contains(pattern).all())
+def _all_like(columns: Sequence[pl.Series], pattern: str) -> set[str]:
+    """Return the names of the columns whose texts all match; in one query, for there are many."""
+    if not columns:
+        return set()
+    frames = [c.to_frame().lazy().select(pl.all().str.contains(pattern).all()) for c in columns]
+    return {f.columns[0] for f in pl.collect_all(frames) if f.item()}
 
 
 def _warnings(column: pl.Series, kind: FieldKind, declared: bool) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import polars as pl
-import pyarrow as pa
 
 from ctrkit.data.readers import (
     SUFFIXES,
@@ -318,15 +317,16 @@ def to_polars(data: object) -> pl.DataFrame:
             return value
         if isinstance(value, pl.LazyFrame):
             return value.collect()
-        if isinstance(value, pa.Table | pa.RecordBatch):
+        home = type(value).__module__.partition(".")[0]
+        if home == "pyarrow" and hasattr(value, "schema"):
             return pl.DataFrame(value)
-        if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "columns"):
+        if home == "pandas" and hasattr(value, "columns"):
             return pl.DataFrame(pl.from_pandas(value))
         if isinstance(value, Mapping):
             return pl.DataFrame(dict(value))
         if isinstance(value, list) and all(isinstance(row, Mapping) for row in value):
             return pl.DataFrame(value, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pa.ArrowException, TypeError, ValueError) as error:
+    except (pl.exceptions.PolarsError, NotImplementedError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())
         raise DataError(f"the rows make no table: {text[:200]}") from error
     raise DataError(

@@ -84,12 +84,13 @@ def rank(
     folder = Path(out)
     _refuse_folder(folder, force=force)
     place = place_of(data, options)
-    with ThreadPoolExecutor(1) as pool:  # special functions take as long to import as rows to read
-        room = pool.submit(import_module, "ctrkit.rank")
+    with ThreadPoolExecutor(1) as pool:  # imports take as long as rows to read
+        rooms = [pool.submit(import_module, name) for name in ("ctrkit.rank", "numpy.ma")]
         source, schema, _ = open_job(place, options, hold=True, rows=SAMPLE_ROWS)
+    for room in rooms:
+        room.result()
     from ctrkit.rank import RankOptions, rank_source
 
-    room.result()
     chosen = RankOptions(
         score=score,  # type: ignore[arg-type]
         order=order, evaluate=evaluate, seconds=seconds, noise_controls=noise_controls,

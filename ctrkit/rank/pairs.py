@@ -20,6 +20,7 @@ from ctrkit.rank.scores import STRENGTHS, Histogram, Scorer, Spectrum, tail
 Codes = npt.NDArray[np.uint32]
 Pair = tuple[int, int]
 R = TypeVar("R")
+T = TypeVar("T")
 _DENSE = 4  # cells per row up to which a table is counted in place
 _BATCH = 64
 _SMALL = 8  # cells up to this count need no gamma function
@@ -120,10 +121,10 @@ class Joint:
         return self.synergy / self.sd if self.sd > 0 else -np.inf
 
 
-def parallel(work: Callable[[Pair], R], pairs: Sequence[Pair]) -> list[R]:
-    """Return the work on each pair, in order, on all cores."""
+def parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Return the work on each item, in order, on all cores."""
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        return list(pool.map(work, pairs))
+        return list(pool.map(work, items))
 
 
 def screen(

@@ -238,10 +238,8 @@ def row_profile(frame: pl.DataFrame, label: Classes, names: list[str]) -> list[d
         **{f"longer than {n}": (every.str.len_chars() > n).fill_null(False)
            for n in (30, 60, 100, 200, 300)},
     }  # fmt: skip
-    found = {
-        name: wide.select(pl.mean_horizontal(flag.cast(pl.Float64))).to_series().to_numpy()
-        for name, flag in measures.items()
-    }
+    means = [pl.mean_horizontal(flag.cast(pl.Float64)).alias(n) for n, flag in measures.items()]
+    found = {c.name: c.to_numpy() for c in wide.select(means).get_columns()}
     found["entropy of characters"] = _entropies(text)
     return [
         {"measure": name, **{c: float(v[label == i].mean()) if (label == i).any() else None

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import combinations
 from typing import Any, Literal, get_args
 
 import numpy as np
+import polars as pl
 
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, DataError, nearest
@@ -21,6 +23,7 @@ from ctrkit.rank.null import Ints, over_classes
 from ctrkit.rank.outrank import outrank_scores, randomised
 from ctrkit.rank.pairs import (
     Coded,
+    Codes,
     Joint,
     cells_of,
     gain_over_additive,
@@ -310,8 +313,9 @@ class _Job:
         parts: list[list[Any]] = [[] for _ in chosen]
         label, weights = [], []
         for chunk in counting.all_chunks([t.field.name for t in chosen]):
-            for part, table in zip(parts, chosen, strict=True):
-                part.append(table.codes(chunk.frame))
+            found = parallel(partial(_codes, chunk.frame), chosen)
+            for part, codes in zip(parts, found, strict=True):
+                part.append(codes)
             label.append(self.rows.label_of(chunk))
             weights.append(self.rows.weight_of(chunk))
         return Coded(
@@ -539,6 +543,10 @@ class _Job:
         kept |= {f.name for f in features if f.name in alive and not bad & set(f.flags)}
         out = {f.name for f in features if f.table.token is None and bad & set(f.flags)}
         return [n for n in self.schema.names if n in kept - out]
+
+
+def _codes(frame: pl.DataFrame, table: Table) -> Codes:
+    return table.codes(frame)
 
 
 def _joined(parts: Sequence[Ints | None]) -> Ints | None:

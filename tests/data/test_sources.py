@@ -6,8 +6,11 @@ import gzip
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ctrkit.data import readers
 from ctrkit.data.sources import ReadOptions, frame_source, open_source
 from ctrkit.errors import DataError
 
@@ -72,6 +75,35 @@ def test_chunks_ignore_row_groups(tmp_path: Path) -> None:
         (0, 300), (300, 300), (600, 300), (900, 100),
     ]  # fmt: skip
     assert pl.concat(c.frame for c in chunks)["i"].to_list() == list(range(1000))
+
+
+def test_parquet_is_read_in_slices_of_one_row_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "_MOST_ROWS", 128)
+    frame = pl.DataFrame({"i": range(1000), "s": [f"v{i}" for i in range(1000)]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    frames = list(readers.read_frames(str(tmp_path / "a.parquet"), "parquet", ReadOptions(), ["s"]))
+    assert [f.height for f in frames] == [128] * 7 + [104]
+    assert pl.concat(frames).equals(frame.select("s"))
+
+
+def test_parquet_of_other_writers(tmp_path: Path) -> None:
+    words = pa.array(["b", "a", None, "b"]).dictionary_encode()
+    pq.write_table(pa.table({"w": words, "n": [1, 2, 3, 4]}), tmp_path / "a.parquet")
+    assert _read(tmp_path / "a.parquet")["w"].cast(pl.String).to_list() == ["b", "a", None, "b"]
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    pq.write_table(twice, tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b.parquet.*'?a'?"):
+        open_source(tmp_path / "b.parquet")
+
+
+def test_a_line_longer_than_a_block(tmp_path: Path) -> None:
+    rows = [f"{i},{'x' * (2_500_000 if i == 70_000 else 20)}" for i in range(100_000)]
+    (tmp_path / "a.csv").write_text("i,text\n" + "\n".join(rows) + "\n")
+    found = _read(tmp_path / "a.csv")
+    assert found["i"].to_list() == [str(i) for i in range(100_000)]
+    assert found["text"].str.len_bytes().max() == 2_500_000
 
 
 def test_hive_partitions_are_text_columns(tmp_path: Path) -> None:
