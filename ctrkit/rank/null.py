@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_ELEMENTS = 1 << 20  # of a block of probabilities in memory
+_ELEMENTS = 1 << 17  # of a block of probabilities: what stays in the processor's cache
 _TABLE = 1 << 22  # largest count whose logarithm is looked up
 _EXACT_MEAN = 50.0  # below it, conditional expectations are summed exactly
 
@@ -189,6 +190,7 @@ def expected_xlogx(rows: int, ones: Ints, m: Ints) -> Floats:
     return found
 
 
+@lru_cache(maxsize=2)
 def _log_table(rows: int) -> Floats | None:
     return xlogx(np.arange(rows + 1)) if rows < _TABLE else None
 

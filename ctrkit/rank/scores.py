@@ -20,7 +20,7 @@ from ctrkit.rank.null import Floats, Ints, Null, over_classes, xlogx
 
 STRENGTHS: Floats = np.geomspace(0.5, 3e5, 28)
 """The grid of prior strengths ``a`` that the evidence gain is maximised over."""
-_COUNTABLE = 1 << 22
+_COUNTABLE = 8  # cells per count up to which equal counts are counted in place
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Histogram:
     @classmethod
     def of(cls, counts: npt.NDArray[np.integer]) -> Histogram:
         """Count equal counts; zeros are left out."""
-        if len(counts) and int(counts.max()) < _COUNTABLE:
+        if len(counts) and int(counts.max()) < _COUNTABLE * len(counts):
             found = np.bincount(counts)
             found[0] = 0
             at = np.flatnonzero(found)
