@@ -33,7 +33,8 @@ SUFFIXES: dict[str, Format] = {
 COMPRESSED = (".gz", ".zst")
 _BATCH = 65_536
 _MOST_ROWS = 1 << 20
-_CELLS = 5_000_000  # rows x columns that are read at a time
+_CELLS = 2_600_000  # rows x columns that are read at a time
+_FEW_CELLS = 10_000_000  # a file of no more is read whole
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,9 @@ def _parquet_frames(path: str, wanted: list[str]) -> Iterator[pl.DataFrame]:
     """Read slices that may end within a row group: memory is that of a slice."""
     lazy = _scan_parquet(path).select(wanted)
     total = int(lazy.select(pl.len()).collect().item())
-    rows = min(_MOST_ROWS, max(_BATCH, _CELLS // len(wanted)))
-    yield from (lazy.slice(start, rows).collect() for start in range(0, total, rows))
+    few = total * len(wanted) <= _FEW_CELLS
+    rows = total if few else min(_MOST_ROWS, max(_BATCH, _CELLS // len(wanted)))
+    yield from (lazy.slice(start, rows).collect() for start in range(0, total, max(rows, 1)))
 
 
 def _scan(path: str, kind: Format, options: ReadOptions) -> pl.LazyFrame:

@@ -134,9 +134,11 @@ class Source:
         for frame in self._frames(ordinal, list(columns or self.columns)):
             held.append(frame)
             size += frame.height
+            del frame  # nothing read stays here while more is read
             if size >= rows:
-                yield Chunk(pl.concat(held), ordinal, first)
+                whole = [Chunk(pl.concat(held), ordinal, first)]
                 first, held, size = first + size, [], 0
+                yield whole.pop()
         if size:
             yield Chunk(pl.concat(held), ordinal, first)
 
@@ -152,8 +154,8 @@ class Source:
         casts = [pl.col(n).cast(self.columns[n]) for n in own if self.columns[n] != part.columns[n]]
         extra = [pl.lit(v, dtype=pl.String).alias(n) for n, v in part.hive.items() if n in wanted]
         read = own or list(part.columns)[:1]  # some column must carry the number of rows
-        for frame in read_frames(part.path, part.kind, self.options, read):
-            yield frame.with_columns(*casts, *extra).select(wanted)
+        frames = read_frames(part.path, part.kind, self.options, read)
+        yield from (frame.with_columns(*casts, *extra).select(wanted) for frame in frames)
 
     def fingerprint(self) -> str:
         """Return a sha256 over paths, sizes, times and columns (in memory: of the content)."""

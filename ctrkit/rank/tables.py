@@ -95,6 +95,7 @@ def count_file(counting: Counting, ordinal: int) -> JointCounts:
     counts = JointCounts(counting.fields, counting.rows.width)
     for chunk in counting.chunks(ordinal):
         counting.add(counts, chunk)
+        del chunk  # before the next is read
     return counts
 
 
@@ -114,6 +115,7 @@ def count(counting: Counting, executor: Executor | None = None) -> JointCounts:
     for ordinal in files:
         for chunk in counting.chunks(ordinal):
             counting.add(counts, chunk)
+            del chunk  # before the next is read
     return counts
 
 
@@ -219,7 +221,9 @@ def tables(
         if f.kind == "numeric":
             found.append(_binned(f, frame, shape))
             continue
-        gone = frame["value"].is_null() | frame["value"].is_in(list(missing))
+        gone = frame["value"].is_null()
+        for text in missing:
+            gone |= (frame["value"] == text).fill_null(False)
         every = frame.select(pl.exclude("value")).to_numpy().reshape(shape)
         if gone.any():
             mask, keys = gone.to_numpy(), frame["value"].filter(~gone)

@@ -81,6 +81,7 @@ def test_parquet_is_read_in_slices_of_one_row_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "_MOST_ROWS", 128)
+    monkeypatch.setattr(readers, "_FEW_CELLS", 999)
     frame = pl.DataFrame({"i": range(1000), "s": [f"v{i}" for i in range(1000)]})
     frame.write_parquet(tmp_path / "a.parquet")
     frames = list(readers.read_frames(str(tmp_path / "a.parquet"), "parquet", ReadOptions(), ["s"]))
