@@ -1,7 +1,7 @@
 """Rank the same generated file by ctrkit and by the public ``outrank`` package, in turns.
 
-    python -m venv /tmp/outrank && /tmp/outrank/bin/pip install outrank==0.97.5 'xxhash<4'
-    python experiments/speed/rank/run.py --outrank /tmp/outrank/bin/outrank
+    python -m venv peer && peer/bin/pip install outrank==0.97.5 "xxhash<4"
+    python experiments/speed/rank/run.py --outrank peer/bin/outrank
 
 Whole processes, wall time and peak memory of the process tree; every figure is a ratio within one
 run. Writes ``report.json`` and ``report.md`` beside this file.
