@@ -34,13 +34,15 @@ HERE = Path(__file__).parent
 CTRKIT = Path(sys.executable).with_name("ctrkit")
 
 
-def measured(command: list[str]) -> tuple[float, int]:
-    """Run a process; return wall seconds and the peak resident bytes of its tree.
+def measured(command: list[str], folder: Path) -> tuple[float, int]:
+    """Run a process in a folder; return wall seconds and the peak resident bytes of its tree.
 
     Memory is looked at four times a second, from the side: looking takes a core's time too.
     """
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     peak, done = [0], threading.Event()
 
     def look() -> None:
@@ -99,7 +101,7 @@ def main() -> None:
     frame.write_csv(folder / "data.csv")
     label = ["--label", "label", "--force", "-o", str(folder / "ranked")]
     peer = [
-        str(args.outrank), "--task", "ranking", "--data_path", str(folder),
+        str(args.outrank.absolute()), "--task", "ranking", "--data_path", str(folder),
         "--data_source", "csv-raw", "--label_column", "label",
         "--output_folder", str(folder / "peer"),
     ]  # fmt: skip
@@ -121,7 +123,7 @@ def main() -> None:
             if name.startswith("outrank, pairs") and turn:
                 continue
             shutil.rmtree(folder / "peer", ignore_errors=True)
-            found[name].append(measured(command))
+            found[name].append(measured(command, folder))
             print(f"{turn} {name}: {found[name][-1][0]:.2f} s", flush=True)
     floors = [(floor(folder / "data.parquet"), counted(folder / "data.parquet")) for _ in range(5)]
     shutil.rmtree(folder)
