@@ -22,6 +22,7 @@ from ctrkit.data.hashing import canonical, stable_hash
 from ctrkit.data.labels import label_array
 from ctrkit.data.sources import Source
 from ctrkit.errors import DataError, nearest
+from ctrkit.metrics.mapped import mapped_empty
 from ctrkit.models.model import Model
 
 _FIRST_ROWS = 1 << 16
@@ -127,7 +128,7 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
 
 
 class _Column:
-    """Rows that arrive in parts, in one growing array.
+    """Rows that arrive in parts, in one growing array; a long one is kept on disk.
 
     Small parts that are kept would tear holes into the heap, which grows by many times their size.
     """
@@ -144,7 +145,7 @@ class _Column:
             return
         stop = self._rows + len(part)
         if stop > len(self._values):
-            grown = np.empty(max(stop, 2 * len(self._values)), self._values.dtype)
+            grown = mapped_empty(max(stop, 2 * len(self._values)), self._values.dtype)
             grown[: self._rows] = self._values[: self._rows]
             self._values = grown
         self._values[self._rows : stop] = part

@@ -39,11 +39,15 @@ class PairedTest(NamedTuple):
 
 
 class GroupAuc(NamedTuple):
-    """Mean AUC within groups, weighted by impressions; groups judged, groups of one class."""
+    """Mean AUC within groups, weighted by impressions; groups judged, groups of one class.
+
+    ``weight`` is that of the judged groups' rows.
+    """
 
     auc: float
     groups: int
     skipped: int
+    weight: float = 0.0
 
 
 class Reliability(NamedTuple):
@@ -76,8 +80,8 @@ def group_auc(
     skipped = int((~known).sum())
     if not known.any():
         return GroupAuc(NAN, 0, skipped)
-    return GroupAuc(float(np.average(values[known], weights=sizes[known])), len(known) - skipped,
-                    skipped)  # fmt: skip
+    mean = float(np.average(values[known], weights=sizes[known]))
+    return GroupAuc(mean, len(known) - skipped, skipped, float(sizes[known].sum()))
 
 
 def losses(label: ArrayLike, logit: ArrayLike) -> Floats:

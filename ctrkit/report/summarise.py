@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import pyarrow.parquet as pq
 
 from ctrkit.errors import RunFolderError
 from ctrkit.metrics import Reliability
@@ -198,8 +198,12 @@ def _calibration(folder: Path) -> list[dict[str, Any]]:
     path = folder / "predictions" / "test.parquet"
     if not path.is_file():
         return []
-    frame = pl.read_parquet(path, columns=["label", "logit"])
-    bins = SortedRows(frame["label"].to_numpy(), frame["logit"].to_numpy()).reliability()
+    with pq.ParquetFile(path) as file:
+        names = [n for n in ("label", "logit", "weight") if n in file.schema_arrow.names]
+        parts = file.iter_batches(columns=names)
+        rows = (tuple(b.column(n).to_numpy() for n in names) for b in parts)
+        padded = ((*row, None)[:3] for row in rows)
+        bins = SortedRows(file.metadata.num_rows, padded).reliability()
     return [_calibration_curve("Calibration on the test part", bins)]
 
 

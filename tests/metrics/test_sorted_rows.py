@@ -1,11 +1,14 @@
 """Judging in little memory against the plain path."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from ctrkit.errors import DataError
 from ctrkit.evaluate import Scores, judge
 from ctrkit.metrics import evaluate_logits, reliability
+from ctrkit.metrics.mapped import mapped_empty
 from ctrkit.metrics.sorted_rows import SortedRows
 
 
@@ -27,32 +30,48 @@ def _some_rows(kind: str) -> tuple[np.ndarray, np.ndarray]:
     return label, logit
 
 
+@pytest.fixture
+def on_disk(monkeypatch):
+    """Make small data take the paths of large data: blocks, files, parts of the groups."""
+    monkeypatch.setattr("ctrkit.metrics.sorted_rows._BLOCK", 1000)
+    monkeypatch.setattr("ctrkit.metrics.mapped.IN_MEMORY_ROWS", 500)
+    monkeypatch.setattr(sys.modules[judge.__module__], "_PART", 3000)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shift", [0.0, -1.3])
 @pytest.mark.parametrize(
     "kind",
     ["plain", "ties", "one value", "zeros", "one class", "none", "one row", "two rows"],
 )
-def test_judging_in_little_memory_is_the_plain_path(kind, shift, monkeypatch):
-    monkeypatch.setattr("ctrkit.metrics.sorted_rows._BLOCK", 1000)
+def test_judging_in_little_memory_is_the_plain_path(kind, shift, weighted, on_disk):
     label, logit = _some_rows(kind)
-    group = (np.arange(len(label)) % 7).astype(np.uint64)
-    got = judge(Scores(logit, label, group=group), shift)
-    expected = evaluate_logits(label, logit.astype(np.float64) + shift, None, group)
+    draw = np.random.default_rng(4)
+    weight = draw.choice([0.0, 0.5, 1.0, 3.25], len(label)).astype(np.float32)
+    weight = weight if weighted else None
+    group = draw.integers(0, 2**63, 97, np.uint64)[np.arange(len(label)) % 97]
+    got = judge(Scores(logit, label, weight, group), shift)
+    expected = evaluate_logits(label, logit.astype(np.float64) + shift, weight, group)
     assert set(got) == set(expected)
     for name, value in expected.items():
         assert got[name] == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True), name
-    table = SortedRows(label, logit, shift).reliability()
-    plain = reliability(label, logit.astype(np.float64) + shift)
+    table = SortedRows(len(label), [(label, logit, weight)], shift).reliability()
+    plain = reliability(label, logit.astype(np.float64) + shift, weight)
     for one, other in zip(table, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-def test_judging_refuses_nan_and_takes_weights():
+def test_judging_refuses_nan():
     label, logit = _some_rows("plain")
-    weight = np.linspace(0, 2, len(label)).astype(np.float32)
-    assert judge(Scores(logit, label, weight)) == evaluate_logits(
-        label, logit.astype(np.float64), weight
-    )
     logit[5] = np.nan
     with pytest.raises(DataError, match="nan"):
         judge(Scores(logit, label))
+
+
+def test_long_arrays_lie_in_a_file_and_short_ones_in_memory(on_disk):
+    assert not isinstance(mapped_empty(499, np.uint64), np.memmap)
+    long = mapped_empty(500, np.uint64)
+    assert isinstance(long, np.memmap)
+    long[:] = np.arange(500)[::-1]
+    long.sort()
+    np.testing.assert_array_equal(long, np.arange(500))
