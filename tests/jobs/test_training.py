@@ -149,4 +149,5 @@ def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
         )  # fmt: skip
         env = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "2"}
         peaks.append(peak_anonymous(args, env))
+    print(peaks)
     assert peaks[1] < 1.1 * peaks[0] + 20e6, peaks
