@@ -132,12 +132,13 @@ def peak_anonymous(args: list[str], env: dict[str, str]) -> int:
 def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
     """Ten times the rows with the same distinct values: the same peak, within a tenth.
 
-    The smaller run holds two shuffled windows already. What does grow is the evaluation: an exact
-    AUC keeps some twenty bytes of each held-out row.
+    The smaller run fills its windows already (131,072 shuffled rows, 65,536 in order). Held-out
+    rows are judged on disk. What is left is the allocator's: measured at 0.75, 7.5 and 22.5
+    million rows, 444, 475 and 470 MB.
     """
     frame = planted_clicks(50_000, seed=6)[0]
     peaks = []
-    for times in (6, 60):
+    for times in (15, 150):
         folder = tmp_path / f"x{times}"
         folder.mkdir()
         for part in range(times):
@@ -149,5 +150,4 @@ def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
         )  # fmt: skip
         env = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "2"}
         peaks.append(peak_anonymous(args, env))
-    print(peaks)
-    assert peaks[1] < 1.1 * peaks[0] + 20e6, peaks
+    assert peaks[1] < 1.1 * peaks[0], peaks
