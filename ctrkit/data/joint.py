@@ -23,6 +23,7 @@ from ctrkit.schema import Field, Schema
 FORMAT = 1
 TOKEN = "\x1e"  # between a field's name and the word "tokens", in the names of their tables
 _JOIN = "\x1f"
+_MERGE_ROWS = 200_000
 _EMPTY = "\\e"  # no text is escaped to this
 Matrix = npt.NDArray[np.int64]
 
@@ -99,9 +100,19 @@ class _Part:
     def table(self) -> pl.DataFrame:
         if self._pending:
             every = pl.concat([self._known, *self._pending])
-            self._known = every.group_by("value").agg(pl.exclude("value").sum())
-            self._pending, self._waiting = [], 0
+            self._known, self._pending, self._waiting = every.clear(), [], 0
+            self._known = _summed(every)
         return self._known
+
+
+def _summed(every: pl.DataFrame) -> pl.DataFrame:
+    """Add the rows of equal values; many rows by parts, whose tables to hash by are smaller."""
+    count = -(-every.height // _MERGE_ROWS)
+    if count < 2:
+        return every.group_by("value").agg(pl.exclude("value").sum())
+    part = every["value"].hash() % count
+    parts = (every.filter(part == i) for i in range(count))
+    return pl.concat([p.group_by("value").agg(pl.exclude("value").sum()) for p in parts])
 
 
 class JointCounts:
@@ -185,6 +196,10 @@ class JointCounts:
     def table(self, name: str) -> pl.DataFrame:
         """Return ``value`` (null: missing) and ``c0`` ... Int64, in no particular order."""
         return self._parts[name].table()
+
+    def take(self, name: str) -> pl.DataFrame:
+        """Return :meth:`table` and let go of it: it is copied elsewhere."""
+        return self._parts.pop(name).table()
 
     def save(self, folder: Path) -> None:
         """Write ``counts.json`` and one parquet file per table, sorted by value."""

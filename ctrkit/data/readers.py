@@ -34,7 +34,8 @@ COMPRESSED = (".gz", ".zst")
 _BATCH = 65_536
 _MOST_ROWS = 1 << 20
 _CELLS = 2_600_000  # rows x columns that are read at a time
-_FEW_CELLS = 10_000_000  # a file of no more is read whole
+_FEW_CELLS = 10_000_000  # a file of no more is read whole, if it is no longer than
+_FEW_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _parquet_frames(path: str, wanted: list[str]) -> Iterator[pl.DataFrame]:
     """Read slices that may end within a row group: memory is that of a slice."""
     lazy = _scan_parquet(path).select(wanted)
     total = int(lazy.select(pl.len()).collect().item())
-    few = total * len(wanted) <= _FEW_CELLS
+    few = total * len(wanted) <= _FEW_CELLS and total <= _FEW_ROWS
     rows = total if few else min(_MOST_ROWS, max(_BATCH, _CELLS // len(wanted)))
     yield from (lazy.slice(start, rows).collect() for start in range(0, total, max(rows, 1)))
 

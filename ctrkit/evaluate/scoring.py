@@ -22,10 +22,8 @@ from ctrkit.data.hashing import canonical, stable_hash
 from ctrkit.data.labels import label_array
 from ctrkit.data.sources import Source
 from ctrkit.errors import DataError, nearest
-from ctrkit.metrics.mapped import mapped_empty
+from ctrkit.metrics.mapped import MappedColumn
 from ctrkit.models.model import Model
-
-_FIRST_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -127,42 +125,13 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
     return path
 
 
-class _Column:
-    """Rows that arrive in parts, in one growing array; a long one is kept on disk.
-
-    Small parts that are kept would tear holes into the heap, which grows by many times their size.
-    """
-
-    def __init__(self, dtype: type) -> None:
-        self._values: npt.NDArray[Any] = np.empty(_FIRST_ROWS, dtype)
-        self._rows = 0
-        self._absent = False
-
-    def add(self, part: npt.NDArray[Any] | None) -> None:
-        """Add rows; None: they are not known, and so the column is not."""
-        if part is None:
-            self._absent = True
-            return
-        stop = self._rows + len(part)
-        if stop > len(self._values):
-            grown = mapped_empty(max(stop, 2 * len(self._values)), self._values.dtype)
-            grown[: self._rows] = self._values[: self._rows]
-            self._values = grown
-        self._values[self._rows : stop] = part
-        self._rows = stop
-
-    def array(self) -> Any:
-        """Return the rows; None where they are not known."""
-        return None if self._absent else self._values[: self._rows]
-
-
 class _Columns:
     """The columns of :class:`Scores`, part by part."""
 
     def __init__(self) -> None:
-        self._columns = {"logit": _Column(np.float32), "label": _Column(np.uint8),
-                         "weight": _Column(np.float32), "group": _Column(np.uint64),
-                         "row": _Column(np.uint64)}  # fmt: skip
+        self._columns = {"logit": MappedColumn(np.float32), "label": MappedColumn(np.uint8),
+                         "weight": MappedColumn(np.float32), "group": MappedColumn(np.uint64),
+                         "row": MappedColumn(np.uint64)}  # fmt: skip
 
     def add(self, **parts: npt.NDArray[Any] | None) -> None:
         """Add rows."""

@@ -31,3 +31,32 @@ def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         else:
             file.truncate(size)
         return np.memmap(file, dtype, "r+", shape=(rows,))
+
+
+class MappedColumn:
+    """Rows that arrive in parts, in one growing array; a long one is kept on disk.
+
+    Small parts that are kept would tear holes into the heap, which grows by many times their size.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._values: npt.NDArray[Any] = np.empty(1 << 16, dtype)
+        self._rows = 0
+        self._absent = False
+
+    def add(self, part: npt.NDArray[Any] | None) -> None:
+        """Add rows; None: they are not known, and so the column is not."""
+        if part is None:
+            self._absent = True
+            return
+        stop = self._rows + len(part)
+        if stop > len(self._values):
+            grown = mapped_empty(max(stop, 2 * len(self._values)), self._values.dtype)
+            grown[: self._rows] = self._values[: self._rows]
+            self._values = grown
+        self._values[self._rows : stop] = part
+        self._rows = stop
+
+    def array(self) -> Any:
+        """Return the rows; None where they are not known."""
+        return None if self._absent else self._values[: self._rows]

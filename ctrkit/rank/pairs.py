@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ctrkit.rank.null import Floats, Ints, expected_xlogx, over_classes, xlogx
 from ctrkit.rank.scores import STRENGTHS, Histogram, Scorer, Spectrum, tail
 
-Codes = npt.NDArray[np.uint32]
+Codes = npt.NDArray[np.unsignedinteger]
 Pair = tuple[int, int]
 R = TypeVar("R")
 T = TypeVar("T")

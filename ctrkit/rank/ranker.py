@@ -19,6 +19,7 @@ import polars as pl
 
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, DataError, nearest
+from ctrkit.metrics.mapped import MappedColumn
 from ctrkit.rank.null import Ints, over_classes
 from ctrkit.rank.outrank import outrank_scores, randomised
 from ctrkit.rank.pairs import (
@@ -201,6 +202,7 @@ class _Job:
         self._check()
         self.scorer = Scorer(self.totals.sum(axis=0))
         found = tables(counts, self.rows, self.options.missing, self.options.tokens)
+        del counts  # emptied
         features = self._singles([t for t in found if not t.name.startswith(CONTROL)])
         controls = self._singles([t for t in found if t.name.startswith(CONTROL)])
         self._lap("score_s")
@@ -310,20 +312,20 @@ class _Job:
 
     def _code(self, counting: Counting, chosen: list[Table]) -> Coded:
         """Read the rows once more as dense codes of the chosen features."""
-        parts: list[list[Any]] = [[] for _ in chosen]
-        label, weights = [], []
+        columns = [MappedColumn(np.min_scalar_type(t.size - 1)) for t in chosen]
+        label, weight = MappedColumn(np.uint8), MappedColumn(np.int64)
         for chunk in counting.all_chunks([t.field.name for t in chosen]):
             found = parallel(partial(_codes, chunk.frame), chosen)
-            for part, codes in zip(parts, found, strict=True):
-                part.append(codes)
-            label.append(self.rows.label_of(chunk))
-            weights.append(self.rows.weight_of(chunk))
+            for column, codes in zip(columns, found, strict=True):
+                column.add(codes)
+            label.add(self.rows.label_of(chunk))
+            weight.add(self.rows.weight_of(chunk))
         return Coded(
-            columns=[np.concatenate(p) for p in parts],
+            columns=[column.array() for column in columns],
             sizes=[t.size for t in chosen],
-            label=np.concatenate(label),
+            label=label.array(),
             classes=self.rows.classes,
-            weight=_joined(weights),
+            weight=weight.array(),
         )
 
     def _alike(self, counting: Counting, features: list[_Feature]) -> None:
@@ -547,11 +549,6 @@ class _Job:
 
 def _codes(frame: pl.DataFrame, table: Table) -> Codes:
     return table.codes(frame)
-
-
-def _joined(parts: Sequence[Ints | None]) -> Ints | None:
-    given = [p for p in parts if p is not None]
-    return np.concatenate(given) if given else None
 
 
 def _against(counts: Ints, c: int) -> Ints:

@@ -209,7 +209,7 @@ def tables(
     """Return the table of every field and of the most frequent tokens of lists.
 
     Args:
-        counts: Of (value, row class).
+        counts: Of (value, row class); is emptied, so that no table is held twice.
         rows: Said what the classes are.
         missing: Texts that mean a missing value.
         tokens: Most tokens of a multi-valued field that become 0/1 features.
@@ -217,7 +217,7 @@ def tables(
     shape = (-1, rows.width // rows.classes, rows.classes)
     found = []
     for f in counts.schema.fields:
-        frame = counts.table(f.name)
+        frame = counts.take(f.name)
         if f.kind == "numeric":
             found.append(_binned(f, frame, shape))
             continue
@@ -232,7 +232,7 @@ def tables(
             found.append(Table(f, every, np.zeros(shape[1:], np.int64), frame["value"]))
         if f.kind == "multi":
             total = counts.totals.reshape(shape)[0]
-            found += _tokens(f, counts.table(tokens_of(f.name)), total, shape, tokens)
+            found += _tokens(f, counts.take(tokens_of(f.name)), total, shape, tokens)
     return found
 
 
