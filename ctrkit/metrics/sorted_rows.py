@@ -113,7 +113,7 @@ class SortedRows:
 
     def metrics(self, intervals: bool = True) -> dict[str, Any]:
         """Return the metrics of :func:`judge` but those within groups."""
-        zeros, ones = self.weights
+        zeros, ones = self.weights.tolist()
         total = zeros + ones
         won = lost = predicted = below = 0.0
         for c in self.cells():
@@ -136,15 +136,15 @@ class SortedRows:
         return found | self._intervals(area, loss) if intervals else found
 
     def _normalised(self, loss: float) -> float:
-        total = self.weights.sum()
-        rate = self.weights[1] / total if total else NAN
+        zeros, ones = self.weights.tolist()
+        rate = ones / (zeros + ones) if zeros + ones else NAN
         if not 0 < rate < 1:
             return NAN
-        return float(loss / -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate)))
+        return loss / -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate))
 
     def _intervals(self, area: float, loss: float) -> dict[str, float]:
         """DeLong's interval of the AUC, the normal one of the mean loss; a second pass."""
-        zeros, ones = self.weights
+        zeros, ones = self.weights.tolist()
         squares = [0.0, 0.0, 0.0]  # influence of positives, of negatives; losses
         negatives = positives = 0.0
         for c in self.cells():

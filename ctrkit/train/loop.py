@@ -280,7 +280,7 @@ class _Run:
         train_loss = self._check_loss()
         self.model.eval()
         try:
-            metrics = self.evaluate(self.model)
+            metrics = {name: float(v) for name, v in self.evaluate(self.model).items()}
         finally:
             self.model.train()
         self._guarded(lambda: self._judged(metrics, train_loss))

@@ -1,12 +1,12 @@
 """Memory is flat in rows: ten times the rows of the same values need no more of it."""
 
-import subprocess
+import os
 import sys
 
 import numpy as np
 import polars as pl
-import psutil
 import pytest
+from peak_memory import peak_anonymous
 
 ENCODE = """
 import sys
@@ -38,23 +38,7 @@ def _write(folder, files, rows=150_000):
 
 
 def _peak(source, out):
-    """Return the peak of the anonymous memory (files mapped are not counted), in bytes."""
-    command = [sys.executable, "-c", ENCODE, str(source), str(out)]
-    peak = 0
-    with subprocess.Popen(command) as process:
-        watched = psutil.Process(process.pid)
-        while process.poll() is None:
-            try:
-                memory = watched.memory_info()
-            except psutil.NoSuchProcess:
-                break
-            peak = max(peak, memory.rss - memory.shared)
-            try:
-                process.wait(0.02)
-            except subprocess.TimeoutExpired:
-                continue
-    assert process.returncode == 0
-    return peak
+    return peak_anonymous([sys.executable, "-c", ENCODE, str(source), str(out)], dict(os.environ))
 
 
 @pytest.mark.slow

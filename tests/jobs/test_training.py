@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from peak_memory import peak_anonymous
 
 import ctrkit
 from ctrkit import jobs
@@ -108,23 +109,6 @@ def test_a_killed_process_resumes_bit_identically(tmp_path, stop):
     assert metric_lines(tmp_path / "cut") == metric_lines(tmp_path / "whole")
     weights = [(tmp_path / n / "model.safetensors").read_bytes() for n in ("whole", "cut")]
     assert weights[0] == weights[1]
-
-
-def peak_anonymous(args: list[str], env: dict[str, str]) -> int:
-    """Run a command; return the peak of its anonymous resident memory, in bytes (Linux)."""
-    process = subprocess.Popen(args, env=env)
-    status = Path(f"/proc/{process.pid}/status")
-    peak = 0
-    while process.poll() is None:
-        try:
-            text = status.read_text()
-        except OSError:
-            break
-        found = [line for line in text.splitlines() if line.startswith("RssAnon:")]
-        peak = max(peak, int(found[0].split()[1]) * 1024 if found else 0)
-        time.sleep(0.02)
-    assert process.wait() == 0
-    return peak
 
 
 @pytest.mark.slow
