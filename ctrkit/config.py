@@ -12,7 +12,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -149,6 +149,77 @@ class TrackConfig(Section):
     run_name: str | None = None
 
 
+class FeatureSearchConfig(Section):
+    """``[search]`` of ``ctrkit search features``: gates per value (OptFS)."""
+
+    preset: str | None = None
+    """Published settings, such as ``criteo-deepfm``: they replace the defaults, here and in
+    ``[train]``."""
+    epochs: int = Field(default=8, ge=1)
+    """Of the search, T."""
+    penalty: tuple[Annotated[float, Field(ge=0)], ...] = (1.0, 4.0)
+    """What a kept value costs; of several, validation chooses."""
+    unit: Literal["nats", "loss"] = "nats"
+    """``nats``: over all training rows, a value is kept if it is worth about that much; ``loss``:
+    the paper's weight beside the mean loss of a batch."""
+    target_ratio: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    """Shares of the values to keep, in place of penalties; of several, validation chooses."""
+    temperature: float = Field(default=1000.0, ge=1)
+    """The last temperature, gamma."""
+    schedule: Literal["step", "release", "paper"] = "step"
+    update: Literal["descent", "adam"] = "descent"
+    """How gates learn: bounded plain descent (ours) or Adam (the paper)."""
+    gate_lr: float | None = Field(default=None, gt=0)
+    """None: of ``descent``, from the penalty and the planned steps; of ``adam``, ``train.lr``."""
+    eps: float = Field(default=1e-15, gt=0)
+    """Adam's, for gates."""
+    per: Literal["value", "occurrence"] = "value"
+    """``occurrence``: the penalty of a value grows with its frequency."""
+    field_gates: bool = False
+    """Whether fields have a gate of their own beside their values."""
+    rewind: int = Field(default=0, ge=0)
+    """Retraining starts with the weights that the search had before this epoch."""
+    init: Literal["rewind", "random"] = "rewind"
+
+    @model_validator(mode="after")
+    def _something_to_try(self) -> FeatureSearchConfig:
+        if not self.penalty and not self.target_ratio:
+            raise ValueError("search.penalty or search.target_ratio names at least one value")
+        return self
+
+
+_PUBLISHED_GATES = {
+    "criteo-fm": (3e-4, 1e-5, 2e-9, 1000, 10, 1), "criteo-deepfm": (3e-4, 3e-5, 5e-9, 200, 15, 1),
+    "criteo-dcn": (3e-4, 3e-6, 1e-8, 10000, 5, 2), "criteo-ipnn": (3e-4, 3e-6, 5e-9, 2000, 10, 1),
+    "avazu-fm": (3e-4, 1e-6, 2e-9, 5000, 5, 4), "avazu-deepfm": (3e-4, 3e-6, 2e-9, 5000, 5, 3),
+    "avazu-dcn": (3e-4, 3e-6, 2e-9, 5000, 5, 2), "avazu-ipnn": (3e-4, 3e-6, 2e-9, 5000, 5, 2),
+    "kdd12-fm": (3e-5, 1e-5, 2e-9, 1000, 10, 0), "kdd12-deepfm": (3e-5, 1e-5, 2e-9, 1000, 10, 0),
+    "kdd12-dcn": (3e-5, 1e-5, 5e-9, 1000, 5, 2), "kdd12-ipnn": (3e-5, 1e-5, 2e-9, 1000, 10, 2),
+}  # fmt: skip
+"""lr, l2, penalty, temperature, epochs, rewind; source: the README of the OptFS repository."""
+
+
+def published_gates(name: str) -> dict[str, dict[str, Any]]:
+    """Return ``[train]`` and ``[search]`` of a published setting.
+
+    Raises:
+        ConfigError: No such preset.
+    """
+    if name not in _PUBLISHED_GATES:
+        hint = nearest(name, _PUBLISHED_GATES)
+        raise ConfigError(
+            f"search.preset is one of {', '.join(_PUBLISHED_GATES)}; got {name!r}{hint}"
+        )
+    lr, l2, penalty, temperature, epochs, rewind = _PUBLISHED_GATES[name]
+    return {
+        "train": {"lr": lr, "l2": l2, "l2_rows": "all", "batch_size": 4096},
+        "search": {
+            "penalty": [penalty], "unit": "loss", "temperature": temperature, "epochs": epochs,
+            "rewind": rewind, "schedule": "release", "update": "adam", "eps": 1e-8,
+        },
+    }  # fmt: skip
+
+
 class RunConfig(Section):
     """One training job, completely."""
 
@@ -169,18 +240,45 @@ class RunConfig(Section):
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
+class FeaturesConfig(RunConfig):
+    """One search for the values that earn their row: a training job and ``[search]``."""
+
+    search: FeatureSearchConfig = FeatureSearchConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: Any) -> Any:
+        search = data.get("search", {}) if isinstance(data, dict) else {}
+        name = search.get("preset") if isinstance(search, dict) else None
+        if not isinstance(name, str):
+            return data
+        filled = {k: {**v, **data.get(k, {})} for k, v in published_gates(name).items()}
+        return {**data, **filled}
+
+    def plain(self) -> RunConfig:
+        """Return the training job alone."""
+        return RunConfig.model_validate(
+            {name: getattr(self, name) for name in RunConfig.model_fields}
+        )
+
+
+C = TypeVar("C", bound=RunConfig)
+
+
 def load_config(
     path: Path | None = None,
     *,
     overrides: Sequence[str] = (),
     flags: Mapping[str, object] | None = None,
-) -> RunConfig:
+    kind: type[C] = RunConfig,  # type: ignore[assignment]
+) -> C:
     """Read ``run.toml`` (or a ``config.json``), apply flags, then ``--set``; import plug-ins.
 
     Args:
         path: The file; paths in its ``[data]`` and ``[train]`` are relative to it.
         overrides: Texts ``section.key=value``; the value is TOML, else taken as a string.
         flags: ``section.key`` -> value; None values are left out.
+        kind: Of job.
 
     Raises:
         ConfigError: The file is missing or invalid, or a key or value is.
@@ -198,19 +296,40 @@ def load_config(
     load_entry_points()
     for plugin in data.get("plugins", []):
         load_plugin(Path(plugin))
-    return make_config(data)
+    return make_config(data, kind)
 
 
-def make_config(data: Mapping[str, Any]) -> RunConfig:
+def make_config(
+    data: Mapping[str, Any],
+    kind: type[C] = RunConfig,  # type: ignore[assignment]
+) -> C:
     """Validate a nested mapping.
 
     Raises:
         ConfigError: One line about the first fault.
     """
     try:
-        return RunConfig.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(explain(error, RunConfig)) from None
+        raise ConfigError(explain(error, kind)) from None
+
+
+def to_toml(config: RunConfig) -> str:
+    """Write a configuration as TOML, without what is left at its default."""
+    data = config.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+    lines: list[str] = []
+    _write_table(data, "", lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _write_table(table: Mapping[str, Any], name: str, lines: list[str]) -> None:
+    plain = {k: v for k, v in table.items() if not isinstance(v, dict)}
+    if name and (plain or not table):
+        lines += ["", f"[{name}]"]
+    lines += [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items()]
+    for key, inner in table.items():
+        if isinstance(inner, dict):
+            _write_table(inner, f"{name}.{json.dumps(key) if name else key}", lines)
 
 
 def parse_value(text: str) -> object:

@@ -25,7 +25,17 @@ from ctrkit.data.numeric import (
     to_numbers,
 )
 from ctrkit.errors import DataError, RunFolderError, SchemaError
-from ctrkit.schema import MISSING, RESERVED, UNSEEN, Cross, Field, Layout, LayoutField, Schema
+from ctrkit.schema import (
+    DROPPED,
+    MISSING,
+    RESERVED,
+    UNSEEN,
+    Cross,
+    Field,
+    Layout,
+    LayoutField,
+    Schema,
+)  # fmt: skip
 
 FORMAT = 1
 Codes = npt.NDArray[np.uint32]
@@ -119,6 +129,8 @@ class Encoder:
         if self.schema.field(name).transform == "quantile" and not names:
             ends = [f"{e:g}" for e in state.edges]
             names = [f"[{a}, {b})" for a, b in zip(["-inf", *ends], [*ends, "inf"], strict=True)]
+            kept = [code != DROPPED for code in state.recode[RESERVED:]] or [True] * len(names)
+            names = [name for name, stays in zip(names, kept, strict=True) if stays]
         return ["<missing>", "<unseen>", "<dropped>", *names]
 
     def encode(self, frame: pl.DataFrame, *, strict: bool = False) -> Encoded:
@@ -153,21 +165,34 @@ class Encoder:
         if isinstance(f, Cross):
             return self._cross(f, raw)
         if f.transform == "quantile" and f.kind == "numeric":
-            return bucket_codes(to_numbers(raw[f.name]), self.states[f.name].edges)
+            codes = bucket_codes(to_numbers(raw[f.name]), self.states[f.name].edges)
+            return _recoded(codes, self.states[f.name])
         return self._codes(f.name, _text(raw[f.name], f))
 
     def _codes(self, name: str, texts: pl.Series) -> Codes:
         """Code a field's canonical text."""
         null = texts.is_null().to_numpy() if texts.null_count() else None
-        if self.states[name].hashed:
+        state = self.states[name]
+        if state.hashed:
             codes = fold(stable_hash(texts).fill_null(0).to_numpy())
         else:
             found = self._lookup(name).find(texts)
             codes = (found + np.int32(RESERVED)).view(np.uint32)
             codes[found == ABSENT] = UNSEEN
+            if state.dropped:
+                absent = np.flatnonzero(found == ABSENT)
+                codes[absent[self._was_dropped(name, texts.gather(absent))]] = DROPPED
         if null is not None:
             codes[null] = MISSING
-        return codes
+        return _recoded(codes, state)
+
+    def _was_dropped(self, name: str, texts: pl.Series) -> npt.NDArray[np.bool_]:
+        """Say which texts a selection dropped, by their hashes."""
+        dropped = np.asarray(self.states[name].dropped, np.uint64)
+        hashes = stable_hash(texts).fill_null(0).to_numpy()
+        at = np.minimum(np.searchsorted(dropped, hashes), len(dropped) - 1)
+        hit: npt.NDArray[np.bool_] = dropped[at] == hashes
+        return hit
 
     def _lookup(self, name: str) -> Lookup:
         if name not in self._cache:
@@ -214,7 +239,12 @@ class Encoder:
                 "hashed": s.hashed, "mean": s.mean.hex(), "sd": s.sd.hex(),
                 "edges": [e.hex() for e in s.edges], "missing": s.missing, "distinct": s.distinct,
                 "counts": s.counts[: None if s.edges or not s.values else RESERVED],
+                **({"recode": s.recode} if s.recode else {}),
             }  # fmt: skip
+            if s.dropped:
+                hashes = {"hash": s.dropped}
+                path = folder / "vocabulary" / f"{index}.dropped.parquet"
+                pl.DataFrame(hashes, schema={"hash": pl.UInt64}).write_parquet(path)
             if s.values:
                 table = {"code": range(RESERVED, RESERVED + len(s.values)), "value": s.values,
                          "count": s.counts[RESERVED:]}  # fmt: skip
@@ -247,12 +277,24 @@ class Encoder:
             if table_path.is_file():
                 table = pl.read_parquet(table_path)
                 values, counts = tuple(table["value"]), (*counts, *table["count"])
+            path_of_dropped = path.parent / "vocabulary" / f"{index}.dropped.parquet"
+            held = path_of_dropped.is_file()
+            dropped = tuple(pl.read_parquet(path_of_dropped)["hash"]) if held else ()
             states[f.name] = FieldState(
                 facts["hashed"], values, counts, float.fromhex(facts["mean"]),
                 float.fromhex(facts["sd"]), tuple(map(float.fromhex, facts["edges"])),
-                facts["missing"], facts["distinct"],
+                facts["missing"], facts["distinct"], tuple(facts.get("recode", ())), dropped,
             )  # fmt: skip
         return cls(schema, states)
+
+
+def _recoded(codes: Codes, state: FieldState) -> Codes:
+    """Apply what pruning made of the first codes."""
+    if not state.recode:
+        return codes
+    first = codes < len(state.recode)
+    codes[first] = np.asarray(state.recode, np.uint32)[codes[first]]
+    return codes
 
 
 def _column(frame: pl.DataFrame, f: Field) -> pl.Series:

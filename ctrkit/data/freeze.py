@@ -25,6 +25,10 @@ class FieldState:
         edges: Of ``quantile``.
         missing: Missing training values.
         distinct: Values (or cells) seen in training.
+        recode: Of a pruned field: what codes 0, 1, ... became; codes beyond it stay. A vocabulary
+            without its dropped values needs it for 0 and 1 only, buckets for all.
+        dropped: Of a pruned vocabulary: sorted 64-bit hashes of the values that selection
+            dropped; none where code 1 was dropped too, for then all of them are alike.
     """
 
     hashed: bool = False
@@ -35,6 +39,8 @@ class FieldState:
     edges: tuple[float, ...] = ()
     missing: int = 0
     distinct: int = 0
+    recode: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
 
 
 def freeze(f: Field, counts: Counts) -> FieldState:

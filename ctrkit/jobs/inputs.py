@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -81,13 +81,15 @@ def job_config(
     model: str | None = None,
     seed: int | None = None,
     plugins: Sequence[PathLike] = (),
+    more: Mapping[str, Any] | None = None,
+    kind: type[RunConfig] | None = None,
 ) -> RunConfig:
     """Resolve a configuration file, the flags and ``--set`` into one configuration.
 
     Raises:
         ConfigError: An option, key or value is unknown or out of bounds.
     """
-    from ctrkit.config import load_config
+    from ctrkit.config import RunConfig, load_config
 
     _check_options(options)
     for plugin in plugins:
@@ -99,9 +101,11 @@ def job_config(
         "model.name": model,
         "train.seed": seed,
         "plugins": [_absolute(p) for p in plugins] or None,
+        **(more or {}),
     }
     path = None if config is None else Path(config)
-    return load_config(path, overrides=tuple(options.get("set", ())), flags=flags)
+    overrides = tuple(options.get("set", ()))
+    return load_config(path, overrides=overrides, flags=flags, kind=kind or RunConfig)
 
 
 def open_job(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctrkit.nn.embedding import EmbeddingTable
+from ctrkit.nn.gates import ValueGate
 from ctrkit.schema import Layout
 
 Bags = Sequence[tuple[Tensor, Tensor]]
@@ -26,6 +27,9 @@ class Model(nn.Module):
     Shape:
         codes ``(B, Fc)`` int64, numbers ``(B, Fn)`` float32 with NaN for missing, bags of
         (tokens ``(T,)`` int64, lengths ``(B,)`` int64) -> logits ``(B,)`` float32.
+
+    A search hangs a :class:`~ctrkit.nn.gates.ValueGate` in: every table's vectors are multiplied
+    by the gates of their values.
     """
 
     base: Tensor
@@ -44,6 +48,7 @@ class Model(nn.Module):
         self.layout = layout
         self.tables, self.branches, self.head = tables, branches, head
         self.embedding_dropout = embedding_dropout
+        self.gate: ValueGate | None = None
         self.register_buffer("base", torch.zeros(()))
         self.coded = len(layout.of_kind("categorical"))
         numbers = len(layout.of_kind("numeric"))
@@ -74,30 +79,50 @@ class Model(nn.Module):
     def embed(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> dict[str, Tensor]:
         """Return ``(B, F, D)`` of every table that some branch reads."""
         found = {}
+        gates = self._gates(codes, bags)
         for name, table in self.tables.items():
-            x = self._fields(name, cast(EmbeddingTable, table), codes, numbers, bags)
+            x = self._fields(name, cast(EmbeddingTable, table), codes, numbers, bags, gates)
             if name == "fields":
                 x = F.dropout(x, self.embedding_dropout, self.training)
             found[name] = x  # (B, F, D)
         return found
 
+    def _gates(self, codes: Tensor, bags: Bags) -> list[Tensor | None]:
+        """Return the gates of codes ``(B, Fc, 1)``, numbers ``(Fn, 1)``, each bag's ``(T, 1)``."""
+        gate = self.gate
+        if gate is None:
+            return [None] * (2 + len(bags))
+        places = (slice(self.coded + i, self.coded + i + 1) for i in range(len(bags)))
+        found: list[Tensor | None] = [
+            gate(tokens.unsqueeze(1), place).squeeze(1)
+            for (tokens, _), place in zip(bags, places, strict=True)
+        ]
+        coded = gate(codes, slice(0, self.coded)) if self.coded else None
+        return [coded, gate.of_numbers() if gate.numbers else None, *found]
+
     def _fields(
-        self, name: str, table: EmbeddingTable, codes: Tensor, numbers: Tensor, bags: Bags
-    ) -> Tensor:
+        self, name: str, table: EmbeddingTable, codes: Tensor, numbers: Tensor, bags: Bags,
+        gates: Sequence[Tensor | None],
+    ) -> Tensor:  # fmt: skip
         parts = []
         if self.coded:
-            parts.append(table(codes, slice(0, self.coded)))  # (B, Fc, D)
+            parts.append(_gated(table(codes, slice(0, self.coded)), gates[0]))  # (B, Fc, D)
         if name in self.vectors:
             absent = numbers.isnan()
             vectors = numbers.masked_fill(absent, 0.0).unsqueeze(-1) * self.vectors[name]
             if name in self.missing:
                 vectors = torch.where(absent.unsqueeze(-1), self.missing[name], vectors)
-            parts.append(vectors)  # (B, Fn, D)
+            parts.append(_gated(vectors, gates[1]))  # (B, Fn, D)
         for i, (tokens, lengths) in enumerate(bags):
             place = self.coded + i
             rows = table(tokens.unsqueeze(1), slice(place, place + 1)).squeeze(1)  # (T, D)
+            rows = _gated(rows, gates[2 + i])
             parts.append(bag_mean(rows, lengths).unsqueeze(1))  # (B, 1, D)
         return torch.cat(parts, dim=1)  # (B, F, D)
+
+
+def _gated(vectors: Tensor, gates: Tensor | None) -> Tensor:
+    return vectors if gates is None else vectors * gates
 
 
 def bag_mean(rows: Tensor, lengths: Tensor) -> Tensor:

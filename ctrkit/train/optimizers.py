@@ -45,7 +45,9 @@ class RowwiseAdam:
         keep = _not_zero_row(self.table, rows)
         if keep is not None:
             rows, grad = rows[keep], grad[keep]
-        if l2:
+        if hasattr(self.table, "penalise"):
+            self.table.penalise(rows, grad)
+        elif l2:
             grad.add_(self.weight.detach()[rows], alpha=l2)
         self.rows, self.grad = rows, grad
 
@@ -113,10 +115,10 @@ class Optimizers:
             self._clip(self.config.clip_norm)
         for optimizer in self.dense:
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = group.get("own_lr") or lr
             optimizer.step()
         for rowwise in self.sparse.values():
-            rowwise.step(lr)
+            rowwise.step(getattr(rowwise.table, "lr", None) or lr)
 
     @torch.no_grad()
     def _dense_l2(self, table: Any) -> None:
@@ -147,7 +149,8 @@ class Optimizers:
     def _parameters(self) -> Iterable[Tensor]:
         for optimizer in self.dense:
             for group in optimizer.param_groups:
-                yield from group["params"]
+                if "own_lr" not in group:
+                    yield from group["params"]
 
     def state_dict(self) -> dict[str, Any]:
         """Return every optimiser's state."""
@@ -173,14 +176,18 @@ def find_tables(model: nn.Module) -> dict[str, nn.Module]:
 def build_optimizers(model: nn.Module, config: TrainConfig) -> Optimizers:
     """Build Adam for what has gradients and :class:`RowwiseAdam` for each sparse table.
 
-    Weight decay is decoupled and falls on matrices of the network alone.
+    Weight decay is decoupled and falls on matrices of the network alone. A module with a method
+    ``own_optimizer()`` (a gate) has its own, without L2, decay and clipping; its groups may have
+    an ``own_lr``.
 
     Raises:
         ConfigError: ``l2_rows = "all"`` with a row-wise table.
     """
     tables = find_tables(model)
     sparse = {n: RowwiseAdam(t) for n, t in tables.items() if cast(Any, t).sparse}
-    plain = [t for n, t in tables.items() if n not in sparse]
+    owners = [cast(Any, m) for m in model.modules() if hasattr(m, "own_optimizer")]
+    own = [m.own_optimizer() for m in owners if any(p.requires_grad for p in m.parameters())]
+    plain = [t for n, t in tables.items() if n not in sparse and t not in owners]
     if sparse and config.l2 and config.l2_rows == "all":
         raise ConfigError(
             "train.l2_rows = 'all' updates every row in every step, but this table is updated "
@@ -189,7 +196,8 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> Optimizers:
     for table in plain:
         cast(Any, table).track_rows = bool(config.l2) and config.l2_rows == "touched"
     exempt = {id(p) for t in tables.values() for p in t.parameters()}
-    trained = [p for p in model.parameters() if p.requires_grad]
+    apart = {id(p) for m in owners for p in m.parameters()}
+    trained = [p for p in model.parameters() if p.requires_grad and id(p) not in apart]
     decayed = [p for p in trained if p.ndim >= 2 and id(p) not in exempt]
     names = {id(p) for p in decayed}
     others = [p for p in trained if id(p) not in names]
@@ -201,7 +209,7 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> Optimizers:
     dense: list[torch.optim.Optimizer] = []
     if groups:
         dense = [torch.optim.AdamW(groups, config.lr, BETAS, EPS, fused=True)]
-    return Optimizers(dense, sparse, plain, config)
+    return Optimizers([*dense, *own], sparse, plain, config)
 
 
 def _noted_rows(table: nn.Module) -> list[Tensor]:

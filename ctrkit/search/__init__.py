@@ -1,0 +1,1 @@
+"""Searches: a configuration and data in, a smaller or better configuration out."""
