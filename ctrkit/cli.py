@@ -348,6 +348,81 @@ def train(
     out.print(f"tracked {result.tracked or 'no'}")
 
 
+search = typer.Typer(help="Search for a better or smaller model.", no_args_is_help=True)
+app.add_typer(search, name="search")
+
+
+@search.command()
+def features(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA|SEARCH.toml", help="Raw rows, or a file naming them."),
+    ] = None,
+    label: Label = None,
+    model: ModelName = None,
+    output: Out = Path("search"),
+    target_ratio: Annotated[
+        list[float] | None,
+        typer.Option(help="Share of the values to keep, in place of a penalty; may be repeated."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Times the winner and controls are run.")] = 1,
+    controls: Annotated[
+        str,
+        typer.Option(help="default: all values, and a frequency cut-off; all: also random; none."),
+    ] = "default",
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    seed: Seed = None,
+    force: Force = False,
+    set_: Set = None,
+    plugin: Plugin = None,
+) -> None:
+    """Learn which feature values earn their row (OptFS), and train the smaller model."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
+        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
+        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
+    )  # fmt: skip
+    progress = _Progress()
+    try:
+        result = jobs.search_features(
+            data, out=output, target_ratio=tuple(target_ratio or ()), seeds=seeds,
+            controls=controls, progress=progress, **options,
+        )  # fmt: skip
+    finally:
+        progress.close()
+    _print_feature_search(result)
+
+
+def _print_feature_search(result: Any) -> None:
+    names = ("values", "test auc", "test logloss", "kept", "traffic", "parameters", "MB")
+    table = Table(*names, box=None, pad_edge=False)
+    for name, members in result.record["rows"].items():
+        for row in members:
+            table.add_row(
+                "the search" if name == "optfs" else name,
+                f"{row['test']['auc']:.5f}", f"{row['test']['logloss']:.5f}",
+                f"{row['ratio']:.1%}", f"{row['traffic']:.1%}", f"{row['parameters']:,}",
+                f"{row['bytes'] / 1e6:,.2f}",
+            )  # fmt: skip
+    out.print(table)
+    out.print(f"search  {result.folder}  ({result.record['winner']} of "
+              f"{len(result.record['candidates'])} tried)")  # fmt: skip
+    out.print(f"again   ctrkit train {result.folder / 'run.toml'}")
+    out.print(f"report  {result.folder / 'report.html'}")
+
+
 @app.command()
 def evaluate(
     run: RunArg,

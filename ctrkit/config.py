@@ -329,7 +329,7 @@ def _write_table(table: Mapping[str, Any], name: str, lines: list[str]) -> None:
     lines += [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items()]
     for key, inner in table.items():
         if isinstance(inner, dict):
-            _write_table(inner, f"{name}.{json.dumps(key) if name else key}", lines)
+            _write_table(inner, f"{name}.{json.dumps(key)}" if name else key, lines)
 
 
 def parse_value(text: str) -> object:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ctrkit.jobs.looking import encode as encode
     from ctrkit.jobs.looking import schema as schema
     from ctrkit.jobs.ranking import rank as rank
+    from ctrkit.jobs.selecting import search_features as search_features
     from ctrkit.jobs.showing import check as check
     from ctrkit.jobs.showing import report as report
     from ctrkit.jobs.showing import sync as sync
@@ -43,6 +44,7 @@ _HOMES = {
     "rank": "ctrkit.jobs.ranking",
     "report": "ctrkit.jobs.showing",
     "schema": "ctrkit.jobs.looking",
+    "search_features": "ctrkit.jobs.selecting",
     "sync": "ctrkit.jobs.showing",
     "train": "ctrkit.jobs.training",
     "versions": "ctrkit.jobs.training",

@@ -90,7 +90,7 @@ def run_training(
     if schema.label is None:
         raise SchemaError("training needs a label: name its column with --label")
     _check_device(config.train.device)
-    config = _resolved(config)
+    config = resolve(config)
     fingerprint = source.fingerprint()
     if claim(folder, config, schema, fingerprint, force=force):
         logger.info("%s already holds this run, finished; --force trains it again", folder)
@@ -99,7 +99,7 @@ def run_training(
         logger.warning(warning)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    dataset = _dataset(config, source, schema, progress)
+    dataset = load_dataset(config, source, schema, progress)
     for warning in dataset.warnings:
         logger.warning(warning)
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def _same_run(folder: Path, config: RunConfig, schema: Schema, fingerprint: str)
     return old.sha256() == config.sha256() and same_schema and facts["source"] == fingerprint
 
 
-def _resolved(config: RunConfig) -> RunConfig:
+def resolve(config: RunConfig) -> RunConfig:
     """Settle every choice that was left open, so that the run folder says what was done."""
     model, train = resolve_model(config.model), config.train
     if train.micro_batch is None:
@@ -194,7 +194,8 @@ def _check_device(device: str) -> None:
         raise ConfigError("train.device = 'cuda', but this machine has no CUDA; use auto or cpu")
 
 
-def _dataset(config: RunConfig, source: Source, schema: Schema, progress: Any) -> Dataset:
+def load_dataset(config: RunConfig, source: Source, schema: Schema, progress: Any) -> Dataset:
+    """Return the encoded rows of a job, from the cache where they are there."""
     frozen = config.data.encoder
     return prepare_dataset(
         source,

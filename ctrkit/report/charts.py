@@ -19,7 +19,8 @@ def chart(data: dict[str, Any]) -> str:
     Args:
         data: ``{kind, title, ...}``; kind ``line`` (the default): ``x, y, lines: {name: [[x, y],
             ...]}, diagonal``; ``bars``: ``x, labels, values, spans, floors``; ``scatter``: ``x, y,
-            points: [[x, y, name], ...]``; ``heat``: ``labels, values`` (square, None: not known).
+            points: [[x, y, name], ...], linear`` (else both axes are logarithmic); ``heat``:
+            ``labels, values`` (square, None: not known).
 
     Returns:
         One ``<svg>`` element without declarations, scripts or network references.
@@ -80,7 +81,8 @@ def _scatter(axes: Any, data: dict[str, Any]) -> None:
     for x, y, name in sorted(data["points"], key=lambda p: -p[1])[:12]:
         axes.annotate(_short(name, 18), (x, y), xytext=(4, 3), textcoords="offset points",
                       color=GREY, fontsize=7)  # fmt: skip
-    for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+    scales = ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale))
+    for axis, scale in () if data.get("linear") else scales:
         scale("log")
         axis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_minor_formatter(lambda value, _: "")

@@ -1,0 +1,154 @@
+"""Data first: a search for feature values as a plain dictionary of tables and charts."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+import polars as pl
+
+_POINTS = 1500
+_SHOWN = 20
+_T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
+
+
+def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> dict[str, Any]:
+    """Summarise a search folder.
+
+    Args:
+        record: Its ``record.json``.
+        features: Its ``features.parquet``.
+    """
+    best = record["rows"]["optfs"][0]
+    met = features.filter(pl.col("count") > 0)
+    dropped = record["fields_dropped"]
+    return {
+        "title": f"Feature values of {record['model']}: {best['ratio']:.1%} kept",
+        "facts": {
+            "values": f"{best['values']:,}, kept {best['kept']:,}",
+            "traffic kept": f"{best['traffic']:.1%} of the training occurrences",
+            "fields dropped": ", ".join(dropped) or "none",
+            "parameters": f"{best['parameters']:,}",
+            "chosen": f"{record['winner']}, on validation, of {len(record['candidates'])} tried",
+            "config": record["config_sha256"][:12],
+        },
+        "warnings": list(record["warnings"]),
+        "tables": [
+            _comparison(record), _candidates(record), _by_field(met), _most_frequent_dropped(met)
+        ],
+        "curves": [c for c in (_pareto(record), _kept_share(met), _gate_chart(met)) if c],
+        "data": {k: record[k] for k in ("winner", "candidates", "rows", "paired")},
+    }  # fmt: skip
+
+
+def _comparison(record: dict[str, Any]) -> dict[str, Any]:
+    rows = []
+    for name, members in record["rows"].items():
+        tests = record["paired"].get(name)
+        rows.append([
+            "the search" if name == "optfs" else name,
+            str(len(members)),
+            _mean([m["test"]["auc"] for m in members]),
+            _mean([m["test"]["logloss"] for m in members]),
+            "" if tests is None else _difference(tests),
+            f"{_average(m['ratio'] for m in members):.1%}",
+            f"{_average(m['traffic'] for m in members):.1%}",
+            f"{_average(m['parameters'] for m in members):,.0f}",
+            f"{_average(m['bytes'] for m in members) / 1e6:,.2f}",
+        ])  # fmt: skip
+    note = (
+        "The difference is the search's log loss less the control's, on the same test rows; below "
+        "zero the search is better. One seed: the interval is over rows; several: over seeds."
+    )
+    columns = ["values", "seeds", "test AUC", "test log loss", "difference, 95 %", "kept",
+               "traffic", "parameters", "MB"]  # fmt: skip
+    return {"title": "Against the controls", "columns": columns, "rows": rows, "note": note}
+
+
+def _difference(tests: list[dict[str, float]]) -> str:
+    values = [t["difference"] for t in tests]
+    if len(values) == 1:
+        return f"{values[0]:+.5f} ({tests[0]['low']:+.5f} to {tests[0]['high']:+.5f})"
+    mean, n = statistics.mean(values), len(values)
+    reach = _T95.get(n - 1, 1.96) * statistics.stdev(values) / math.sqrt(n)
+    return f"{mean:+.5f} ({mean - reach:+.5f} to {mean + reach:+.5f})"
+
+
+def _candidates(record: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        [c["name"], f"{c['ratio']:.2%}", f"{c['validation']['logloss']:.5f}",
+         f"{c['validation']['auc']:.5f}", f"{c['fields']}", f"{c['bytes'] / 1e6:,.2f}"]
+        for c in record["candidates"]
+    ]  # fmt: skip
+    columns = ["tried", "kept", "validation log loss", "validation AUC", "fields", "MB"]
+    return {"title": "What was tried", "columns": columns, "rows": rows,
+            "note": "The lowest log loss on validation wins."}  # fmt: skip
+
+
+def _grouped(met: pl.DataFrame) -> pl.DataFrame:
+    kept = pl.col("kept")
+    return met.group_by("field", maintain_order=True).agg(
+        values=pl.len(), kept=kept.sum(), share=kept.mean(),
+        traffic=(pl.col("count") * kept).sum() / pl.col("count").sum(),
+    )  # fmt: skip
+
+
+def _by_field(met: pl.DataFrame) -> dict[str, Any]:
+    rows = [
+        [r["field"], f"{r['values']:,}", f"{r['kept']:,}", f"{r['share']:.1%}",
+         f"{r['traffic']:.1%}"]
+        for r in _grouped(met).sort("share", descending=True).iter_rows(named=True)
+    ]  # fmt: skip
+    return {"title": "By field", "columns": ["field", "values", "kept", "share", "traffic kept"],
+            "rows": rows, "note": "Missing and rare values count where they occur."}  # fmt: skip
+
+
+def _most_frequent_dropped(met: pl.DataFrame) -> dict[str, Any]:
+    gone = met.filter(~pl.col("kept")).sort("count", descending=True).head(_SHOWN)
+    rows = [
+        [r["field"], "" if r["value"] is None else r["value"], f"{r['count']:,}",
+         f"{r['traffic']:.2%}", f"{r['gate']:+.3f}"]
+        for r in gone.iter_rows(named=True)
+    ]  # fmt: skip
+    return {"title": "The most frequent values that were dropped",
+            "columns": ["field", "value", "rows", "traffic", "gate"], "rows": rows,
+            "note": "All of them: features.parquet."}  # fmt: skip
+
+
+def _pareto(record: dict[str, Any]) -> dict[str, Any] | None:
+    controls = {k: v for k, v in record["rows"].items() if k != "optfs"}
+    points = sorted([c["bytes"] / 1e6, c["test"]["logloss"]] for c in record["candidates"])
+    lines = {"the search": points}
+    for name, members in controls.items():
+        lines[name] = [[members[0]["bytes"] / 1e6, members[0]["test"]["logloss"]]]
+    if len(points) < 2 and not controls:
+        return None
+    return {"title": "Size against log loss", "x": "MB", "y": "test log loss", "lines": lines}
+
+
+def _kept_share(met: pl.DataFrame) -> dict[str, Any]:
+    """Draw the share of kept values by how often they occur."""
+    power = met.with_columns(bin=pl.col("count").log(2).floor())
+    found = power.group_by("bin").agg(share=pl.col("kept").mean()).sort("bin")
+    points = [[float(b), float(s)] for b, s in found.iter_rows()]
+    return {"title": "Kept values by frequency", "x": "log2 of training rows", "y": "share kept",
+            "lines": {"values": points}}  # fmt: skip
+
+
+def _gate_chart(met: pl.DataFrame) -> dict[str, Any]:
+    some = met if met.height <= _POINTS else met.sample(_POINTS, seed=0)
+    rows = some.select("count", "gate", "field", "value").iter_rows()
+    points = [[math.log2(n), g, f if v is None else f"{f}={v}"] for n, g, f, v in rows]
+    return {"kind": "scatter", "title": "Gate against frequency", "x": "log2 of training rows",
+            "y": "gate", "points": points, "linear": True}  # fmt: skip
+
+
+def _average(values: Any) -> float:
+    return float(statistics.mean(list(values)))
+
+
+def _mean(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.5f}"
+    return f"{statistics.mean(values):.5f} ± {statistics.stdev(values):.5f}"
