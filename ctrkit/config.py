@@ -185,6 +185,10 @@ class FeatureSearchConfig(Section):
     def _something_to_try(self) -> FeatureSearchConfig:
         if not self.penalty and not self.target_ratio:
             raise ValueError("search.penalty or search.target_ratio names at least one value")
+        if self.rewind >= self.epochs:
+            raise ValueError(
+                f"search.rewind is an epoch of the search, below search.epochs = {self.epochs}"
+            )
         return self
 
 

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from ctrkit.config import FeatureSearchConfig, TrainConfig
 from ctrkit.data.batches import Batches
-from ctrkit.errors import ConfigError
 from ctrkit.models.model import Model
 from ctrkit.nn.gates import ValueGate
 from ctrkit.schema import DROPPED, Layout
@@ -137,15 +136,7 @@ def search_values(
         callbacks: Besides the gates' own.
         folder: Of checkpoints; a search that was cut goes on.
         progress: See :func:`ctrkit.train.fit`.
-
-    Raises:
-        ConfigError: The rewind epoch is not one of the search.
     """
-    if config.rewind >= config.epochs:
-        raise ConfigError(
-            f"search.rewind is an epoch before the search ends: below {config.epochs} "
-            f"(search.epochs); got {config.rewind}"
-        )
     loop = train.model_copy(update={
         "epochs": config.epochs, "patience": 0, "evals_per_epoch": 1, "init": None,
     })  # fmt: skip

@@ -1,0 +1,170 @@
+"""The whole search for feature values: what it leaves, that it goes on, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import ctrkit
+from ctrkit import jobs
+from ctrkit.cli import main
+from ctrkit.data.synthetic import planted_clicks
+from ctrkit.errors import CtrkitError, RunFolderError
+
+FAST = ["train.epochs=2", "train.batch_size=256", "search.epochs=2",
+        "model.mlp.hidden=[16]", "model.dim=4"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clicks") / "clicks.parquet"
+    planted_clicks(4_000, seed=3)[0].write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def searched(clicks, tmp_path_factory) -> jobs.FeatureSearch:
+    return jobs.search_features(
+        clicks, label="click", model="deepfm", out=tmp_path_factory.mktemp("s") / "search",
+        target_ratio=[0.5, 0.1], seeds=2, controls="all", set=FAST,
+    )  # fmt: skip
+
+
+def test_the_folder_holds_the_decision_the_model_and_the_report(searched):
+    folder = searched.folder
+    frame = pl.read_parquet(folder / "features.parquet")
+    assert frame.columns == ["field", "value", "code", "gate", "kept", "count", "traffic"]
+    met = frame.filter(pl.col("count") > 0)
+    best = searched.record["rows"]["optfs"][0]
+    assert met["kept"].sum() == best["kept"]
+    assert met.height == best["values"]
+    assert best["ratio"] == pytest.approx(best["kept"] / best["values"])
+    names = set(searched.record["rows"])
+    assert names == {"optfs", "all values", "by frequency", "at random"}
+    page = (folder / "report.html").read_text()
+    assert "Against the controls" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_size_falls_with_the_ratio(searched):
+    half, tenth = searched.record["candidates"]
+    assert (half["name"], tenth["name"]) == ("ratio-0.5", "ratio-0.1")
+    whole = searched.record["rows"]["all values"][0]
+    assert half["ratio"] == pytest.approx(0.5, abs=0.01)
+    assert tenth["ratio"] == pytest.approx(0.1, abs=0.01)
+    assert tenth["bytes"] < half["bytes"] < whole["bytes"]
+    assert tenth["parameters"] < half["parameters"] < whole["parameters"]
+    for name in ("by frequency", "at random"):
+        rows = zip(searched.record["rows"][name], searched.record["rows"]["optfs"], strict=True)
+        assert all(control["kept"] == ours["kept"] for control, ours in rows)
+
+
+def test_the_winning_file_trains_the_winner_again(searched, tmp_path):
+    again = jobs.train(searched.folder / "run.toml", out=tmp_path / "again")
+    weights = [(f / "model.safetensors").read_bytes()
+               for f in (again.folder, searched.folder / "run")]  # fmt: skip
+    assert weights[0] == weights[1]
+    assert again.record.config_sha256 == searched.run.record.config_sha256
+
+
+def test_the_winner_scores_raw_rows_and_drops_what_was_dropped(searched, clicks):
+    model = ctrkit.load(searched.folder / "run")
+    frame = pl.read_parquet(clicks).drop("click")
+    assert np.isfinite(model.predict(frame)).all()
+    dropped = pl.read_parquet(searched.folder / "features.parquet").filter(~pl.col("kept"))
+    name = dropped.filter(pl.col("code") >= 3)["field"][0]
+    values = dropped.filter((pl.col("field") == name) & (pl.col("code") >= 3))["value"]
+    row = frame.head(1)
+    logits = [
+        float(model.logits(row.with_columns(pl.Series(name, [v]).cast(frame.schema[name])))[0])
+        for v in values[:2]
+    ]
+    assert len(values) < 2 or logits[0] == logits[1]
+
+
+def test_an_equal_search_is_not_done_again_and_another_is_refused(searched, clicks):
+    before = (searched.folder / "run" / "model.safetensors").stat().st_mtime_ns
+    options = {"label": "click", "model": "deepfm", "out": searched.folder, "set": FAST}
+    again = jobs.search_features(
+        clicks, target_ratio=[0.5, 0.1], seeds=2, controls="all", **options
+    )
+    assert again.record["rows"] == searched.record["rows"]
+    files = [searched.folder / "candidates" / c["name"] for c in again.record["candidates"]]
+    assert all((f / "found.npz").is_file() for f in files)
+    assert before <= (searched.folder / "run" / "model.safetensors").stat().st_mtime_ns
+    with pytest.raises(RunFolderError, match="holds another search"):
+        jobs.search_features(clicks, target_ratio=[0.2], **options)
+
+
+def test_random_starts_need_no_trace_of_the_search(clicks, tmp_path):
+    found = jobs.search_features(
+        clicks, label="click", model="fm", out=tmp_path / "s", target_ratio=[0.3],
+        controls="none", set=[*FAST[:3], "search.init=random"],
+    )  # fmt: skip
+    assert not (found.folder / "init.safetensors").exists()
+    assert "init" not in (found.folder / "run.toml").read_text()
+    assert set(found.record["rows"]) == {"optfs"}
+
+
+def test_hashed_fields_are_encoded_again_with_a_notice(clicks, tmp_path):
+    schema, _ = jobs.schema(clicks, label="click", out=tmp_path / "schema.toml")
+    text = (tmp_path / "schema.toml").read_text()
+    name = next(f.name for f in schema.fields if f.kind == "categorical")
+    at = text.index(f'[fields."{name}"]')
+    hashed = text[:at] + text[at:].replace("\n", '\nencoding = "hash"\n', 1)
+    (tmp_path / "schema.toml").write_text(hashed)
+    found = jobs.search_features(
+        clicks, schema=tmp_path / "schema.toml", model="lr", out=tmp_path / "s",
+        target_ratio=[0.3], controls="none", set=FAST[:3],
+    )  # fmt: skip
+    assert any(name in w and "vocabulary" in w for w in found.record["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_ratio": [1.5]}, "target_ratio"),
+        ({"set": ["search.penalti=1"]}, "did you mean 'penalty'"),
+        ({"set": ["search.preset=criteo-deepfn"]}, "did you mean 'criteo-deepfm'"),
+        ({"set": ["search.rewind=9"]}, r"search\.rewind"),
+        ({"controls": "some"}, "controls are one of"),
+        ({"set": ["model.table=hashed"]}, r"model\.table"),
+        ({"model": "deepfn"}, "did you mean 'deepfm'"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_told_before_anything_is_written(clicks, tmp_path, options, message):
+    given = {"model": "fm", **options}
+    with pytest.raises(CtrkitError, match=message):
+        jobs.search_features(clicks, label="click", out=tmp_path / "s", **given)
+    assert not (tmp_path / "s" / "candidates").exists()
+
+
+def test_published_settings_fill_both_sections(clicks):
+    from ctrkit.config import FeaturesConfig, load_config
+
+    config = load_config(
+        overrides=["search.preset=criteo-dcn", "train.lr=0.5"], kind=FeaturesConfig
+    )
+    assert (config.search.penalty, config.search.unit, config.search.eps) == ((1e-8,), "loss", 1e-8)
+    assert (config.train.lr, config.train.l2, config.train.l2_rows) == (0.5, 3e-6, "all")
+
+
+def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "s"
+    args = ["ctrkit", "search", "features", str(clicks), "--label", "click", "--model", "fm", "-o",
+            str(out), "--target-ratio", "0.3"]  # fmt: skip
+    for text in FAST[:3]:
+        args += ["--set", text]
+    monkeypatch.setattr("sys.argv", args)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code in (0, None)
+    said = capsys.readouterr().out
+    for word in ("the search", "all values", "by frequency", "ratio-0.3", "run.toml"):
+        assert word in said
+    assert json.loads((out / "record.json").read_text())["winner"] == "ratio-0.3"

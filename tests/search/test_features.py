@@ -1,0 +1,194 @@
+"""The search for values: rewinding, targets, resuming, and planted noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from ctrkit.config import FeaturesConfig, make_config
+from ctrkit.data.batches import Batch
+from ctrkit.errors import ConfigError
+from ctrkit.metrics import auc, logloss
+from ctrkit.models.build import build_model
+from ctrkit.schema import Layout, LayoutField
+from ctrkit.search.features import best_values, countable, masks, search_values, traffic_counts
+from ctrkit.train import Callback, fit
+
+
+class Rows:
+    """Encoded rows in memory, with the interface of batches."""
+
+    def __init__(self, codes, label, size):
+        self.codes, self.label, self.size = codes, label, size
+
+    def steps(self):
+        return -(-len(self.label) // self.size)
+
+    def epoch(self, epoch, start=0):
+        order = np.random.default_rng(epoch).permutation(len(self.label))
+        for at in range(start * self.size, len(self.label), self.size):
+            rows = order[at : at + self.size]
+            numbers = np.zeros((len(rows), 0), np.float32)
+            yield Batch(self.codes[rows], numbers, (), self.label[rows])
+
+
+def planted(rows, informative=5, noise=10, values=5000, seed=0):
+    """Return codes and labels: fields of 100 values with effects of 0.3 to 1, then noise fields."""
+    draw = np.random.default_rng(seed)
+    codes = np.empty((rows, informative + noise), np.uint32)
+    logit = np.full(rows, -1.0)
+    for i in range(informative):
+        effect = draw.uniform(0.3, 1.0, 100) * draw.choice([-1, 1], 100)
+        value = draw.integers(0, 100, rows)
+        codes[:, i], logit = value + 3, logit + effect[value]
+    for i in range(noise):
+        codes[:, informative + i] = draw.integers(0, values, rows) + 3
+    return codes, (draw.random(rows) < 1 / (1 + np.exp(-logit))).astype(np.uint8)
+
+
+def layout_of(codes, sizes):
+    counts = {f"f{i}": np.bincount(codes[:, i], minlength=n) for i, n in enumerate(sizes)}
+    fields = tuple(LayoutField(f"f{i}", "categorical", n) for i, n in enumerate(sizes))
+    return Layout(fields, counts)
+
+
+def job(search=None, **train):
+    model = {"name": "deepfm", "dim": 8, "parameters": {"mlp": {"hidden": [64, 32]}}}
+    loop = {"batch_size": 1024, "lr": 1e-3, "patience": 0, "evals_per_epoch": 1, **train}
+    return make_config({"model": model, "train": loop, "search": search or {}}, FeaturesConfig)
+
+
+def judged_on(codes, label):
+    def judge(model):
+        with torch.inference_mode():
+            inputs = torch.from_numpy(codes.astype(np.int64)), torch.zeros(len(label), 0)
+            logit = model(*inputs, ()).numpy()
+        return {"auc": auc(label, logit), "logloss": logloss(label, logit)}
+
+    return judge
+
+
+def small_search(search=None, target=None, callbacks=(), folder=None, seed=0):
+    codes, label = planted(4_000, 2, 2, 300)
+    layout = layout_of(codes, [103, 103, 303, 303])
+    config = job({"epochs": 3, **(search or {})}, batch_size=256)
+    model = build_model(config.model, layout, seed=seed)
+    found = search_values(
+        model, Rows(codes, label, 256), config.train, config.search, 1.0, rows=len(label),
+        target=target, evaluate=judged_on(codes[:500], label[:500]), callbacks=callbacks,
+        folder=folder,
+    )  # fmt: skip
+    return model, layout, found
+
+
+class Watch(Callback):
+    def __init__(self, stop_at=-1):
+        self.states, self.stop_at = {}, stop_at
+
+    def epoch_start(self, context):
+        state = context.model.state_dict()
+        self.states[context.epoch] = {k: v.clone() for k, v in state.items()}
+
+    def step_end(self, context):
+        if context.step == self.stop_at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("rewind", [0, 1])
+def test_rewinding_takes_back_every_parameter_and_buffer(rewind):
+    watch = Watch()
+    _, _, found = small_search({"rewind": rewind}, callbacks=(watch,))
+    wanted = {k: v for k, v in watch.states[rewind].items() if not k.startswith("gate.")}
+    assert found.snapshot.keys() == wanted.keys()
+    assert "base" in wanted
+    assert all(torch.equal(found.snapshot[k], v) for k, v in wanted.items())
+
+
+def test_the_rewind_epoch_lies_within_the_search():
+    with pytest.raises(ConfigError, match=r"search\.rewind"):
+        small_search({"rewind": 3})
+
+
+@pytest.mark.parametrize("target", [0.5, 0.1])
+def test_a_target_is_met_to_the_value(target):
+    _, layout, found = small_search(target=target)
+    met = countable(layout)
+    assert (found.kept & met).sum() == round(target * met.sum())
+    kept = masks(layout, found.kept)
+    assert kept["f0"][3:].mean() > kept["f2"][3:].mean()
+
+
+def test_a_cut_search_goes_on_with_the_same_result(tmp_path):
+    _, _, whole = small_search(target=0.3)
+    with pytest.raises(KeyboardInterrupt):
+        small_search(target=0.3, callbacks=(Watch(stop_at=25),), folder=tmp_path)
+    _, _, again = small_search(target=0.3, callbacks=(Watch(),), folder=tmp_path)
+    np.testing.assert_array_equal(whole.values, again.values)
+    np.testing.assert_array_equal(whole.kept, again.kept)
+    assert whole.penalty == again.penalty
+    assert all(torch.equal(whole.snapshot[k], again.snapshot[k]) for k in whole.snapshot)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [{"update": "adam", "schedule": "release", "unit": "loss", "eps": 1e-8}, {"schedule": "paper"},
+     {"per": "occurrence"}, {"field_gates": True}],
+    ids=["adam", "paper", "occurrence", "field gates"],
+)  # fmt: skip
+def test_every_way_of_searching_learns(search):
+    _, layout, found = small_search(search)
+    assert np.isfinite(found.values).all()
+    moved = found.values[countable(layout)] != 0.5
+    assert moved.mean() > 0.9
+    assert found.silent == []
+
+
+def test_traffic_counts_and_best_values():
+    codes, _ = planted(500, 1, 1, 20)
+    layout = layout_of(codes, [103, 23])
+    counts = traffic_counts(layout)
+    assert counts.sum() == 1000
+    assert best_values(np.array([3.0, 1.0, 3.0, -np.inf]), 2).tolist() == [True, False, True, False]
+    assert best_values(np.array([3.0, -np.inf]), 2).tolist() == [True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [100_000, 400_000])
+def test_planted_noise_is_dropped_and_what_informs_is_kept(rows):
+    """methods.md 4.10-8, at two sizes with the same default penalties.
+
+    As the command does: of the penalties, validation chooses.
+    """
+    codes, label = planted(rows + rows // 4)
+    sizes = [103] * 5 + [5003] * 10
+    parts = {"train": slice(0, rows), "validation": slice(rows, rows + rows // 8),
+             "test": slice(rows + rows // 8, None)}  # fmt: skip
+    train, held, test = parts.values()
+    layout = layout_of(codes[train], sizes)
+    config = job(epochs=8)
+
+    def trained(kept):
+        given = np.stack([np.where(kept[f"f{i}"][codes[:, i]], codes[:, i], 2)
+                          for i in range(len(sizes))], 1).astype(np.uint32)  # fmt: skip
+        model = build_model(config.model, layout, seed=0)
+        found = fit(model, Rows(given[train], label[train], 1024), config.train,
+                    evaluate=judged_on(given[held], label[held]))  # fmt: skip
+        return found.best_metrics["logloss"], judged_on(given[test], label[test])(model.eval())
+
+    everything = {f"f{i}": np.ones(n, bool) for i, n in enumerate(sizes)}
+    _, plain = trained(everything)
+    tried = []
+    for penalty in config.search.penalty:
+        found = search_values(
+            build_model(config.model, layout, seed=0), Rows(codes[train], label[train], 1024),
+            config.train, config.search, penalty, rows=rows,
+            evaluate=judged_on(codes[held], label[held]),
+        )  # fmt: skip
+        kept = masks(layout, found.kept)
+        tried.append((*trained(kept), kept))
+    _, small, kept = min(tried, key=lambda t: t[0])
+    informative = np.mean([kept[f"f{i}"][3:].mean() for i in range(5)])
+    noise = np.mean([kept[f"f{i}"][3:].mean() for i in range(5, 15)])
+    assert informative >= 0.9, (informative, noise)
+    assert noise <= 0.2, (informative, noise)
+    assert small["auc"] >= plain["auc"] - 0.002, (small, plain)
+    assert small["logloss"] <= plain["logloss"], (small, plain)
