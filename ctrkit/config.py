@@ -157,7 +157,7 @@ class FeatureSearchConfig(Section):
     ``[train]``."""
     epochs: int = Field(default=8, ge=1)
     """Of the search, T."""
-    penalty: tuple[Annotated[float, Field(ge=0)], ...] = (1.0, 4.0)
+    penalty: tuple[Annotated[float, Field(ge=0)], ...] = (2.0, 8.0)
     """What a kept value costs; of several, validation chooses."""
     unit: Literal["nats", "loss"] = "nats"
     """``nats``: over all training rows, a value is kept if it is worth about that much; ``loss``:
