@@ -221,6 +221,9 @@ class _Search:
         self.features(gate, kept).write_parquet(folder / "features.parquet")
         return {"name": folder.name, **facts, **self._train(folder, kept, seed)}
 
+    def _counts(self) -> np.ndarray[Any, Any]:
+        return traffic_counts(self.data.layout, self.data.shards.rows("train"))
+
     def _model(self, seed: int) -> Model:
         model = build_model(self.config.model, self.data.layout, seed=seed,
                             sparse_from=self.config.train.sparse_from)  # fmt: skip
@@ -293,7 +296,7 @@ class _Search:
         config: RunConfig = load_config(folder / "run.toml")
         source, schema, _ = open_job(config.data, {})
         result = run_training(config, source, schema, folder / "run", progress=self.progress)
-        met, counts = countable(self.data.layout), traffic_counts(self.data.layout)
+        met, counts = countable(self.data.layout), self._counts()
         record = result.record
         return {
             "seed": seed,
@@ -313,7 +316,7 @@ class _Search:
     def control(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
         """Train the same model on values chosen otherwise, as many as the search kept."""
         seed, met = row["seed"], countable(self.data.layout)
-        counts = traffic_counts(self.data.layout)
+        counts = self._counts()
         if name == "all values":
             kept = np.ones(len(met), bool)
         else:
@@ -330,8 +333,7 @@ class _Search:
     def features(self, gate: np.ndarray[Any, Any], kept: Mask) -> pl.DataFrame:
         """Return ``features.parquet``: field, value, code, gate, kept, count, traffic."""
         layout = self.data.layout
-        counts = traffic_counts(layout)
-        rows = self.data.shards.rows("train")
+        counts, rows = self._counts(), self.data.shards.rows("train")
         names, parts, start = gated_names(layout), [], 0
         for name, size in names:
             at = slice(start, start + size)

@@ -76,17 +76,16 @@ def open_gates(layout: Layout, config: FeatureSearchConfig, penalty: float, rows
         fields=config.field_gates, update=config.update, lr=lr, eps=config.eps,
     )  # fmt: skip
     if config.per == "occurrence":
-        counts = torch.from_numpy(traffic_counts(layout).astype(np.float32))  # (R,)
+        counts = torch.from_numpy(traffic_counts(layout, rows).astype(np.float32))  # (R,)
         mean = counts[counts > 0].mean().clamp(min=1e-30)
         gate.cost = torch.cat([counts / mean, torch.zeros(1)]).unsqueeze(1)  # (R + 1, 1)
     return gate
 
 
-def traffic_counts(layout: Layout) -> npt.NDArray[np.int64]:
-    """Return the training count of every gated value ``(R,)``; a real number's is that of rows."""
+def traffic_counts(layout: Layout, rows: int) -> npt.NDArray[np.int64]:
+    """Return the training count of every gated value ``(R,)``; a real number's is ``rows``."""
     coded = [f for f in layout.fields if f.kind != "numeric" and not f.hashed]
     parts = [np.asarray(layout.counts[f.name], np.int64) for f in coded]
-    rows = max((int(p.sum()) for p in parts), default=0)
     return np.concatenate([*parts, np.full(len(layout.of_kind("numeric")), rows, np.int64)])
 
 
@@ -98,7 +97,7 @@ def gated_names(layout: Layout) -> list[tuple[str, int]]:
 
 def countable(layout: Layout) -> Mask:
     """Say which gated values count as features ``(R,)``: those that training met."""
-    met = traffic_counts(layout) > 0
+    met = traffic_counts(layout, 1) > 0
     start = 0
     for name, rows in gated_names(layout):
         if name in layout.counts:

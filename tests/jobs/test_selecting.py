@@ -42,6 +42,7 @@ def test_the_folder_holds_the_decision_the_model_and_the_report(searched):
     best = searched.record["rows"]["optfs"][0]
     assert met["kept"].sum() == best["kept"]
     assert met.height == best["values"]
+    assert frame.filter(pl.col("field") == "price")["traffic"].to_list() == [1.0]
     assert best["ratio"] == pytest.approx(best["kept"] / best["values"])
     names = set(searched.record["rows"])
     assert names == {"optfs", "all values", "by frequency", "at random"}

@@ -145,7 +145,7 @@ def test_every_way_of_searching_learns(search):
 def test_traffic_counts_and_best_values():
     codes, _ = planted(500, 1, 1, 20)
     layout = layout_of(codes, [103, 23])
-    counts = traffic_counts(layout)
+    counts = traffic_counts(layout, 500)
     assert counts.sum() == 1000
     assert best_values(np.array([3.0, 1.0, 3.0, -np.inf]), 2).tolist() == [True, False, True, False]
     assert best_values(np.array([3.0, -np.inf]), 2).tolist() == [True, False]
