@@ -368,7 +368,9 @@ def features(
     seeds: Annotated[int, typer.Option(min=1, help="Times the winner and controls are run.")] = 1,
     controls: Annotated[
         str,
-        typer.Option(help="default: all values, and a frequency cut-off; all: also random; none."),
+        typer.Option(
+            help="default: all values, and a frequency cut-off; frequency; all: also random; none."
+        ),
     ] = "default",
     schema_file: SchemaFile = None,
     numeric: Numeric = None,

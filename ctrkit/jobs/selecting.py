@@ -44,7 +44,8 @@ from ctrkit.search.features import (
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-CONTROLS = {"none": [], "default": ["all values", "by frequency"],
+CONTROLS = {"none": [], "frequency": ["by frequency"],
+            "default": ["all values", "by frequency"],
             "all": ["all values", "by frequency", "at random"]}  # fmt: skip
 TOP = ("run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet", "run")
 PARTS = (*TOP, "search.json", "record.json", "report.html", "candidates", "controls", "seeds")
@@ -89,7 +90,7 @@ def search_features(
         seed: Of weights and batches.
         seeds: How often the winner's search, retraining and controls are run.
         controls: ``default``: the model over all values, and a frequency cut-off of the same
-            size; ``all``: also values at random; ``none``.
+            size; ``frequency``: that alone; ``all``: also values at random; ``none``.
         force: Replace the search in ``out``.
         plugins: Python files that register components.
         progress: Object with ``update(stage, done, total, text)``.
