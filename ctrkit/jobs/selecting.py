@@ -26,6 +26,7 @@ from ctrkit.jobs.training import RunResult, load_dataset, resolve, run_training
 from ctrkit.metrics import paired_logloss_test
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
+from ctrkit.nn.gates import MOST_DENSE
 from ctrkit.records import RunRecord
 from ctrkit.report import summarise_feature_search, write_report
 from ctrkit.schema import DROPPED, Schema
@@ -252,12 +253,14 @@ class _Search:
             folder=folder / "search", progress=self.progress,
         )  # fmt: skip
         if found.silent:
-            message = (
+            self._warn(
                 f"the gates of {', '.join(found.silent[:5])} never received a gradient: "
                 "does the model read these fields?"
             )
-            logger.warning(message)
-            self.warnings.append(message)
+        if found.touched_only:
+            self._warn(
+                f"more than {MOST_DENSE:,} values: the penalty reached those of each batch only"
+            )
         save_file({k: v.contiguous() for k, v in found.snapshot.items()},
                   folder / "snapshot.safetensors")  # fmt: skip
         beside = folder / ".found.npz"
@@ -267,6 +270,10 @@ class _Search:
                      seconds=seconds)  # fmt: skip
         beside.replace(folder / "found.npz")
         shutil.rmtree(folder / "search", ignore_errors=True)
+
+    def _warn(self, message: str) -> None:
+        logger.warning(message)
+        self.warnings.append(message)
 
     def _prune(
         self, folder: Path, kept: Mask, seed: int, state: dict[str, torch.Tensor] | None

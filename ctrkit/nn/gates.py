@@ -17,6 +17,7 @@ START = 0.5
 """Initial gate parameter of every value (OptFS code)."""
 MOST_DENSE = 20_000_000
 """Beyond as many values the penalty reaches the values of a batch only."""
+_MOST = 0.05
 _CHUNK = 1 << 18  # gates whose temporaries stay in the processor's cache
 
 
@@ -45,7 +46,7 @@ class GateDescent(torch.optim.Optimizer):
     sum of a value's gradients over the rows counts, against the same penalty for all.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, most: float = 0.05) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, most: float = _MOST) -> None:
         """Take up parameters.
 
         Args:
@@ -217,6 +218,20 @@ class ValueGate(nn.Module):
     def penalise(self, rows: Tensor, grad: Tensor) -> None:
         """Add the penalty's gradient of some rows ``(U,)`` to ``grad (U, 1)`` in place."""
         grad += self._push(self.weight.detach()[rows], rows)
+
+    @property
+    def descends(self) -> bool:
+        """Whether rows are updated by :meth:`descend`, not by Adam."""
+        return self.update == "descent"
+
+    @torch.no_grad()
+    def descend(self, rows: Tensor, grad: Tensor) -> None:
+        """Do the step of :class:`GateDescent` on some rows ``(U,)`` by their ``grad (U, 1)``."""
+        assert self.lr is not None
+        most = torch.full_like(grad, _MOST)
+        if self.cost is not None:  # a rare touch stands for many steps
+            most *= self.cost[rows].clamp(min=1)
+        self.weight[rows] -= (grad * self.lr).clamp(-most, most)
 
     def _push(self, g: Tensor, rows: Any) -> Tensor:
         if self.bias is not None and self.owners is not None:

@@ -43,6 +43,7 @@ class Found:
         snapshot: The model's weights at the rewind epoch, without gates.
         penalty: The last one, per value.
         silent: Fields whose gates never received a gradient.
+        touched_only: Whether there were too many values for a penalty on all of them.
         fit: How the search went.
     """
 
@@ -51,6 +52,7 @@ class Found:
     snapshot: dict[str, Tensor]
     penalty: float
     silent: list[str]
+    touched_only: bool
     fit: FitResult
 
 
@@ -75,11 +77,20 @@ def open_gates(layout: Layout, config: FeatureSearchConfig, penalty: float, rows
         epochs=config.epochs, schedule=config.schedule, final=config.temperature, penalty=weight,
         fields=config.field_gates, update=config.update, lr=lr, eps=config.eps,
     )  # fmt: skip
+    counts = torch.from_numpy(traffic_counts(layout, rows).astype(np.float32))  # (R,)
     if config.per == "occurrence":
-        counts = torch.from_numpy(traffic_counts(layout, rows).astype(np.float32))  # (R,)
         mean = counts[counts > 0].mean().clamp(min=1e-30)
-        gate.cost = torch.cat([counts / mean, torch.zeros(1)]).unsqueeze(1)  # (R + 1, 1)
+        gate.cost = _costs(counts / mean)
+    if gate.sparse and config.update == "descent":
+        # Only touched values feel the penalty: by the odds of a touch, the same in expectation.
+        epoch = max(1, steps // config.epochs)
+        rare = _costs(epoch / counts.clamp(1, epoch))
+        gate.cost = rare if gate.cost is None else gate.cost * rare
     return gate
+
+
+def _costs(values: Tensor) -> Tensor:
+    return torch.cat([values, torch.zeros(1)]).unsqueeze(1)  # (R + 1, 1)
 
 
 def traffic_counts(layout: Layout, rows: int) -> npt.NDArray[np.int64]:
@@ -152,7 +163,7 @@ def search_values(
         kept = best_values(np.where(met, values, -np.inf), round(target * int(met.sum())))
     names = [name for name, _ in gated_names(model.layout)]
     silent = [n for n, learns in zip(names, gate_learns(gate), strict=True) if not learns]
-    return Found(values, kept, watch.snapshot, gate.penalty, silent, result)
+    return Found(values, kept, watch.snapshot, gate.penalty, silent, gate.sparse, result)
 
 
 def gate_learns(gate: ValueGate) -> list[bool]:

@@ -58,6 +58,9 @@ class RowwiseAdam:
         if self.rows is None or self.grad is None:
             return
         rows, grad = self.rows, self.grad
+        if getattr(self.table, "descends", False):
+            self.table.descend(rows, grad)
+            return
         mean = self.mean[rows].lerp_(grad, 1 - BETAS[0])
         square = self.square[rows].mul_(BETAS[1]).addcmul_(grad, grad, value=1 - BETAS[1])
         self.mean[rows], self.square[rows] = mean, square
