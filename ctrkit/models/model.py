@@ -79,7 +79,7 @@ class Model(nn.Module):
     def embed(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> dict[str, Tensor]:
         """Return ``(B, F, D)`` of every table that some branch reads."""
         found = {}
-        gates = self._gates(codes, bags)
+        gates = self._gates(codes, numbers, bags)
         for name, table in self.tables.items():
             x = self._fields(name, cast(EmbeddingTable, table), codes, numbers, bags, gates)
             if name == "fields":
@@ -87,8 +87,8 @@ class Model(nn.Module):
             found[name] = x  # (B, F, D)
         return found
 
-    def _gates(self, codes: Tensor, bags: Bags) -> list[Tensor | None]:
-        """Return the gates of codes ``(B, Fc, 1)``, numbers ``(Fn, 1)``, each bag's ``(T, 1)``."""
+    def _gates(self, codes: Tensor, numbers: Tensor, bags: Bags) -> list[Tensor | None]:
+        """Return gates of codes ``(B, Fc, 1)``, numbers ``(B, Fn, 1)``, each bag's ``(T, 1)``."""
         gate = self.gate
         if gate is None:
             return [None] * (2 + len(bags))
@@ -98,7 +98,7 @@ class Model(nn.Module):
             for (tokens, _), place in zip(bags, places, strict=True)
         ]
         coded = gate(codes, slice(0, self.coded)) if self.coded else None
-        return [coded, gate.of_numbers() if gate.numbers else None, *found]
+        return [coded, gate.of_numbers(len(numbers)) if gate.numbers else None, *found]
 
     def _fields(
         self, name: str, table: EmbeddingTable, codes: Tensor, numbers: Tensor, bags: Bags,

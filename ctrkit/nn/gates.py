@@ -38,12 +38,30 @@ def temperature(schedule: Schedule, final: float, step: int, total: int, epoch: 
     return float(final ** min(1.0, at / end)) if end > 0 else float(final)
 
 
+def secant_slope(gates: Tensor, slope: Tensor, batch_rows: int) -> Tensor:
+    """Return the mean slope of the loss between a closed gate and the present one.
+
+    Vectors grow as their gates fall, so at the optimum the slope of the loss in a gate is zero
+    however much the value informs. What it is worth is the loss without it,
+    ``L(0) - L(s) = -s L'(s) + s^2 L''(s) / 2``, to second order; divided by ``-s`` this is the
+    secant's slope ``L' - s L'' / 2``. With log loss the expected ``L''`` of a row is the square of
+    its ``L'`` (empirical Fisher), so one backward pass gives both.
+
+    Args:
+        gates: Present gates s, one per row and field.
+        slope: Their gradients, of the mean loss over the batch; rows of about equal weight.
+        batch_rows: Rows of the whole batch.
+    """
+    return slope - 0.5 * batch_rows * gates * slope.square()
+
+
 class GateDescent(torch.optim.Optimizer):
     """Plain gradient descent with bounded steps: all gates share one scale.
 
     Adam divides by each gate's own gradients, and so forgets the penalty's size for thousands of
     steps after every occurrence of a value: what it drops depends on the number of steps. Here the
-    sum of a value's gradients over the rows counts, against the same penalty for all.
+    sum of a value's gradients (:func:`secant_slope`) over the rows counts, what the value is worth
+    in log loss, against the same penalty for all.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, most: float = _MOST) -> None:
@@ -105,7 +123,7 @@ class ValueGate(nn.Module):
             final: Its last value.
             penalty: Weight of the sum over all values of ``sigmoid(g * tau)``.
             fields: Whether fields have a gate of their own, a bias of their values' gates.
-            update: ``adam`` (the paper's) or ``descent`` (:class:`GateDescent`).
+            update: ``adam`` (the paper's) or ``descent`` (:class:`GateDescent`, on secants).
             lr: Learning rate of the gates; None: that of the model.
             eps: Adam's; below it penalties fade (methods.md 1.5).
             most_dense: See :data:`MOST_DENSE`.
@@ -128,6 +146,7 @@ class ValueGate(nn.Module):
         self.register_buffer("cost", None, persistent=False)
         self.touched: list[tuple[Tensor, Tensor]] = []
         self.learns = torch.zeros(len(sizes) + numbers, dtype=torch.bool)
+        self.batch_rows = 0  # of the training step, where gates follow the secant
 
     @property
     def factor(self) -> float:
@@ -147,13 +166,13 @@ class ValueGate(nn.Module):
         found = found.masked_fill(free.unsqueeze(-1), 1.0)
         return self._watched(found, places)
 
-    def of_numbers(self) -> Tensor:
-        """Return the gates of the raw numeric fields ``(Fn, 1)``."""
+    def of_numbers(self, count: int) -> Tensor:
+        """Return the gates of the raw numeric fields for so many rows ``(B, Fn, 1)``."""
         first = sum(self.sizes)
         rows = torch.arange(first, first + self.numbers, device=self.weight.device)
         places = torch.arange(self.numbers, device=rows.device) + len(self.sizes)
         found = self._soft(self._gather(rows.unsqueeze(0)), places)  # (1, Fn, 1)
-        return self._watched(found, places).squeeze(0)
+        return self._watched(found.expand(count, -1, -1), places)  # (B, Fn, 1)
 
     def _gather(self, rows: Tensor) -> Tensor:
         if not (self.sparse and self.training and torch.is_grad_enabled()):
@@ -171,14 +190,19 @@ class ValueGate(nn.Module):
             return torch.sigmoid(g * self.tau) * self.factor
 
     def _watched(self, found: Tensor, places: Tensor) -> Tensor:
-        """Note which fields' gates get a gradient other than zero from the data."""
-        if found.requires_grad and not bool(self.learns[places.cpu()].all()):
-            where = places.cpu()
+        """Note which fields' gates get a gradient from the data; make it a secant's if asked."""
+        where = places.cpu()
+        learnt = bool(self.learns[where].all())
+        if not found.requires_grad or (learnt and not self.batch_rows):
+            return found
+        gates, batch_rows = found.detach(), self.batch_rows
 
-            def note(grad: Tensor) -> None:
+        def see(grad: Tensor) -> Tensor:
+            if not learnt:
                 self.learns[where] |= (grad != 0).any(0).squeeze(-1).cpu()
+            return secant_slope(gates, grad, batch_rows) if batch_rows else grad
 
-            found.register_hook(note)  # type: ignore[no-untyped-call]
+        found.register_hook(see)  # type: ignore[no-untyped-call]
         return found
 
     # ---- training
@@ -196,6 +220,10 @@ class ValueGate(nn.Module):
         """Set the temperature of a training step."""
         total = total_steps if self.schedule == "step" else self.epochs
         self.tau = temperature(self.schedule, self.final, step, total, epoch)
+
+    def meet(self, rows: int) -> None:
+        """Say how many rows the step's batch has; descending gates follow the secant then."""
+        self.batch_rows = rows if self.update == "descent" else 0
 
     @torch.no_grad()
     def regularise(self) -> None:

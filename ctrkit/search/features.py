@@ -210,6 +210,7 @@ class GateTraining(Callback):
     def step_start(self, context: Context, batch: Any) -> None:
         """Set the temperature."""
         self.gate.advance(context.step, context.total_steps, context.epoch)
+        self.gate.meet(len(batch.label))
 
     def after_backward(self, context: Context) -> None:
         """Add the penalty."""

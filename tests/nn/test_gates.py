@@ -1,7 +1,10 @@
 """Value gates: golden values of methods.md 4.10, the penalty's exact path, every backbone."""
 
+import math
+
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ctrkit.config import make_config, published_gates
 from ctrkit.models.build import build_model
@@ -193,11 +196,32 @@ def test_descent_is_plain_and_bounded():
     assert p.tolist() == pytest.approx([-0.01, 0.05, 0.0])
 
 
+def worth_of(update, parts=1):
+    """Return what a gate's gradient says a fitted value is worth: 600 of 1000 rows are positive."""
+    gate = ValueGate([5], 0, update=update, lr=1.0)
+    gate.meet(1000)
+    label = torch.zeros(1000)
+    label[torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:600]] = 1.0
+    for part in label.chunk(parts):
+        logit = gate(torch.full((len(part), 1), 3)).reshape(-1) * math.log(0.6 / 0.4)
+        (binary_cross_entropy_with_logits(logit, part, reduction="sum") / 1000).backward()
+    return -gate.weight.grad[3].item() / 0.377541 * 1000  # the gate's derivative, 4.10-1; in nats
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_descending_gates_feel_what_the_loss_would_be_without_the_value(parts):
+    """A fitted vector has no slope, but 1000 (ln 2 - H(0.6)) = 20.1 nats are lost with it."""
+    lost = 1000 * (math.log(2) + 0.6 * math.log(0.6) + 0.4 * math.log(0.4))
+    assert lost == pytest.approx(20.1, abs=0.1)
+    assert worth_of("descent", parts) == pytest.approx(lost, rel=0.03)
+    assert worth_of("adam", parts) == pytest.approx(0, abs=0.01)
+
+
 def test_a_gate_without_gradient_is_noticed():
     gate = ValueGate([4, 4], 1)
     gate.train()
     found = gate(torch.tensor([[3, 3], [0, 1]]))
     (found[:, 0].sum() + 0 * found[:, 1].sum()).backward()
     assert gate.learns.tolist() == [True, False, False]
-    gate.of_numbers().sum().backward()
+    gate.of_numbers(2).sum().backward()
     assert gate.learns.tolist() == [True, False, True]
