@@ -157,7 +157,7 @@ class FeatureSearchConfig(Section):
     ``[train]``."""
     epochs: int = Field(default=8, ge=1)
     """Of the search, T."""
-    penalty: tuple[Annotated[float, Field(ge=0)], ...] = (2.0, 8.0)
+    penalty: tuple[Annotated[float, Field(ge=0)], ...] = (4.0, 8.0)
     """What a kept value costs; of several, validation chooses."""
     unit: Literal["nats", "loss"] = "nats"
     """``nats``: over all training rows, a value is kept if it is worth about that much; ``loss``:
@@ -168,7 +168,7 @@ class FeatureSearchConfig(Section):
     """The last temperature, gamma."""
     schedule: Literal["step", "release", "paper"] = "step"
     update: Literal["descent", "adam"] = "descent"
-    """How gates learn: bounded plain descent (ours) or Adam (the paper)."""
+    """How gates learn: by bounded steps along what a value is worth (ours) or Adam (the paper)."""
     gate_lr: float | None = Field(default=None, gt=0)
     """None: of ``descent``, from the penalty and the planned steps; of ``adam``, ``train.lr``."""
     eps: float = Field(default=1e-15, gt=0)
