@@ -259,12 +259,6 @@ class FeaturesConfig(RunConfig):
         filled = {k: {**v, **data.get(k, {})} for k, v in published_gates(name).items()}
         return {**data, **filled}
 
-    def plain(self) -> RunConfig:
-        """Return the training job alone."""
-        return RunConfig.model_validate(
-            {name: getattr(self, name) for name in RunConfig.model_fields}
-        )
-
 
 C = TypeVar("C", bound=RunConfig)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ctrkit.jobs.looking import encode as encode
     from ctrkit.jobs.looking import schema as schema
     from ctrkit.jobs.ranking import rank as rank
-    from ctrkit.jobs.selecting import FeatureSearch as FeatureSearch
+    from ctrkit.jobs.searching import Search as Search
     from ctrkit.jobs.selecting import search_features as search_features
     from ctrkit.jobs.showing import check as check
     from ctrkit.jobs.showing import report as report
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from ctrkit.jobs.training import versions as versions
 
 _HOMES = {
-    "FeatureSearch": "ctrkit.jobs.selecting",
     "RunResult": "ctrkit.jobs.training",
+    "Search": "ctrkit.jobs.searching",
     "check": "ctrkit.jobs.showing",
     "demo": "ctrkit.jobs.demonstration",
     "encode": "ctrkit.jobs.looking",

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, ClassVar, Unpack, cast
 
 import numpy as np
 import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
 
-from ctrkit.config import FeaturesConfig, RunConfig, load_config, to_toml
-from ctrkit.data.batches import Batches
+from ctrkit.config import FeaturesConfig, to_toml
 from ctrkit.data.prune import prune
 from ctrkit.data.sources import Source
-from ctrkit.errors import ConfigError, RunFolderError, SchemaError
-from ctrkit.evaluate import judge, score_batches
+from ctrkit.errors import ConfigError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.jobs.training import RunResult, load_dataset, resolve, run_training
-from ctrkit.metrics import paired_logloss_test
+from ctrkit.jobs.searching import FORMAT, Search, SearchJob, plain_config, write_json
 from ctrkit.models.build import build_model
-from ctrkit.models.model import Model
 from ctrkit.nn.gates import MOST_DENSE
-from ctrkit.records import RunRecord
 from ctrkit.report import summarise_feature_search, write_report
 from ctrkit.schema import DROPPED, Schema
 from ctrkit.search.compact import compact
@@ -44,27 +38,9 @@ from ctrkit.search.features import (
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
 CONTROLS = {"none": [], "frequency": ["by frequency"],
             "default": ["all values", "by frequency"],
             "all": ["all values", "by frequency", "at random"]}  # fmt: skip
-TOP = ("run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet", "run")
-PARTS = (*TOP, "search.json", "record.json", "report.html", "candidates", "controls", "seeds")
-
-
-@dataclass(frozen=True)
-class FeatureSearch:
-    """A finished search.
-
-    Attributes:
-        folder: The search folder; ``run.toml`` in it trains the winner again.
-        record: What ``record.json`` holds.
-        run: The winner, retrained.
-    """
-
-    folder: Path
-    record: dict[str, Any]
-    run: RunResult
 
 
 def search_features(
@@ -80,7 +56,7 @@ def search_features(
     plugins: Sequence[PathLike] = (),
     progress: Any = None,
     **options: Unpack[DataOptions],
-) -> FeatureSearch:
+) -> Search:
     """Learn which feature values earn their row, and train the smaller model.
 
     Args:
@@ -122,57 +98,26 @@ def search_features(
     return search.run()
 
 
-class _Search:
+class _Search(SearchJob):
+    config: FeaturesConfig
+    top: ClassVar = (
+        "run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet", "run"
+    )  # fmt: skip
+    parts: ClassVar = ("candidates", "controls", "seeds")
+
     def __init__(
         self, config: FeaturesConfig, source: Source, schema: Schema, folder: Path, seeds: int,
         controls: str, warnings: list[str], progress: Any,
     ) -> None:  # fmt: skip
-        self.schema, notices = with_vocabularies(schema)
-        self.warnings = [*warnings, *notices]
-        plain = resolve(config.plain())
-        self.config = config.model_copy(update={"model": plain.model, "train": plain.train})
-        self.source, self.folder, self.progress = source, folder, progress
+        schema, notices = with_vocabularies(schema)
+        super().__init__(config, source, schema, folder, [*warnings, *notices], progress)
         self.seeds, self.controls = seeds, controls
-        self.first = config.train.seed
-
-    # ---- the folder
-
-    def claim(self, force: bool) -> None:
-        """Refuse a folder of another search or of other files; remember whose it is."""
-        if self.folder.is_file():
-            raise RunFolderError(f"the output {str(self.folder)!r} is a file; name a folder")
-        present = sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
-        foreign = [name for name in present if name not in PARTS]
-        if foreign:
-            raise RunFolderError(
-                f"the folder {str(self.folder)!r} holds files that are no search's "
-                f"({foreign[0]!r}); name another with -o"
-            )
-        path = self.folder / "search.json"
-        identity = {
-            "format": FORMAT, "config_sha256": self.config.sha256(),
-            "schema": self.schema.to_toml(), "source": self.source.fingerprint(),
-        }  # fmt: skip
-        same = path.is_file() and json.loads(path.read_text(encoding="utf-8")) == identity
-        if present and not same:
-            if not force:
-                raise RunFolderError(
-                    f"the folder {str(self.folder)!r} holds another search; name another with -o, "
-                    "or replace it with --force"
-                )
-            for name in present:
-                place = self.folder / name
-                shutil.rmtree(place) if place.is_dir() else place.unlink()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write_json(path, identity)
 
     # ---- the search
 
-    def run(self) -> FeatureSearch:
+    def run(self) -> Search:
         """Try every penalty or ratio, choose on validation, add seeds and controls, report."""
-        for warning in self.warnings:
-            logger.warning(warning)
-        self.data = load_dataset(self.config, self.source, self.schema, self.progress)
+        self.load()
         search = self.config.search
         tries = [("penalty", p) for p in search.penalty]
         tries = [("ratio", r) for r in search.target_ratio] or tries
@@ -181,33 +126,17 @@ class _Search:
                  for name, one in names.items()}  # fmt: skip
         winner = min(found, key=lambda n: found[n]["validation"]["logloss"])
         rows = {"optfs": [found[winner]]}
-        for seed in self._more():
+        for seed in self.seeds_from(self.seeds):
             place = self.folder / "seeds" / str(seed)
             rows["optfs"].append(self.candidate(place, *names[winner], seed))
         for control in CONTROLS[self.controls]:
             rows[control] = [self.control(control, row) for row in rows["optfs"]]
-        self._adopt(self.folder / "candidates" / winner)
+        self.adopt(self.folder / "candidates" / winner)
         record = self.record(found, winner, rows)
-        _write_json(self.folder / "record.json", record)
+        write_json(self.folder / "record.json", record)
         frame = pl.read_parquet(self.folder / "features.parquet")
         write_report(summarise_feature_search(record, frame), self.folder / "report.html")
-        run = self.folder / "run"
-        config: RunConfig = load_config(self.folder / "run.toml")
-        source, schema, _ = open_job(config.data, {})
-        return FeatureSearch(self.folder, record, run_training(config, source, schema, run))
-
-    def _adopt(self, winner: Path) -> None:
-        """Put the winner on top; its run then says that it came from the ``run.toml`` there."""
-        for name in TOP:
-            _copy(winner / name, self.folder / name)
-        config = resolve(load_config(self.folder / "run.toml"))
-        run = self.folder / "run"
-        (run / "config.json").write_text(config.canonical_json() + "\n", encoding="utf-8")
-        record = RunRecord.load(run / "record.json")
-        replace(record, config_sha256=config.sha256()).save(run / "record.json")
-
-    def _more(self) -> range:
-        return range(self.first + 1, self.first + self.seeds)
+        return self.finished(record)
 
     def candidate(self, folder: Path, kind: str, value: float, seed: int) -> dict[str, Any]:
         """Search, harden, prune and retrain in one folder; what is there is not done again."""
@@ -226,39 +155,23 @@ class _Search:
     def _counts(self) -> np.ndarray[Any, Any]:
         return traffic_counts(self.data.layout, self.data.shards.rows("train"))
 
-    def _model(self, seed: int) -> Model:
-        model = build_model(self.config.model, self.data.layout, seed=seed,
-                            sparse_from=self.config.train.sparse_from)  # fmt: skip
-        shards = self.data.shards
-        model.start_at(shards.positives("train") / shards.rows("train"))
-        return model
-
     def _search(self, folder: Path, kind: str, value: float, seed: int) -> None:
-        shards, search = self.data.shards, self.config.search
-        train = self.config.train.model_copy(update={"seed": seed})
-        rows = shards.rows("train")
-        batches = Batches(shards, "train", train.batch_size, shuffle=True, seed=seed,
-                          window=train.shuffle_rows)  # fmt: skip
-
-        def validate(model: Model) -> dict[str, float]:
-            held = Batches(shards, "validation", train.micro_batch or 4096, shuffle=False)
-            judged = judge(score_batches(model, held.epoch(0)), intervals=False)
-            return {name: judged[name] for name in ("auc", "logloss")}
-
+        search, train = self.config.search, self.seeded(seed)
+        rows = self.data.shards.rows("train")
         start = value if kind == "penalty" else search.penalty[0]
         logger.info("searching with %s %g, seed %d", kind, value, seed)
         found = search_values(
-            self._model(seed), batches, train, search, start, rows=rows,
-            target=value if kind == "ratio" else None, evaluate=validate,
+            self.model(seed), self.batches(train), train, search, start, rows=rows,
+            target=value if kind == "ratio" else None, evaluate=self.validation(train),
             folder=folder / "search", progress=self.progress,
         )  # fmt: skip
         if found.silent:
-            self._warn(
+            self.warn(
                 f"the gates of {', '.join(found.silent[:5])} never received a gradient: "
                 "does the model read these fields?"
             )
         if found.touched_only:
-            self._warn(
+            self.warn(
                 f"more than {MOST_DENSE:,} values: the penalty reached those of each batch only"
             )
         save_file({k: v.contiguous() for k, v in found.snapshot.items()},
@@ -271,10 +184,6 @@ class _Search:
         beside.replace(folder / "found.npz")
         shutil.rmtree(folder / "search", ignore_errors=True)
 
-    def _warn(self, message: str) -> None:
-        logger.warning(message)
-        self.warnings.append(message)
-
     def _prune(
         self, folder: Path, kept: Mask, seed: int, state: dict[str, torch.Tensor] | None
     ) -> None:
@@ -285,7 +194,7 @@ class _Search:
         encoder.schema.save(folder / "schema.toml")
         init = None
         if state is not None and self.config.search.init == "rewind":
-            old = self._model(seed)
+            old = self.model(seed)
             new = build_model(self.config.model, encoder.layout(), seed=seed,
                               sparse_from=self.config.train.sparse_from)  # fmt: skip
             factor = open_gates(self.data.layout, self.config.search, 1.0, 1, 1).factor
@@ -293,33 +202,22 @@ class _Search:
             save_file({k: v.contiguous() for k, v in weights.items()},
                       folder / "init.safetensors", metadata={"format": "1"})  # fmt: skip
             init = "init.safetensors"
-        config = self.config.plain()
+        config = plain_config(self.config)
         data = config.data.model_copy(update={"schema_path": "schema.toml", "encoder": "encoder"})
         train = config.train.model_copy(update={"seed": seed, "init": init})
         text = to_toml(config.model_copy(update={"data": data, "train": train}))
         (folder / "run.toml").write_text(text, encoding="utf-8")
 
     def _train(self, folder: Path, kept: Mask, seed: int) -> dict[str, Any]:
-        """Train ``run.toml`` as ``ctrkit train`` would; return what a comparison needs."""
-        config: RunConfig = load_config(folder / "run.toml")
-        source, schema, _ = open_job(config.data, {})
-        result = run_training(config, source, schema, folder / "run", progress=self.progress)
+        """Train ``run.toml``; return what a comparison needs."""
         met, counts = countable(self.data.layout), self._counts()
-        record = result.record
         return {
-            "seed": seed,
-            "folder": str((folder / "run").relative_to(self.folder)),
             "values": int(met.sum()),
             "kept": int((kept & met).sum()),
             "ratio": float((kept & met).sum() / max(1, met.sum())),
             "traffic": float(counts[kept & met].sum() / max(1, counts[met].sum())),
-            "fields": len(schema.fields),
-            "parameters": record.parameters["allocated"],
-            "bytes": (folder / "run" / "model.safetensors").stat().st_size,
-            "train_examples_s": record.timings["train_examples_s"],
-            **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")}
-               for s in ("validation", "test")},
-        }  # fmt: skip
+            **self.train(folder, seed),
+        }
 
     def control(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
         """Train the same model on values chosen otherwise, as many as the search kept."""
@@ -362,30 +260,15 @@ class _Search:
         self, found: dict[str, dict[str, Any]], winner: str, rows: dict[str, list[dict[str, Any]]]
     ) -> dict[str, Any]:
         """Return ``record.json``."""
-        tests = {
-            name: [self._paired(theirs, ours)
-                   for theirs, ours in zip(control, rows["optfs"], strict=True)]
-            for name, control in rows.items() if name != "optfs"
-        }  # fmt: skip
         return {
             "format": FORMAT, "kind": "features", "model": self.config.model.name,
             "config_sha256": self.config.sha256(), "winner": winner,
             "search": self.config.search.model_dump(mode="json"),
-            "candidates": list(found.values()), "rows": rows, "paired": tests,
+            "candidates": list(found.values()), "rows": rows, "paired": self.paired("optfs", rows),
             "warnings": self.warnings,
             "fields_dropped": sorted(set(self.schema.names) - set(
                 Schema.load(self.folder / "schema.toml").names)),
         }  # fmt: skip
-
-    def _paired(self, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
-        """Test the search's model against a control on the same test rows (log loss)."""
-        columns = ["row", "label", "logit"]
-        paths = (self.folder / r["folder"] / "predictions" / "test.parquet" for r in (theirs, ours))
-        a, b = (pl.read_parquet(p, columns=columns).sort("row") for p in paths)
-        test = paired_logloss_test(a["label"], a["logit"], b["logit"])
-        return {"difference": test.difference, "error": test.error, "p": test.p,
-                "low": test.difference - 1.96 * test.error,
-                "high": test.difference + 1.96 * test.error}  # fmt: skip
 
 
 def with_vocabularies(schema: Schema) -> tuple[Schema, list[str]]:
@@ -402,19 +285,3 @@ def with_vocabularies(schema: Schema) -> tuple[Schema, list[str]]:
         replace(f, encoding="vocabulary") if f.kind != "numeric" else f for f in schema.fields
     )
     return replace(schema, fields=fields), notices
-
-
-def _copy(source: Path, target: Path) -> None:
-    if not source.exists():
-        return
-    if source.is_dir():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
-
-
-def _write_json(path: Path, data: object) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)

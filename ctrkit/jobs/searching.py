@@ -1,0 +1,226 @@
+"""What every search job shares: its folder, its data, its winner, and its honest comparison."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from ctrkit.config import RunConfig, TrainConfig, load_config
+from ctrkit.data.batches import Batches
+from ctrkit.data.sources import Source
+from ctrkit.errors import RunFolderError
+from ctrkit.evaluate import judge, score_batches
+from ctrkit.jobs.inputs import open_job
+from ctrkit.jobs.training import RunResult, load_dataset, resolve, run_training
+from ctrkit.metrics import paired_logloss_test
+from ctrkit.models.build import build_model
+from ctrkit.models.model import Model
+from ctrkit.records import RunRecord
+from ctrkit.schema import Schema
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search.
+
+    Attributes:
+        folder: The search folder; ``run.toml`` in it trains the winner again.
+        record: What ``record.json`` holds.
+        run: The winner, retrained.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    run: RunResult
+
+
+class SearchJob:
+    """A search over training runs, in a folder of its own.
+
+    A subclass says in ``top`` which files the winner puts on top of the folder, and in ``parts``
+    what else may lie there.
+    """
+
+    top: ClassVar[tuple[str, ...]] = ("run.toml", "run")
+    parts: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self, config: RunConfig, source: Source, schema: Schema, folder: Path,
+        warnings: Sequence[str] = (), progress: Any = None,
+    ) -> None:  # fmt: skip
+        """Settle the configuration, ``[search]`` included."""
+        plain = resolve(plain_config(config))
+        self.config = config.model_copy(update={"model": plain.model, "train": plain.train})
+        self.source, self.schema, self.folder = source, schema, folder
+        self.warnings, self.progress = list(warnings), progress
+        self.first = config.train.seed
+
+    # ---- the folder
+
+    def claim(self, force: bool) -> None:
+        """Refuse a folder of another search or of other files; remember whose it is.
+
+        Raises:
+            RunFolderError: It holds another search (``force`` replaces it), or files of none.
+        """
+        known = {*self.top, *self.parts, "search.json", "record.json", "report.html"}
+        if self.folder.is_file():
+            raise RunFolderError(f"the output {str(self.folder)!r} is a file; name a folder")
+        present = sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
+        foreign = [name for name in present if name not in known]
+        if foreign:
+            raise RunFolderError(
+                f"the folder {str(self.folder)!r} holds files that are no search's "
+                f"({foreign[0]!r}); name another with -o"
+            )
+        path = self.folder / "search.json"
+        identity = self.identity()
+        same = path.is_file() and json.loads(path.read_text(encoding="utf-8")) == identity
+        if present and not same:
+            if not force:
+                raise RunFolderError(
+                    f"the folder {str(self.folder)!r} holds another search; name another with -o, "
+                    "or replace it with --force"
+                )
+            for name in present:
+                place = self.folder / name
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, identity)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes a search the same one when it is given again."""
+        return {
+            "format": FORMAT, "config_sha256": self.config.sha256(),
+            "schema": self.schema.to_toml(), "source": self.source.fingerprint(),
+        }  # fmt: skip
+
+    def adopt(self, winner: Path) -> None:
+        """Put the winner on top; its run then says that it came from the ``run.toml`` there."""
+        for name in self.top:
+            copy_over(winner / name, self.folder / name)
+        config = resolve(load_config(self.folder / "run.toml"))
+        run = self.folder / "run"
+        (run / "config.json").write_text(config.canonical_json() + "\n", encoding="utf-8")
+        record = RunRecord.load(run / "record.json")
+        replace(record, config_sha256=config.sha256()).save(run / "record.json")
+
+    def finished(self, record: dict[str, Any]) -> Search:
+        """Return the search with the run on top."""
+        config: RunConfig = load_config(self.folder / "run.toml")
+        source, schema, _ = open_job(config.data, {})
+        run = run_training(config, source, schema, self.folder / "run")
+        return Search(self.folder, record, run)
+
+    # ---- the work
+
+    def load(self) -> None:
+        """Encode the rows, or find them in the cache; they are ``self.data`` from here on."""
+        for warning in self.warnings:
+            logger.warning(warning)
+        self.data = load_dataset(self.config, self.source, self.schema, self.progress)
+
+    def seeds_from(self, count: int) -> range:
+        """Return the seeds beside the first one."""
+        return range(self.first + 1, self.first + count)
+
+    def warn(self, message: str) -> None:
+        """Say something now, and in the record."""
+        logger.warning(message)
+        self.warnings.append(message)
+
+    def model(self, seed: int) -> Model:
+        """Build the model at its start."""
+        model = build_model(self.config.model, self.data.layout, seed=seed,
+                            sparse_from=self.config.train.sparse_from)  # fmt: skip
+        shards = self.data.shards
+        model.start_at(shards.positives("train") / shards.rows("train"))
+        return model
+
+    def seeded(self, seed: int) -> TrainConfig:
+        """Return ``[train]`` with a seed."""
+        return self.config.train.model_copy(update={"seed": seed})
+
+    def batches(self, train: TrainConfig) -> Batches:
+        """Return the training batches."""
+        return Batches(self.data.shards, "train", train.batch_size, shuffle=True,
+                       seed=train.seed, window=train.shuffle_rows)  # fmt: skip
+
+    def validation(self, train: TrainConfig) -> Callable[[Model], dict[str, float]]:
+        """Return what judges a model on the validation rows."""
+
+        def validate(model: Model) -> dict[str, float]:
+            held = Batches(self.data.shards, "validation", train.micro_batch or 4096, shuffle=False)
+            judged = judge(score_batches(model, held.epoch(0)), intervals=False)
+            return {name: judged[name] for name in ("auc", "logloss")}
+
+        return validate
+
+    def train(self, folder: Path, seed: int) -> dict[str, Any]:
+        """Train ``run.toml`` in a folder as ``ctrkit train`` would; return what is compared."""
+        config: RunConfig = load_config(folder / "run.toml")
+        source, schema, _ = open_job(config.data, {})
+        result = run_training(config, source, schema, folder / "run", progress=self.progress)
+        record = result.record
+        return {
+            "seed": seed,
+            "folder": str((folder / "run").relative_to(self.folder)),
+            "fields": len(schema.fields),
+            "parameters": record.parameters["allocated"],
+            "bytes": (folder / "run" / "model.safetensors").stat().st_size,
+            "train_examples_s": record.timings["train_examples_s"],
+            **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
+        }  # fmt: skip
+
+    # ---- the comparison
+
+    def paired(self, ours: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+        """Test our rows against every other's, seed by seed (log loss on the same test rows)."""
+        return {
+            name: [self._paired(a, b) for a, b in zip(control, rows[ours], strict=True)]
+            for name, control in rows.items() if name != ours
+        }  # fmt: skip
+
+    def _paired(self, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
+        columns = ["row", "label", "logit"]
+        paths = (self.folder / r["folder"] / "predictions" / "test.parquet" for r in (theirs, ours))
+        a, b = (pl.read_parquet(p, columns=columns).sort("row") for p in paths)
+        test = paired_logloss_test(a["label"], a["logit"], b["logit"])
+        return {"difference": test.difference, "error": test.error, "p": test.p,
+                "low": test.difference - 1.96 * test.error,
+                "high": test.difference + 1.96 * test.error}  # fmt: skip
+
+
+def plain_config(config: RunConfig) -> RunConfig:
+    """Return the training job of a search's configuration alone."""
+    return RunConfig.model_validate({n: getattr(config, n) for n in RunConfig.model_fields})
+
+
+def copy_over(source: Path, target: Path) -> None:
+    """Copy a file or folder over what is there; what is absent is left out."""
+    if not source.exists():
+        return
+    if source.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write a file beside and rename it."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    beside.replace(path)
