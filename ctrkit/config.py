@@ -12,7 +12,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -55,6 +55,17 @@ class DataConfig(Section):
     """Bytes the cache may hold; the least recently used go first."""
 
 
+class PairOperation(Section):
+    """How one pair of fields is modelled: an entry of ``pairs.json``."""
+
+    fields: tuple[str, str]
+    op: Literal["memorize", "factorize", "naive"]
+    rows: int = Field(default=0, ge=0)
+    """Crosses that training met."""
+    min_count: int = Field(default=0, ge=0)
+    """How often, at least, for a row of their own; 0: rows are shared."""
+
+
 class ModelConfig(Section):
     """``[model]``: a preset by name, and what is changed of it.
 
@@ -78,6 +89,17 @@ class ModelConfig(Section):
     """Rows per field of a hashed table."""
     embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of embedding entries dropped in training."""
+    second_dim: int = Field(default=8, ge=1, le=4096)
+    """Width D2 of the second vectors and of crosses (``pairs``)."""
+    operations: tuple[PairOperation, ...] | None = None
+    """What ``pairs`` does with each pair; unnamed pairs are naive. Read from the file that
+    ``model.pairs = "pairs.json"`` (or ``model.pairs.file``) names. None: ``model.pairs.op``."""
+    crosses: Literal["hashed", "exact"] = "hashed"
+    """Rows of memorized crosses: shared by hash, or one each for those that training met."""
+    cross_rows: int = Field(default=1_000_000, ge=1)
+    """Rows that hashed crosses share."""
+    cross_min_count: int = Field(default=2, ge=1)
+    """How often training must meet an exact cross for a row of its own."""
     numeric_missing: Literal["learned", "zero"] | None = None
     """A missing number is a learned vector or the zero vector; None takes the preset's."""
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -290,6 +312,7 @@ def load_config(
         if not equals or not key.strip():
             raise ConfigError(f"--set takes section.key=value; got {text!r}")
         _assign(data, key.strip(), parse_value(value.strip()))
+    _read_pairs(data)
     # Plug-ins come before validation: their tables below [model] are known only then.
     load_entry_points()
     for plugin in data.get("plugins", []):
@@ -376,19 +399,47 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} is a table of sections")
+    model = data.get("model")
+    if isinstance(model, dict) and isinstance(model.get("pairs"), str):
+        model["pairs"] = {"file": model["pairs"]}
     for section, key in (
         ("data", "path"),
         ("data", "schema"),
         ("data", "encoder"),
         ("train", "init"),
+        ("model.pairs", "file"),
     ):
-        table = data.get(section)
+        table: Any = data
+        for name in section.split("."):
+            table = table.get(name) if isinstance(table, dict) else None
         value = table.get(key) if isinstance(table, dict) else None
         if isinstance(value, str) and "://" not in value and value != "random":
-            cast(dict[str, Any], table)[key] = str(path.parent / value)
+            table[key] = str(path.parent / value)
     if isinstance(data.get("plugins"), list):
         data["plugins"] = [str(path.parent / str(p)) for p in data["plugins"]]
     return data
+
+
+def _read_pairs(data: dict[str, Any]) -> None:
+    """Put the operations of the file that ``model.pairs`` names into the configuration."""
+    model = data.get("model")
+    table = model.get("pairs") if isinstance(model, dict) else None
+    if isinstance(table, str):
+        table = {"file": table}
+    if not isinstance(model, dict) or not isinstance(table, dict) or "file" not in table:
+        return
+    path, rest = Path(str(table["file"])), {k: v for k, v in table.items() if k != "file"}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        operations = found["pairs"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"model.pairs: {str(path)!r} is no pairs.json: {error}") from None
+    if found.get("format") != 1:
+        raise ConfigError(f"{str(path)!r} has format {found.get('format')!r}; known is 1")
+    model["operations"] = operations
+    model.pop("pairs")
+    if rest:
+        model["pairs"] = rest
 
 
 def _assign(data: dict[str, Any], key: str, value: object) -> None:

@@ -79,6 +79,7 @@ STATIC: tuple[Entry, ...] = (
         ("ipnn", "inner products of all pairs under a perceptron", "arXiv:1611.00144"),
         ("autoint", "multi-head self-attention over the fields", "arXiv:1810.11921"),
         ("autoint+", "AutoInt with a perceptron in parallel", "arXiv:1810.11921"),
+        ("optinter", "each pair of fields memorized, factorized or naive", "arXiv:2108.01265"),
     ),
     *_entries(
         "interaction",
@@ -90,6 +91,7 @@ STATIC: tuple[Entry, ...] = (
         ("crossnet", "explicit bounded-degree feature crosses", "arXiv:1708.05123, 2008.13535"),
         ("mlp", "fully connected layers on the concatenated embeddings", ""),
         ("attention", "AutoInt's multi-head self-attention over fields", "arXiv:1810.11921"),
+        ("pairs", "OptInter's crosses and products of chosen pairs", "arXiv:2108.01265"),
     ),
     Entry("sum", "head", "adds the branches; a branch wider than 1 gets a linear layer", "",
           "ctrkit.nn.head"),

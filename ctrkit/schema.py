@@ -301,6 +301,7 @@ class Layout:
     counts: Mapping[str, npt.NDArray[np.int64]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    crosses: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         order = get_args(FieldKind)

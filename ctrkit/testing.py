@@ -23,7 +23,7 @@ from ctrkit.schema import Layout, LayoutField
 LAYOUT = Layout(
     (
         *(LayoutField(f"c{i}", "categorical", 20) for i in range(3)),
-        LayoutField("n", "numeric", 0),
+        LayoutField("n", "numeric", 0, edges=(-0.5, 0.5)),
         LayoutField("m", "multi", 12),
     )
 )

@@ -135,6 +135,11 @@ def field_salt(name: str, seed: int, lookup: int) -> int:
     return xxhash64(name.encode() + b"\0" + struct.pack("<II", seed, lookup))
 
 
+def pair_salt(first: str, second: str, seed: int) -> int:
+    """Return the salt of crosses of two fields, named in layout order."""
+    return field_salt(f"{first}\0{second}", seed, 0)
+
+
 def fold(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
     """Fold 64-bit hashes to codes ``3 + (h mod (2**32 - 3))``: 0, 1, 2 stay reserved.
 

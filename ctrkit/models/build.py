@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, cast
 
 import torch
@@ -10,10 +11,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from ctrkit.config import ModelConfig, explain
-from ctrkit.data.hashing import field_salt
+from ctrkit.data.crosses import cross_rows
+from ctrkit.data.hashing import field_salt, pair_salt
 from ctrkit.errors import ConfigError, UnknownNameError, nearest
-from ctrkit.models.model import Model
+from ctrkit.models.model import Model, reads_of
 from ctrkit.models.presets import PRESETS, Preset
+from ctrkit.nn.crosses import CrossTable
 from ctrkit.nn.embedding import EmbeddingTable
 from ctrkit.registry import facts_of, registry
 from ctrkit.schema import Layout, LayoutField
@@ -85,8 +88,9 @@ def find_preset(config: ModelConfig) -> Preset:
 
 
 def build_model(
-    config: ModelConfig, layout: Layout, *, seed: int = 0, sparse_from: int = 2_000_000
-) -> Model:
+    config: ModelConfig, layout: Layout, *, seed: int = 0, sparse_from: int = 2_000_000,
+    ops: Sequence[str] = (),
+) -> Model:  # fmt: skip
     """Build the module on the CPU; its initial weights depend on ``seed`` alone.
 
     Args:
@@ -94,6 +98,10 @@ def build_model(
         layout: The encoded fields.
         seed: Of the weights and of hashed addressing.
         sparse_from: Tables of at least this many rows are updated row-wise.
+        ops: Of a search: the operation of each pair, in place of ``config.operations``.
+
+    Raises:
+        ConfigError: ``config.operations`` names a field or pair that the layout has not.
     """
     config = resolve_model(config)
     assert config.interactions is not None
@@ -101,18 +109,21 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         branches = nn.ModuleDict()
-        width = len(layout.fields)
-        facts = {"fields": width, "dim": config.dim}
+        facts = {
+            "fields": len(layout.fields), "dim": config.dim, "second_dim": config.second_dim,
+            "pairs": field_pairs(layout), "ops": list(ops) or operations_of(config, layout),
+        }  # fmt: skip
         for name in config.interactions:
             branches[name] = _component("interaction", name, facts, config.parameters[name])
-        reads = {getattr(branch, "reads", "fields") for branch in branches.values()}
+        reads = {read for branch in branches.values() for read in reads_of(branch)}
         tables = nn.ModuleDict(
             {
-                read: build_table(config, layout, dim, seed, sparse_from)
-                for read, dim in (("fields", config.dim), ("weights", 1))
+                read: build_table(config, layout, dim, seed, sparse_from, std)
+                for read, dim, std in _tables(config)
                 if read in reads
             }
         )
+        crossed = {p for b in branches.values() for p in getattr(b, "crossed", ())}
         widths = [b.out_dim for b in branches.values() if b.out_dim]
         if not widths:
             raise ConfigError("no branch of the model has an output: nothing to learn")
@@ -120,13 +131,74 @@ def build_model(
         head = _component("head", config.head, {"widths": widths}, head_parameters)
         return Model(
             layout, tables, branches, head,
+            crosses=_crosses(config, layout, sorted(crossed), seed, sparse_from),
             embedding_dropout=config.embedding_dropout,
             learn_missing=config.numeric_missing == "learned",
         )  # fmt: skip
 
 
+def _tables(config: ModelConfig) -> tuple[tuple[str, int, float], ...]:
+    # products of two second vectors are as large at the start as a vector of the fields
+    return (("fields", config.dim, 0.01), ("weights", 1, 0.01), ("second", config.second_dim, 0.1))
+
+
+def field_pairs(layout: Layout) -> list[tuple[int, int]]:
+    """Return all pairs of positions i < j, in lexicographic order: the order of P everywhere."""
+    return list(combinations(range(len(layout.fields)), 2))
+
+
+def operations_of(config: ModelConfig, layout: Layout) -> list[str]:
+    """Return the configured operation of each pair; none where nothing is configured.
+
+    Raises:
+        ConfigError: A pair is named twice, or names a field that the layout has not.
+    """
+    if config.operations is None:
+        return []
+    names, found = layout.names, {}
+    for given in config.operations:
+        for name in given.fields:
+            if name not in names:
+                hint = nearest(name, names)
+                raise ConfigError(f"model.pairs: the data has no field {name!r}{hint}")
+        i, j = sorted(names.index(name) for name in given.fields)
+        if i == j or (i, j) in found:
+            raise ConfigError(f"model.pairs: the pair {' x '.join(given.fields)} is no new pair")
+        found[i, j] = given.op
+    return [found.get(pair, "naive") for pair in field_pairs(layout)]
+
+
+def memorized_pairs(config: ModelConfig, layout: Layout) -> list[tuple[int, int]]:
+    """Return the pairs whose crosses a resolved model memorizes."""
+    if "pairs" not in (config.interactions or ()):
+        return []
+    pairs = field_pairs(layout)
+    ops = operations_of(config, layout) or [config.parameters["pairs"]["op"]] * len(pairs)
+    return [pair for pair, op in zip(pairs, ops, strict=True) if op == "memorize"]
+
+
+def _crosses(
+    config: ModelConfig, layout: Layout, crossed: Sequence[int], seed: int, sparse_from: int
+) -> CrossTable | None:
+    if not crossed:
+        return None
+    pairs = [field_pairs(layout)[p] for p in crossed]
+    names = [(layout.names[i], layout.names[j]) for i, j in pairs]
+    keys = None
+    if config.crosses == "exact":
+        if layout.crosses is None or list(layout.crosses.pairs) != names:
+            raise ConfigError("exact crosses were not counted for these pairs; train counts them")
+        keys = layout.crosses.keys
+    return CrossTable(
+        pairs, [pair_salt(a, b, seed) for a, b in names], config.second_dim,
+        singles=len(layout.fields) - len(layout.of_kind("multi")),
+        edges=[f.edges for f in layout.of_kind("numeric")],
+        rows=config.cross_rows, sizes=cross_rows(layout), keys=keys, sparse_from=sparse_from,
+    )  # fmt: skip
+
+
 def build_table(
-    config: ModelConfig, layout: Layout, dim: int, seed: int, sparse_from: int
+    config: ModelConfig, layout: Layout, dim: int, seed: int, sparse_from: int, std: float = 0.01
 ) -> EmbeddingTable:
     """Make the table of one width for all coded fields."""
     fields = [f for f in layout.fields if f.kind != "numeric"]
@@ -138,6 +210,7 @@ def build_table(
         dim,
         hashed=hashed,
         sparse=total >= sparse_from,
+        std=std,
     )
 
 
@@ -165,10 +238,12 @@ def count_parameters(model: Model) -> dict[str, int]:
 
     Returns:
         ``allocated``: all there are; ``active``: without the reserved zero rows;
-        ``table_rows``: rows of the widest table.
+        ``table_rows``: rows of the largest table of values; ``cross_rows``: of crosses, if any.
     """
     allocated = sum(p.numel() for p in model.parameters())
     tables = [cast(EmbeddingTable, table) for table in model.tables.values()]
     dropped = sum(table.dropped_rows * table.dim for table in tables)
+    dropped += 0 if model.crosses is None else model.crosses.dim
     rows = max((table.rows for table in tables), default=0)
-    return {"allocated": allocated, "active": allocated - dropped, "table_rows": rows}
+    found = {"allocated": allocated, "active": allocated - dropped, "table_rows": rows}
+    return {**found, "cross_rows": model.crosses.shared} if model.crosses is not None else found

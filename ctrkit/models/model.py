@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ctrkit.nn.crosses import CrossTable
 from ctrkit.nn.embedding import EmbeddingTable
 from ctrkit.nn.gates import ValueGate
 from ctrkit.schema import Layout
@@ -41,12 +42,13 @@ class Model(nn.Module):
         branches: nn.ModuleDict,
         head: nn.Module,
         *,
+        crosses: CrossTable | None = None,
         embedding_dropout: float = 0.0,
         learn_missing: bool = True,
     ) -> None:
         super().__init__()
         self.layout = layout
-        self.tables, self.branches, self.head = tables, branches, head
+        self.tables, self.branches, self.head, self.crosses = tables, branches, head, crosses
         self.embedding_dropout = embedding_dropout
         self.gate: ValueGate | None = None
         self.register_buffer("base", torch.zeros(()))
@@ -55,9 +57,9 @@ class Model(nn.Module):
         self.vectors = nn.ParameterDict()
         self.missing = nn.ParameterDict()
         for name, table in tables.items():
-            width = cast(EmbeddingTable, table).dim
+            width, std = cast(EmbeddingTable, table).dim, cast(EmbeddingTable, table).std
             if numbers:
-                self.vectors[name] = nn.Parameter(torch.empty(numbers, width).normal_(0, 0.01))
+                self.vectors[name] = nn.Parameter(torch.empty(numbers, width).normal_(0, std))
                 if learn_missing:
                     self.missing[name] = nn.Parameter(torch.zeros(numbers, width))
 
@@ -74,10 +76,10 @@ class Model(nn.Module):
         """Return ``(B, O)`` of every branch with O > 0."""
         reads = self.embed(codes, numbers, bags)
         wanted = [b for b in self.branches.values() if b.out_dim]
-        return [branch(reads[getattr(branch, "reads", "fields")]) for branch in wanted]
+        return [branch(*(reads[name] for name in reads_of(branch))) for branch in wanted]
 
     def embed(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> dict[str, Tensor]:
-        """Return ``(B, F, D)`` of every table that some branch reads."""
+        """Return ``(B, F, D)`` of every table that some branch reads, ``(B, P, D2)`` of crosses."""
         found = {}
         gates = self._gates(codes, numbers, bags)
         for name, table in self.tables.items():
@@ -85,6 +87,8 @@ class Model(nn.Module):
             if name == "fields":
                 x = F.dropout(x, self.embedding_dropout, self.training)
             found[name] = x  # (B, F, D)
+        if self.crosses is not None:
+            found["crosses"] = self.crosses(codes, numbers, bags)  # (B, P, D2)
         return found
 
     def _gates(self, codes: Tensor, numbers: Tensor, bags: Bags) -> list[Tensor | None]:
@@ -119,6 +123,12 @@ class Model(nn.Module):
             rows = _gated(rows, gates[2 + i])
             parts.append(bag_mean(rows, lengths).unsqueeze(1))  # (B, 1, D)
         return torch.cat(parts, dim=1)  # (B, F, D)
+
+
+def reads_of(branch: nn.Module) -> tuple[str, ...]:
+    """Return what a branch reads: names of tables, or ``crosses``; by default ``fields``."""
+    reads = getattr(branch, "reads", "fields")
+    return (reads,) if isinstance(reads, str) else tuple(reads)
 
 
 def _gated(vectors: Tensor, gates: Tensor | None) -> Tensor:

@@ -49,6 +49,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "dcn": {"paper": Preset(("crossnet", "mlp"), parameters={"crossnet": {"form": "vector"}})},
     "dcnv2": {"paper": Preset(("crossnet", "mlp"), parameters={"crossnet": {"form": "matrix"}})},
     "ipnn": {"paper": Preset(("flat", "products"), "mlp")},
+    "optinter": {"paper": Preset(("flat", "pairs"), "mlp", {"mlp": {"norm": "layer"}})},
     "autoint": {
         "paper": _autoint(PAPER),
         "release": _autoint(RELEASE),

@@ -15,7 +15,53 @@ from torch import Tensor, nn
 from ctrkit.schema import DROPPED
 
 
-class EmbeddingTable(nn.Module):
+class RowStore(nn.Module):
+    """Rows of one parameter, gathered by number: what every table of vectors is.
+
+    One row, ``zero_row``, is zero and never gets a gradient.
+
+    Attributes:
+        sparse: Rows are gathered outside autograd for a row-wise optimiser, which finds them in
+            ``touched`` after the backward pass.
+        track_rows: Note the rows of each step in ``touched_rows`` (for L2).
+    """
+
+    def __init__(self, rows: int, zero_row: int, dim: int, *, sparse: bool, std: float) -> None:
+        """Allocate the rows.
+
+        Args:
+            rows: R.
+            zero_row: Which of them stays zero.
+            dim: Width D.
+            sparse: See the attributes.
+            std: Standard deviation of the initial rows.
+        """
+        super().__init__()
+        self.rows, self.zero_row, self.dim, self.sparse = rows, zero_row, dim, sparse
+        self.std = std
+        self.weight = nn.Parameter(torch.empty(rows, dim), requires_grad=not sparse)
+        self.touched: list[tuple[Tensor, Tensor]] = []
+        self.track_rows = False
+        self.touched_rows: list[Tensor] = []
+        nn.init.normal_(self.weight, 0.0, std)
+        with torch.no_grad():
+            self.weight[zero_row] = 0
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Return the vectors of rows ``(..., D)``."""
+        if not self.sparse:
+            if self.track_rows and self.training:
+                self.touched_rows.append(rows.detach().reshape(-1))
+            return F.embedding(rows, self.weight, padding_idx=self.zero_row)  # (..., D)
+        if not (self.training and torch.is_grad_enabled()):
+            return F.embedding(rows, self.weight)  # (..., D)
+        flat = rows.reshape(-1)  # (N,)
+        leaf = self.weight.detach()[flat].requires_grad_()  # (N, D)
+        self.touched.append((flat, leaf))
+        return leaf.view(*rows.shape, self.dim)  # (..., D)
+
+
+class EmbeddingTable(RowStore):
     """Vectors of integer codes, all fields in one parameter.
 
     Code 2 (dropped by a selection) is the zero vector under every addressing: it maps to one row
@@ -46,34 +92,23 @@ class EmbeddingTable(nn.Module):
             salts: 64-bit salt per field, for hashed addressing.
             dim: Width D.
             hashed: Rows per field that its codes are hashed into; 0: a row per code.
-            sparse: Gather rows outside autograd for a row-wise optimiser, which finds them in
-                ``touched`` after the backward pass.
+            sparse: See :class:`RowStore`.
             std: Standard deviation of the initial rows.
         """
-        super().__init__()
         moduli = list(hashed) if hashed is not None else [0] * len(sizes)
         rows = [m or size for m, size in zip(moduli, sizes, strict=True)]
         starts = [sum(rows[:i]) for i in range(len(rows))]
-        self.dim = dim
-        self.fields = len(rows)
-        self.sparse = sparse
         full = [i for i, m in enumerate(moduli) if not m]
         # Where a field has rows of its own, its code 2 lends its row; else one more is allocated.
-        self.zero_row = starts[full[0]] + DROPPED if full else sum(rows)
-        self.rows = sum(rows) + (0 if full else 1)
+        zero_row = starts[full[0]] + DROPPED if full else sum(rows)
+        super().__init__(sum(rows) + (0 if full else 1), zero_row, dim, sparse=sparse, std=std)
+        self.fields = len(rows)
         self.register_buffer("offsets", torch.tensor(starts, dtype=torch.int64), persistent=False)
         self.register_buffer("moduli", torch.tensor(moduli, dtype=torch.int64), persistent=False)
-        signed = [s - 2**64 if s >= 2**63 else s for s in salts]
-        self.register_buffer("salts", torch.tensor(signed, dtype=torch.int64), persistent=False)
+        self.register_buffer("salts", signed_tensor(salts), persistent=False)
         self.any_hashed = any(moduli)
         self.dropped_rows = max(len(full), 1)
-        self.weight = nn.Parameter(torch.empty(self.rows, dim), requires_grad=not sparse)
-        self.touched: list[tuple[Tensor, Tensor]] = []
-        self.track_rows = False
-        self.touched_rows: list[Tensor] = []
-        nn.init.normal_(self.weight, 0.0, std)
         with torch.no_grad():
-            self.weight[self.zero_row] = 0
             for i in full:
                 self.weight[starts[i] + DROPPED] = 0
 
@@ -92,17 +127,13 @@ class EmbeddingTable(nn.Module):
 
     def forward(self, codes: Tensor, fields: slice = slice(None)) -> Tensor:
         """Return the vectors of codes."""
-        rows = self.row_of(codes, fields)
-        if not self.sparse:
-            if self.track_rows and self.training:
-                self.touched_rows.append(rows.detach().reshape(-1))
-            return F.embedding(rows, self.weight, padding_idx=self.zero_row)  # (B, F, D)
-        if not (self.training and torch.is_grad_enabled()):
-            return F.embedding(rows, self.weight)  # (B, F, D)
-        flat = rows.reshape(-1)  # (B * F,)
-        leaf = self.weight.detach()[flat].requires_grad_()  # (B * F, D)
-        self.touched.append((flat, leaf))
-        return leaf.view(*rows.shape, self.dim)  # (B, F, D)
+        return self.gather(self.row_of(codes, fields))  # (B, F, D)
+
+
+def signed_tensor(numbers: Sequence[int]) -> Tensor:
+    """Return unsigned 64-bit integers as the int64 of the same bits."""
+    signed = [n - 2**64 if n >= 2**63 else n for n in numbers]
+    return torch.tensor(signed, dtype=torch.int64)
 
 
 def splitmix64(z: Tensor) -> Tensor:
