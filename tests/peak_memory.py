@@ -6,6 +6,17 @@ import subprocess
 import time
 from pathlib import Path
 
+WITHOUT_SLACK = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "OMP_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "2",
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0",
+}
+"""Environment of a process whose allocators (glibc, Arrow, polars) give back what is freed."""
+
 
 def peak_anonymous(args: list[str], env: dict[str, str]) -> int:
     """Run a command; return the peak of its anonymous resident memory, in bytes (Linux)."""

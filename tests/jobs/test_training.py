@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from peak_memory import peak_anonymous
+from peak_memory import WITHOUT_SLACK, peak_anonymous
 
 import ctrkit
 from ctrkit import jobs
@@ -114,24 +114,27 @@ def test_a_killed_process_resumes_bit_identically(tmp_path, stop):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
-    """Ten times the rows with the same distinct values: the same peak, within a tenth.
+    """Thirteen million further rows with the same distinct values claim less than a byte each.
 
-    The smaller run fills its windows already (131,072 shuffled rows, 65,536 in order). Held-out
-    rows are judged on disk. What is left is the allocator's: measured at 0.75, 7.5 and 22.5
-    million rows, 444, 475 and 470 MB.
+    Both runs fill every window (131,072 shuffled rows, two blocks of held-out ones), and the
+    allocators give back what is freed: else the slack of their pools, tens of MB that come and go
+    with the timing of threads, is all that is measured. Measured so: 1 to 2 MB more, idle or busy.
+    Eight bytes held for each row made it 106 MB, held-out rows in memory and not on disk 17 MB.
     """
-    frame = planted_clicks(50_000, seed=6)[0]
+    columns = ["click", "time", "site", "ad", "price", "interests"]
+    frame = planted_clicks(50_000, seed=6)[0].select(columns)
     peaks = []
-    for times in (15, 150):
+    for times in (40, 300):
         folder = tmp_path / f"x{times}"
         folder.mkdir()
-        for part in range(times):
-            frame.write_parquet(folder / f"part-{part}.parquet")
+        frame.write_parquet(folder / "part-0.parquet")
+        for part in range(1, times):
+            os.link(folder / "part-0.parquet", folder / f"part-{part}.parquet")
         args = command(
             "train", folder, "--label", "click", "--model", "lr", "-o", tmp_path / f"run{times}",
             "--set", "train.epochs=1", "--set", "train.batch_size=4096",
             "--set", "train.shuffle_rows=131072",
         )  # fmt: skip
-        env = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "2"}
+        env = {**os.environ, **WITHOUT_SLACK, "CTRKIT_HOME": str(tmp_path / "home")}
         peaks.append(peak_anonymous(args, env))
-    assert peaks[1] < 1.1 * peaks[0], peaks
+    assert peaks[1] - peaks[0] < 260 * len(frame), peaks
