@@ -276,7 +276,8 @@ class LayoutField:
         rows: Codes run over ``0..rows-1``, the three reserved ones included; 2**32 where the
             field is hash-encoded; 0 for numbers.
         hashed: Whether codes are folded hashes, so that no ``full`` table can hold them.
-        edges: Bucket edges, where a number was cut into buckets; empty otherwise.
+        edges: Of numbers: bucket edges. Where the number stays real, they part what the model
+            reads (the transformed number), for crosses; representable in float32.
     """
 
     name: str
@@ -284,6 +285,23 @@ class LayoutField:
     rows: int
     hashed: bool = False
     edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CrossKeys:
+    """Crosses of pairs of fields that have an embedding of their own (``data/crosses.py``).
+
+    Attributes:
+        pairs: Names of the members, in layout order.
+        keys: (K,) int64 rising: ``base of the pair + code * rows of the second + its code``.
+        counts: (K,) int64, of training.
+        min_count: The least of them.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    keys: npt.NDArray[np.int64] = field(repr=False)
+    counts: npt.NDArray[np.int64] = field(repr=False)
+    min_count: int
 
 
 @dataclass(frozen=True)
@@ -295,13 +313,14 @@ class Layout:
             ``bags`` the multi-valued ones, each in this order.
         counts: Per field, the training count of each code, where they were counted; kept in the
             encoder's files rather than in ``layout.json``.
+        crosses: Exact crosses, where they were counted; kept in the encoder's files too.
     """
 
     fields: tuple[LayoutField, ...]
     counts: Mapping[str, npt.NDArray[np.int64]] = field(
         default_factory=dict, compare=False, repr=False
     )
-    crosses: Any = field(default=None, compare=False, repr=False)
+    crosses: CrossKeys | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         order = get_args(FieldKind)

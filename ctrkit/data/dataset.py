@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from contextlib import closing
@@ -18,6 +19,9 @@ from ctrkit.data.sources import Source
 from ctrkit.data.splits import SplitPlan, plan_split
 from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest
 from ctrkit.schema import UNSEEN, Field, Layout, Schema
+
+ENCODING = 2
+"""What freezing keeps of the counts; a change makes earlier entries of the cache unfit."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,8 @@ def prepare_dataset(
     plan = plan_split(source, schema, by=split, seed=seed)
     frozen = None if encoder is None else [encoder.schema.to_toml(), _digest(encoder)]
     key = cache_key({"source": source.fingerprint(), "schema": schema.to_toml(), "seed": seed,
-                     "split": plan.describe(), "encoder": frozen, "format": FORMAT})  # fmt: skip
+                     "split": plan.describe(), "encoder": frozen, "format": FORMAT,
+                     "frozen": ENCODING})  # fmt: skip
 
     def build(folder: Path) -> None:
         _build(source, schema, plan, encoder, folder, key, progress)
@@ -99,7 +104,12 @@ def _open(folder: Path, hit: bool = False, keep: object = None) -> Dataset:
 
 
 def _digest(encoder: Encoder) -> str:
-    return cache_key({name: repr(state) for name, state in encoder.states.items()})
+    crosses = encoder.crosses
+    keys = {} if crosses is None else {
+        "\0crosses": crosses.pairs, "\0least": crosses.min_count,
+        "\0keys": hashlib.sha256(crosses.keys.tobytes()).hexdigest(),
+    }  # fmt: skip
+    return cache_key({name: repr(state) for name, state in encoder.states.items()} | keys)
 
 
 def _check_columns(source: Source, schema: Schema, *, frozen: bool) -> None:

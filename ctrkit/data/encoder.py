@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import polars as pl
 
 from ctrkit.data.ahead import by_column
 from ctrkit.data.counts import Counts, explode, to_text, to_tokens
+from ctrkit.data.crosses import load_crosses, save_crosses
 from ctrkit.data.freeze import FieldState, freeze
 from ctrkit.data.hashing import fold, splitmix64, stable_hash
 from ctrkit.data.lookup import ABSENT, Lookup
@@ -31,6 +32,7 @@ from ctrkit.schema import (
     RESERVED,
     UNSEEN,
     Cross,
+    CrossKeys,
     Field,
     Layout,
     LayoutField,
@@ -66,10 +68,12 @@ class Encoder:
     Attributes:
         schema: What the columns mean.
         states: Per field, what training froze.
+        crosses: Exact crosses, where some were counted (``encoder/crosses/``).
     """
 
     schema: Schema
     states: Mapping[str, FieldState]
+    crosses: CrossKeys | None = field(default=None, repr=False, compare=False)
     _cache: dict[str, Lookup] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -114,7 +118,7 @@ class Encoder:
             fields.append(LayoutField(f.name, kind, rows, state.hashed, state.edges))  # type: ignore[arg-type]
             if state.counts:
                 counts[f.name] = np.asarray(state.counts, np.int64)
-        return Layout(tuple(fields), counts)
+        return Layout(tuple(fields), counts, self.crosses)
 
     def values(self, name: str) -> list[str]:
         """Return the text of each code of a field; the reserved ones are named in brackets.
@@ -230,7 +234,7 @@ class Encoder:
         return np.where(missing, np.uint32(MISSING), fold(joint))
 
     def save(self, folder: Path) -> None:
-        """Write ``encoder.json`` and ``vocabulary/<field index>.parquet``."""
+        """Write ``encoder.json``, ``vocabulary/<field index>.parquet``, and ``crosses/`` if any."""
         (folder / "vocabulary").mkdir(parents=True, exist_ok=True)
         facts: dict[str, Any] = {}
         for index, f in enumerate(self.schema.fields):
@@ -253,6 +257,8 @@ class Encoder:
                 pl.DataFrame(table, schema=kinds).write_parquet(path)
         text = {"format": FORMAT, "schema": self.schema.to_toml(), "fields": facts}
         (folder / "encoder.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+        if self.crosses is not None:
+            save_crosses(folder / "crosses", self.crosses, self.layout())
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
@@ -285,7 +291,10 @@ class Encoder:
                 float.fromhex(facts["sd"]), tuple(map(float.fromhex, facts["edges"])),
                 facts["missing"], facts["distinct"], tuple(facts.get("recode", ())), dropped,
             )  # fmt: skip
-        return cls(schema, states)
+        found, crosses = cls(schema, states), path.parent / "crosses"
+        if crosses.is_dir():
+            return replace(found, crosses=load_crosses(crosses, found.layout()))
+        return found
 
 
 def _recoded(codes: Codes, state: FieldState) -> Codes:

@@ -8,7 +8,14 @@ import numpy as np
 import polars as pl
 
 from ctrkit.data.counts import Counts, by_cells
-from ctrkit.data.numeric import bucket_codes, lower_bounds, moments, quantile_edges
+from ctrkit.data.numeric import (
+    bucket_codes,
+    lower_bounds,
+    moments,
+    quantile_edges,
+    real_edges,
+    real_numbers,
+)
 from ctrkit.schema import MISSING, RESERVED, Field
 
 
@@ -22,7 +29,7 @@ class FieldState:
         counts: Training count of each code (rows,), empty where hashed or a real number.
         mean: Of ``standard``.
         sd: Of ``standard``.
-        edges: Of ``quantile``.
+        edges: Of ``quantile``; of a real number: of its transformed values, for crosses.
         missing: Missing training values.
         distinct: Values (or cells) seen in training.
         recode: Of a pruned field: what codes 0, 1, ... became; codes beyond it stay. A vocabulary
@@ -53,7 +60,10 @@ def freeze(f: Field, counts: Counts) -> FieldState:
         cell, count = table["value"].to_numpy(), table["count"].to_numpy()
         mean, sd = moments(cell, count)
         if not f.bucketised:
-            return FieldState(mean=mean, sd=sd, missing=missing, distinct=table.height)
+            read = real_numbers(lower_bounds(cell), f.transform, mean, sd)
+            edges = real_edges(read, count, f.bins)
+            return FieldState(mean=mean, sd=sd, edges=edges, missing=missing,
+                              distinct=table.height)  # fmt: skip
         edges = quantile_edges(cell, count, f.bins)
         bucket = bucket_codes(lower_bounds(cell), edges)
         by_code = np.bincount(bucket, weights=count, minlength=RESERVED + len(edges) + 1)

@@ -21,7 +21,8 @@ Mask = npt.NDArray[np.bool_]
 def prune(encoder: Encoder, kept: Mapping[str, Mask]) -> Encoder:
     """Return an encoder that codes dropped values as 2, and kept ones without gaps.
 
-    A field without a kept value leaves the schema, unless a cross needs it.
+    A field without a kept value leaves the schema, unless a cross needs it. Exact crosses go by
+    codes, which change: they are counted anew.
 
     Args:
         encoder: With vocabularies or buckets for the fields of ``kept``.
