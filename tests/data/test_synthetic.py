@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctrkit.data.synthetic import planted_clicks, xor_fields
+from ctrkit.data.synthetic import planted_clicks, planted_operations, xor_fields
 
 
 def spread(frame, columns):
@@ -66,3 +66,75 @@ def test_xor_has_no_main_effect_and_a_ceiling_of_ninety_percent():
     agreement = np.mean((x[:, 0] ^ x[:, 1]) == frame["label"].to_numpy())
     assert agreement == pytest.approx(0.9, abs=0.005)
     assert abs(np.corrcoef(x[:, 0], frame["label"].to_numpy())[0, 1]) < 0.02
+
+
+def codes(frame, *names):
+    return [frame[n].str.slice(1).cast(pl.Int64).to_numpy() for n in names]
+
+
+def test_planted_operations_have_a_dense_pair_and_a_sparse_one():
+    frame, truth = planted_operations(40_000, seed=0)
+    assert frame.equals(planted_operations(40_000, seed=0)[0])
+    assert not frame.equals(planted_operations(40_000, seed=1)[0])
+    assert frame.columns == ["click", *truth.informative, *truth.noise]
+    assert frame.group_by(truth.pairs[0]).len()["len"].min() >= 15
+    assert frame.group_by(truth.pairs[1]).len()["len"].max() == 2
+    sizes = [frame[n].n_unique() for n in frame.columns]
+    assert sizes == [2, 30, 30, 2000, 2000, 5, 40, 400, pytest.approx(3900, abs=100)]
+    assert truth.probability.mean() == pytest.approx(frame["click"].mean(), abs=0.01)
+    assert truth.auc == pytest.approx(0.89, abs=0.02)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3])
+def test_planted_operations_of_few_rows(rows):
+    frame, truth = planted_operations(rows)
+    assert frame.height == len(truth.probability) == rows
+    assert frame.schema == planted_operations(10)[0].schema
+
+
+def test_cells_of_the_sparse_pair_never_have_three_rows():
+    """400,000 rows over 4 million cells: by luck alone some 600 cells would."""
+    frame, truth = planted_operations(400_000, seed=2)
+    assert frame.group_by(truth.pairs[1]).len()["len"].max() == 2
+
+
+def test_the_dense_pair_is_a_table_of_unlike_click_rates():
+    frame, truth = planted_operations(40_000, seed=1, product=0.0)
+    a, b = codes(frame, *truth.pairs[0])
+    table = np.full((30, 30), np.nan)
+    logit = np.log(truth.probability / (1 - truth.probability))
+    table[a, b] = logit
+    assert np.abs(table[a, b] - logit).max() < 1e-12, "a function of the two"
+    assert table.std() == pytest.approx(1.5, abs=0.1)
+    strengths = np.linalg.svd(table - table.mean(), compute_uv=False) ** 2
+    assert strengths[:4].sum() / strengths.sum() < 0.5, "no few products make it"
+
+
+def test_the_sparse_pair_is_an_inner_product_of_width_two():
+    """Alternating least squares of rank 2 explain all of it, of rank 1 not."""
+    frame, truth = planted_operations(100_000, seed=1, table=0.0, click_rate=0.5)
+    c, d = codes(frame, *truth.pairs[1])
+    logit = np.log(truth.probability / (1 - truth.probability))
+    assert logit.std() == pytest.approx(2.0, abs=0.1)
+
+    def unexplained(rank: int) -> float:
+        left, right = np.random.default_rng(0).normal(size=(2, 2000, rank))
+        for _ in range(40):
+            for mine, other, i, j in ((left, right, c, d), (right, left, d, c)):
+                x = other[j].T  # (rank, rows)
+                square = [[np.bincount(i, p * q, 2000) for p in x] for q in x]
+                product = [np.bincount(i, p * logit, 2000) for p in x]
+                of_value = np.transpose(square, (2, 0, 1)) + 1e-9 * np.eye(rank)
+                mine[:] = np.linalg.solve(of_value, np.transpose(product)[:, :, None])[:, :, 0]
+        return float(np.var(logit - (left[c] * right[d]).sum(axis=1)) / np.var(logit))
+
+    assert unexplained(2) < 1e-6
+    assert unexplained(1) > 0.2
+
+
+def test_members_of_the_dense_pair_tell_little_alone_and_noise_nothing():
+    frame, truth = planted_operations(200_000, seed=0)
+    assert max(spread(frame, [name]) for name in truth.noise[:2]) < 0.01
+    assert max(spread(frame, [name]) for name in truth.pairs[0]) < 0.08
+    cells = frame.group_by(truth.pairs[0]).agg(pl.col("click").mean())["click"]
+    assert cells.std() > 0.2
