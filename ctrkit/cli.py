@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -421,6 +422,101 @@ def _print_feature_search(result: Any) -> None:
     out.print(table)
     out.print(f"search  {result.folder}  ({result.record['winner']} of "
               f"{len(result.record['candidates'])} tried)")  # fmt: skip
+    out.print(f"again   ctrkit train {result.folder / 'run.toml'}")
+    out.print(f"report  {result.folder / 'report.html'}")
+
+
+@search.command()
+def interactions(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA|SEARCH.toml", help="Raw rows, or a file naming them."),
+    ] = None,
+    label: Label = None,
+    model: ModelName = None,
+    output: Out = Path("search"),
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="BYTES", help="What memorized crosses may take, such as 200MB."),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="A row per cross that training met, none shared.")
+    ] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(metavar="RANK", help="Search the best pairs of a `ctrkit rank` folder only."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Times search and controls are run.")] = 1,
+    controls: Annotated[
+        str,
+        typer.Option(
+            help="default: no pairs, and dealt out at random; all: also all of one; none."
+        ),
+    ] = "default",
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    seed: Seed = None,
+    force: Force = False,
+    set_: Set = None,
+    plugin: Plugin = None,
+) -> None:
+    """Learn for each pair of fields: memorize, factorize or leave it (OptInter); train the rest."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
+        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
+        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
+    )  # fmt: skip
+    progress = _Progress()
+    try:
+        result = jobs.search_interactions(
+            data, out=output, budget=None if budget is None else _bytes(budget), exact=exact,
+            pairs=pairs, seeds=seeds, controls=controls, progress=progress, **options,
+        )  # fmt: skip
+    finally:
+        progress.close()
+    _print_interaction_search(result)
+
+
+def _bytes(text: str) -> int:
+    """Read a number of bytes, such as 200MB or 1.5 GB."""
+    from ctrkit.errors import ConfigError
+
+    units = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+             "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if found is None or found[2].upper() not in units:
+        raise ConfigError(f"--budget is a number of bytes such as 200MB or 1.5GB; got {text!r}")
+    return int(float(found[1]) * units[found[2].upper()])
+
+
+def _print_interaction_search(result: Any) -> None:
+    names = ("pairs", "test auc", "test logloss", "memorize", "factorize", "naive", "parameters",
+             "crosses MB", "")  # fmt: skip
+    table = Table(*names, box=None, pad_edge=False)
+    for name, members in result.record["rows"].items():
+        for row in members:
+            table.add_row(
+                "the search" if name == "optinter" else name,
+                f"{row['test']['auc']:.5f}", f"{row['test']['logloss']:.5f}",
+                *(str(row["pairs"][op]) for op in ("memorize", "factorize", "naive")),
+                f"{row['parameters']:,}", f"{row['cross_bytes'] / 1e6:,.2f}", row["label"],
+            )  # fmt: skip
+    out.print(table)
+    chosen = [p for p in result.record["pairs"] if p["op"] == "memorize"]
+    chosen.sort(key=lambda p: -p["probability"][0])
+    shown = ", ".join(" x ".join(p["fields"]) for p in chosen[:5])
+    out.print(f"memorized {escape(shown) or 'none'}{', ...' if len(chosen) > 5 else ''}")
     out.print(f"again   ctrkit train {result.folder / 'run.toml'}")
     out.print(f"report  {result.folder / 'report.html'}")
 

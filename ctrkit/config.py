@@ -214,6 +214,61 @@ class FeatureSearchConfig(Section):
         return self
 
 
+class InteractionSearchConfig(Section):
+    """``[search]`` of ``ctrkit search interactions``: an operation for each pair (OptInter)."""
+
+    preset: Literal["criteo", "avazu"] | None = None
+    """Published settings: they replace the defaults, here, in ``[train]`` and in ``[model]``."""
+    epochs: int = Field(default=4, ge=1)
+    """Of the search, at most; ``train.patience`` is of the retraining."""
+    lr: float | None = Field(default=None, gt=0)
+    """Of the weights in the search; None: ``train.lr``."""
+    update: Literal["bilevel", "joint"] = "bilevel"
+    """Whether operations learn from a tenth of the training rows that the weights never see, or
+    from the same batches as the weights (the paper)."""
+    relaxation: Literal["softmax", "gumbel"] = "softmax"
+    """Without noise (the paper's code) or with (the paper)."""
+    gate_lr: float | None = Field(default=None, gt=0)
+    """Adam's, of the operations; None: 10 over the planned steps, at least 0.001."""
+    slope: float | None = Field(default=None, gt=0)
+    """What the temperature loses per step; None: it reaches 0.01 at 80 % of the planned steps."""
+    warmup: float = Field(default=0.15, ge=0, lt=1)
+    """Share of the planned steps in which weights alone learn, under even operations: a product
+    needs some time before it is worth anything."""
+    start: Literal["even", "random"] = "even"
+    """Operations start alike, or with Xavier noise (the paper's code)."""
+    select: Literal["last", "best"] = "last"
+    """Operations of the end of the search, or of the best validation (the paper's code)."""
+    budget: int = Field(default=256_000_000, ge=1)
+    """Bytes that memorized crosses may take, in the search and after it."""
+    pairs: str | None = None
+    """Folder of a ranking: only the pairs that it found are searched, the rest are naive."""
+    most_pairs: int = Field(default=60, ge=1)
+    """How many of the ranking's pairs are searched."""
+
+
+def published_pairs(name: str) -> dict[str, dict[str, Any]]:
+    """Return ``[model]``, ``[train]`` and ``[search]`` of a published setting of OptInter.
+
+    Source: constants of the code (methods.md 3.7); its weight decay is ``train.l2`` here, of
+    touched rows, for no step of ours costs time in proportion to the tables.
+    """
+    dim, second, hidden, lr = {
+        "criteo": (20, 10, [700] * 5, 1e-4), "avazu": (40, 4, [500] * 5, 1e-3),
+    }[name]  # fmt: skip
+    return {
+        "model": {
+            "name": "optinter", "dim": dim, "second_dim": second, "crosses": "exact",
+            "cross_min_count": 20 if name == "criteo" else 1, "mlp": {"hidden": hidden},
+        },
+        "train": {"batch_size": 2000, "lr": 1e-3, "l2": 3e-8, "epochs": 10, "patience": 1,
+                  "evals_per_epoch": 1, "monitor": "auc"},
+        "search": {"epochs": 10, "lr": lr, "gate_lr": 1e-3, "slope": 5e-5, "start": "random",
+                   "warmup": 0,
+                   "update": "joint", "select": "best"},
+    }  # fmt: skip
+
+
 _PUBLISHED_GATES = {
     "criteo-fm": (3e-4, 1e-5, 2e-9, 1000, 10, 1), "criteo-deepfm": (3e-4, 3e-5, 5e-9, 200, 15, 1),
     "criteo-dcn": (3e-4, 3e-6, 1e-8, 10000, 5, 2), "criteo-ipnn": (3e-4, 3e-6, 5e-9, 2000, 10, 1),
@@ -279,6 +334,22 @@ class FeaturesConfig(RunConfig):
         if not isinstance(name, str):
             return data
         filled = {k: {**v, **data.get(k, {})} for k, v in published_gates(name).items()}
+        return {**data, **filled}
+
+
+class InteractionsConfig(RunConfig):
+    """One search for the pairs that earn their place: a training job and ``[search]``."""
+
+    search: InteractionSearchConfig = InteractionSearchConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, data: Any) -> Any:
+        search = data.get("search", {}) if isinstance(data, dict) else {}
+        name = search.get("preset") if isinstance(search, dict) else None
+        if name not in ("criteo", "avazu"):
+            return data
+        filled = {k: {**v, **data.get(k, {})} for k, v in published_pairs(name).items()}
         return {**data, **filled}
 
 
@@ -408,6 +479,7 @@ def _read(path: Path) -> dict[str, Any]:
         ("data", "encoder"),
         ("train", "init"),
         ("model.pairs", "file"),
+        ("search", "pairs"),
     ):
         table: Any = data
         for name in section.split("."):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from ctrkit.data.ahead import read_ahead
+from ctrkit.data.hashing import splitmix64
 from ctrkit.data.shards import GROUP, LABEL, ROW, WEIGHT, Shards
 
 _QUEUE = 3
 IN_ORDER_ROWS = 65_536
+Part = Literal["all", "tenth", "rest"]
 Bag = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
 
 
@@ -49,7 +51,7 @@ class Batches:
 
     def __init__(
         self, shards: Shards, split: str, batch_size: int, *, shuffle: bool, seed: int = 0,
-        window: int = 1_048_576, rank: int = 0, world: int = 1,
+        window: int = 1_048_576, rank: int = 0, world: int = 1, part: Part = "all",
     ) -> None:  # fmt: skip
         """Plan the epochs.
 
@@ -62,6 +64,7 @@ class Batches:
             window: Rows permuted together: whole blocks, at least one. In order, fewer are read.
             rank: This process.
             world: Processes; a global batch is ``batch_size * world`` rows.
+            part: All rows; or about a tenth of them, told by a hash of their place; or the rest.
         """
         assert batch_size > 0, batch_size
         assert 0 <= rank < world, (rank, world)
@@ -69,11 +72,17 @@ class Batches:
         self._shuffle, self._seed = shuffle, seed
         self._window = window if shuffle else min(window, IN_ORDER_ROWS)
         self._rank, self._world = rank, world
+        self._part = part
         self._blocks = list(shards.blocks(split))
+        self._sizes = [
+            n if part == "all" else int(_in_part(part, number, n).sum())
+            for number, (*_, n) in enumerate(self._blocks)
+        ]
+        self.rows = sum(self._sizes)
 
     def steps(self) -> int:
         """Return the batches per epoch, equal for all ranks."""
-        return -(-self.shards.rows(self.split) // (self.batch_size * self._world))
+        return -(-self.rows // (self.batch_size * self._world))
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield an epoch's batches from step ``start`` on; a thread reads ahead.
@@ -90,7 +99,7 @@ class Batches:
         windows: list[list[tuple[int, int]]] = []
         filled = 0
         for number in order.tolist():
-            rows = self._blocks[number][2]
+            rows = self._sizes[number]
             if not windows or filled + rows > self._window:
                 windows.append([])
                 filled = 0
@@ -99,7 +108,7 @@ class Batches:
         return windows
 
     def _epoch(self, epoch: int, start: int) -> Iterator[Batch]:
-        total, size = self.shards.rows(self.split), self.batch_size * self._world
+        total, size = self.rows, self.batch_size * self._world
         step, at = start, 0
         parts: list[Batch] = []
         for index, window in enumerate(self._windows(epoch)):
@@ -137,7 +146,18 @@ class Batches:
             _transpose(blocks, names, matrix)
         bags = tuple(_bag([b.column(f.name) for b in blocks]) for f in layout.of_kind("multi"))
         label, weight, group, row = (_column(blocks, n) for n in (LABEL, WEIGHT, GROUP, ROW))
-        return Batch(codes, numbers, bags, label, weight, group, row)
+        found = Batch(codes, numbers, bags, label, weight, group, row)
+        if self._part == "all":
+            return found
+        parts = [_in_part(self._part, n, self._blocks[n][2]) for n, _ in window]
+        return _take(found, np.flatnonzero(np.concatenate(parts)))
+
+
+def _in_part(part: Part, block: int, rows: int) -> npt.NDArray[np.bool_]:
+    """Say which rows of a block belong to a part: a tenth by splitmix64 of their place."""
+    places = np.arange(rows, dtype=np.uint64) + np.uint64(block << 32)
+    tenth: npt.NDArray[np.bool_] = splitmix64(places) % np.uint64(10) == 0
+    return tenth if part == "tenth" else ~tenth
 
 
 def _transpose(blocks: list[pa.RecordBatch], names: list[str], out: np.ndarray) -> None:

@@ -147,46 +147,53 @@ def xor_fields(
     return frame, truth
 
 
-TABLE_SIDE, PRODUCT_SIDE, PRODUCT_RANK, CELL_ROWS = 30, 2000, 2, 2
+TABLE_SIDE, PRODUCT_RANK, CELL_ROWS = 30, 2, 2
 OPERATION_NOISE = (5, 40, 400, 4000)
 
 
 def planted_operations(
-    rows: int, seed: int = 0, *, table: float = 1.5, product: float = 2.0, click_rate: float = 0.3
+    rows: int,
+    seed: int = 0,
+    *,
+    table: float = 1.5,
+    product: float = 2.0,
+    click_rate: float = 0.3,
+    values: int = 2000,
 ) -> tuple[pl.DataFrame, Truth]:
     """Generate a pair of fields to memorize, one to factorize, and noise to leave alone.
 
     ``table_a x table_b``: 30 values each and a random table of 900 click rates, so that each
-    cell has many rows and no structure. ``product_a x product_b``: 2000 values each, whose effect
+    cell has many rows and no structure. ``product_a x product_b``: ``values`` each, whose effect
     is an inner product of two planted vectors of width 2, and never more than 2 rows of a cell,
     so that only what cells share can be learned. Four noise fields have 5 to 4000 values, the
     largest two with a long tail. Source: methods.md 3.11-6.
 
     Args:
-        rows: Rows to generate, from 0 to 4 million (one a cell of the second pair).
+        rows: Rows to generate, from 0 to one a cell of the second pair.
         seed: Of effects and rows.
         table: Standard deviation of the first pair's effects in logits.
         product: Of the second pair's.
         click_rate: Click probability of a row without any effect.
+        values: Of each field of the second pair.
 
     Returns:
         The columns ``click`` (0/1), ``table_a``, ``table_b``, ``product_a``, ``product_b``,
         ``noise_5`` ... ``noise_4000``; and the truth, whose first pair is the one to memorize and
         second the one to factorize.
     """
-    assert 0 <= rows <= PRODUCT_SIDE**2, rows
+    assert 0 <= rows <= values**2, rows
     effects, draw = (np.random.default_rng([seed, part]) for part in (4, 5))
     cells = effects.normal(0, table, (TABLE_SIDE, TABLE_SIDE))
     width = (product / PRODUCT_RANK**0.5) ** 0.5  # an inner product's deviation: width^2 sqrt(rank)
-    left, right = effects.normal(0, width, (2, PRODUCT_SIDE, PRODUCT_RANK))
+    left, right = effects.normal(0, width, (2, values, PRODUCT_RANK))
     a, b = draw.integers(0, TABLE_SIDE, (2, rows))
-    c, d = np.divmod(_spread_cells(draw, rows, PRODUCT_SIDE**2, CELL_ROWS), PRODUCT_SIDE)
+    c, d = np.divmod(_spread_cells(draw, rows, values**2, CELL_ROWS), values)
     logit = np.log(click_rate / (1 - click_rate)) + cells[a, b] + (left[c] * right[d]).sum(axis=1)
     probability = 1 / (1 + np.exp(-logit))
     click = (draw.random(rows) < probability).astype(np.uint8)
     columns = {
         "table_a": _named(a, "a", TABLE_SIDE), "table_b": _named(b, "b", TABLE_SIDE),
-        "product_a": _named(c, "a", PRODUCT_SIDE), "product_b": _named(d, "b", PRODUCT_SIDE),
+        "product_a": _named(c, "a", values), "product_b": _named(d, "b", values),
     }  # fmt: skip
     informative = tuple(columns)
     for size in OPERATION_NOISE:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ctrkit.evaluate import explanation_text as explanation_text
     from ctrkit.jobs.demonstration import demo as demo
+    from ctrkit.jobs.interactions import search_interactions as search_interactions
     from ctrkit.jobs.judging import evaluate as evaluate
     from ctrkit.jobs.judging import explain as explain
     from ctrkit.jobs.judging import predict as predict
@@ -47,6 +48,7 @@ _HOMES = {
     "report": "ctrkit.jobs.showing",
     "schema": "ctrkit.jobs.looking",
     "search_features": "ctrkit.jobs.selecting",
+    "search_interactions": "ctrkit.jobs.interactions",
     "sync": "ctrkit.jobs.showing",
     "train": "ctrkit.jobs.training",
     "versions": "ctrkit.jobs.training",

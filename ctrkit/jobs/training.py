@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Unpack
@@ -27,6 +27,7 @@ from ctrkit.bundle import load_weights, save_inputs, save_weights
 from ctrkit.config import RunConfig
 from ctrkit.data.batches import Batches
 from ctrkit.data.cache import home
+from ctrkit.data.crosses import count_crosses
 from ctrkit.data.dataset import Dataset, prepare_dataset
 from ctrkit.data.encoder import Encoder
 from ctrkit.data.sources import Source
@@ -36,6 +37,7 @@ from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.models.build import (
     build_model,
     count_parameters,
+    memorized_pairs,
     resolve_model,
     uses_batch_norm,
 )
@@ -102,6 +104,7 @@ def run_training(
     dataset = load_dataset(config, source, schema, progress)
     for warning in dataset.warnings:
         logger.warning(warning)
+    dataset = with_crosses(config, dataset)
     folder.mkdir(parents=True, exist_ok=True)
     save_inputs(folder, config, dataset.encoder, dataset.layout)
     _write_json(folder / "dataset.json", {**dataset.info, "source": fingerprint})
@@ -207,6 +210,23 @@ def load_dataset(config: RunConfig, source: Source, schema: Schema, progress: An
         cache_limit=config.data.cache_limit,
         progress=progress,
     )
+
+
+def with_crosses(config: RunConfig, dataset: Dataset) -> Dataset:
+    """Count the exact crosses that a resolved model memorizes, where they are not counted yet."""
+    layout, least = dataset.layout, config.model.cross_min_count
+    pairs = memorized_pairs(config.model, layout) if config.model.crosses == "exact" else []
+    if not pairs:
+        return dataset
+    names = tuple((layout.names[i], layout.names[j]) for i, j in pairs)
+    known = layout.crosses
+    if known is not None and known.pairs == names and known.min_count == least:
+        return dataset
+    logger.info("counting the crosses of %d pairs", len(pairs))
+    batches = Batches(dataset.shards, "train", 65_536, shuffle=False).epoch(0)
+    crosses = count_crosses(batches, layout, pairs).frozen(least)
+    encoder = replace(dataset.encoder, crosses=crosses)
+    return replace(dataset, encoder=encoder, layout=encoder.layout())
 
 
 def _batches(config: RunConfig, dataset: Dataset, split: str) -> Batches:
