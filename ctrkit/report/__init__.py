@@ -1,6 +1,7 @@
 """What happened, for people: records -> a plain dictionary -> HTML, Markdown or JSON."""
 
 from ctrkit.report.features import summarise_feature_search
+from ctrkit.report.interactions import summarise_interaction_search
 from ctrkit.report.ranking import summarise_ranking
 from ctrkit.report.render import to_html, to_markdown, write_report
 from ctrkit.report.summarise import summarise_evaluation, summarise_run, summarise_runs
@@ -8,6 +9,7 @@ from ctrkit.report.summarise import summarise_evaluation, summarise_run, summari
 __all__ = [
     "summarise_evaluation",
     "summarise_feature_search",
+    "summarise_interaction_search",
     "summarise_ranking",
     "summarise_run",
     "summarise_runs",

@@ -11,6 +11,7 @@ from typing import Any
 GREY = "#888888"
 MARK = "#d9822b"
 BLUE = "#4c8bc9"
+THREE = (MARK, BLUE, GREY)
 
 
 def chart(data: dict[str, Any]) -> str:
@@ -20,7 +21,9 @@ def chart(data: dict[str, Any]) -> str:
         data: ``{kind, title, ...}``; kind ``line`` (the default): ``x, y, lines: {name: [[x, y],
             ...]}, diagonal``; ``bars``: ``x, labels, values, spans, floors``; ``scatter``: ``x, y,
             points: [[x, y, name], ...], linear`` (else both axes are logarithmic); ``heat``:
-            ``labels, values`` (square, None: not known).
+            ``labels, values`` (square, None: not known); ``operations``: ``labels, names:
+            {operation: name}, cells: [[place, place, operation, probability], ...]``; ``groups``:
+            ``x, groups: {name: [value, ...]}``, at most three of either.
 
     Returns:
         One ``<svg>`` element without declarations, scripts or network references.
@@ -108,6 +111,45 @@ def _heat(axes: Any, data: dict[str, Any]) -> None:
     axes.set_xlabel(f"orange: up to {limit:.2g}; blue: below 0", color=GREY)
 
 
+def _operations(axes: Any, data: dict[str, Any]) -> None:
+    """Draw a triangle of pairs: the colour says what was chosen, its depth how surely."""
+    from matplotlib.patches import Patch
+
+    colours = dict(zip(data["names"], THREE, strict=False))
+    for i, j, operation, probability in data["cells"]:
+        x, y = min(i, j), max(i, j)
+        sure = (probability - 1 / 3) * 1.5  # a third of three is no choice
+        axes.fill([x, x + 1, x + 1, x], [y, y, y + 1, y + 1], color=colours[operation],
+                  alpha=0.15 + 0.85 * min(1.0, max(0.0, sure)), linewidth=0)  # fmt: skip
+    names = [_short(n) for n in data["labels"]]
+    places = [i + 0.5 for i in range(len(names))]
+    axes.set_xticks(places, names, rotation=90)
+    axes.set_yticks(places, names)
+    axes.set_xlim(0, len(names))
+    axes.set_ylim(len(names), 0)
+    handles = [Patch(color=colours[op], label=name) for op, name in data["names"].items()]
+    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3,
+                frameon=False, labelcolor=GREY)  # fmt: skip
+
+
+def _groups(axes: Any, data: dict[str, Any]) -> None:
+    """Draw each group's values as points on a line of their own, with median and quartiles."""
+    import numpy as np
+
+    for place, (values, colour) in enumerate(zip(data["groups"].values(), THREE, strict=False)):
+        jitter = np.arange(len(values)) * 0.618034 % 1 * 0.5 - 0.25
+        axes.scatter(values, place + jitter, s=10, color=colour, alpha=0.6, linewidth=0)
+        if values:
+            low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+            axes.plot([low, high], [place + 0.36] * 2, color=colour, linewidth=2)
+            axes.plot([middle], [place + 0.36], color=colour, marker="D", markersize=5)
+    names = [f"{_short(name)} ({len(v)})" for name, v in data["groups"].items()]
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_xlabel(data["x"], color=GREY)
+
+
 def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
@@ -118,5 +160,10 @@ _KINDS: dict[str, tuple[_Draw, _Size]] = {
     "line": (_line, lambda d: (4.6, 2.9)),
     "bars": (_bars, lambda d: (5.4, 0.9 + 0.19 * len(d["labels"]))),
     "scatter": (_scatter, lambda d: (5.0, 3.6)),
+    "operations": (
+        _operations,
+        lambda d: (max(4.2, 2.2 + 0.19 * len(d["labels"])), 2.2 + 0.19 * len(d["labels"])),
+    ),
+    "groups": (_groups, lambda d: (5.0, 0.9 + 0.75 * len(d["groups"]))),
     "heat": (_heat, lambda d: (2.2 + 0.19 * len(d["labels"]), 2.0 + 0.19 * len(d["labels"]))),
 }

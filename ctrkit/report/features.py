@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import statistics
 from typing import Any
 
 import polars as pl
 
+from ctrkit.report.seeds import DIFFERENCE_NOTE, average, difference, mean_and_spread
+
 _POINTS = 1500
 _SHOWN = 20
-_T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
 
 def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> dict[str, Any]:
@@ -49,30 +49,18 @@ def _comparison(record: dict[str, Any]) -> dict[str, Any]:
         rows.append([
             "the search" if name == "optfs" else name,
             str(len(members)),
-            _mean([m["test"]["auc"] for m in members]),
-            _mean([m["test"]["logloss"] for m in members]),
-            "" if tests is None else _difference(tests),
-            f"{_average(m['ratio'] for m in members):.1%}",
-            f"{_average(m['traffic'] for m in members):.1%}",
-            f"{_average(m['parameters'] for m in members):,.0f}",
-            f"{_average(m['bytes'] for m in members) / 1e6:,.2f}",
+            mean_and_spread([m["test"]["auc"] for m in members]),
+            mean_and_spread([m["test"]["logloss"] for m in members]),
+            "" if tests is None else difference(tests),
+            f"{average(m['ratio'] for m in members):.1%}",
+            f"{average(m['traffic'] for m in members):.1%}",
+            f"{average(m['parameters'] for m in members):,.0f}",
+            f"{average(m['bytes'] for m in members) / 1e6:,.2f}",
         ])  # fmt: skip
-    note = (
-        "The difference is the search's log loss less the control's, on the same test rows; below "
-        "zero the search is better. One seed: the interval is over rows; several: over seeds."
-    )
     columns = ["values", "seeds", "test AUC", "test log loss", "difference, 95 %", "kept",
                "traffic", "parameters", "MB"]  # fmt: skip
-    return {"title": "Against the controls", "columns": columns, "rows": rows, "note": note}
-
-
-def _difference(tests: list[dict[str, float]]) -> str:
-    values = [t["difference"] for t in tests]
-    if len(values) == 1:
-        return f"{values[0]:+.5f} ({tests[0]['low']:+.5f} to {tests[0]['high']:+.5f})"
-    mean, n = statistics.mean(values), len(values)
-    reach = _T95.get(n - 1, 1.96) * statistics.stdev(values) / math.sqrt(n)
-    return f"{mean:+.5f} ({mean - reach:+.5f} to {mean + reach:+.5f})"
+    return {"title": "Against the controls", "columns": columns, "rows": rows,
+            "note": DIFFERENCE_NOTE}  # fmt: skip
 
 
 def _candidates(record: dict[str, Any]) -> dict[str, Any]:
@@ -142,13 +130,3 @@ def _gate_chart(met: pl.DataFrame) -> dict[str, Any]:
     points = [[math.log2(n), g, f if v is None else f"{f}={v}"] for n, g, f, v in rows]
     return {"kind": "scatter", "title": "Gate against frequency", "x": "log2 of training rows",
             "y": "gate", "points": points, "linear": True}  # fmt: skip
-
-
-def _average(values: Any) -> float:
-    return float(statistics.mean(list(values)))
-
-
-def _mean(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.5f}"
-    return f"{statistics.mean(values):.5f} ± {statistics.stdev(values):.5f}"

@@ -1,0 +1,173 @@
+"""Data first: a search over pairs of fields as a plain dictionary of tables and charts."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ctrkit.report.seeds import DIFFERENCE_NOTE, average, difference, mean_and_spread
+
+OPERATIONS = ("memorize", "factorize", "naive")
+DONE = {"memorize": "memorized", "factorize": "factorized", "naive": "left alone"}
+FIGURES = ("mi", "miller_madow", "excess", "interaction")
+_SEARCH = "optinter"
+
+
+def summarise_interaction_search(record: dict[str, Any]) -> dict[str, Any]:
+    """Summarise a search folder.
+
+    Args:
+        record: Its ``record.json``.
+    """
+    best = record["rows"][_SEARCH][0]
+    met = Counter(pair["op"] for pair in record["pairs"])
+    told = ", ".join(f"{met[op]:,} {DONE[op]}" for op in OPERATIONS)
+    facts = {
+        "fields": f"{len(record['fields']):,}",
+        "pairs": f"{len(record['pairs']):,}: {told}",
+        "cross rows": f"{best['cross_rows']:,} ({best['cross_bytes'] / 1e6:,.2f} MB)",
+        "parameters": f"{best['parameters']:,}",
+        "search": f"{best['search_s']:,.0f} s",
+    }
+    if "config_sha256" in record:
+        facts["config"] = record["config_sha256"][:12]
+    return {
+        "title": f"Pairs of fields of {record['model']}: {told}",
+        "facts": facts,
+        "warnings": list(record["warnings"]),
+        "tables": [_comparison(record), _by_operation(record), _pairs(record)],
+        "curves": [c for c in (_map(record), *_information(record), _sizes(record)) if c],
+        "data": {k: record[k] for k in ("search", "fields", "pairs", "rows", "paired")},
+    }
+
+
+def _comparison(record: dict[str, Any]) -> dict[str, Any]:
+    rows = []
+    for name, members in record["rows"].items():
+        tests = record["paired"].get(name)
+        searched = [m["search_s"] for m in members if m.get("search_s")]
+        counts = [f"{average(m['pairs'].get(op, 0) for m in members):,.3g}" for op in OPERATIONS]
+        rows.append([
+            _arm(name, members),
+            str(len(members)),
+            mean_and_spread([m["test"]["auc"] for m in members]),
+            mean_and_spread([m["test"]["logloss"] for m in members]),
+            difference(tests) if tests else "",
+            " / ".join(counts),
+            *(f"{average(m[k] for m in members):,.0f}" for k in ("cross_rows", "parameters")),
+            *(f"{average(m[k] for m in members) / 1e6:,.2f}" for k in ("cross_bytes", "bytes")),
+            f"{average(m['train_examples_s'] for m in members):,.0f}",
+            f"{average(searched):,.0f}" if searched else "",
+        ])  # fmt: skip
+    columns = [
+        "pairs", "seeds", "test AUC", "test log loss", "difference, 95 %",
+        "m / f / n", "cross rows", "parameters", "cross MB", "MB", "rows/s", "search, s",
+    ]  # fmt: skip
+    note = f"m / f / n: pairs memorized, factorized, left alone. {DIFFERENCE_NOTE}"
+    return {"title": "Against the controls", "columns": columns, "rows": rows, "note": note}
+
+
+def _arm(name: str, members: Sequence[dict[str, Any]]) -> str:
+    labels = dict.fromkeys(m["label"] for m in members if m.get("label"))
+    plain = "the search" if name == _SEARCH else name
+    return f"{plain} ({', '.join(labels)})" if labels else plain
+
+
+def _by_operation(record: dict[str, Any]) -> dict[str, Any]:
+    rows = []
+    for index, op in enumerate(OPERATIONS):
+        members = [p for p in record["pairs"] if p["op"] == op]
+        known = [p["information"] for p in members if p.get("information")]
+        rows.append([
+            DONE[op], f"{len(members):,}",
+            f"{average(p['probability'][index] for p in members):.3f}" if members else "–",
+            f"{sum(p['rows'] for p in members):,}",
+            *(_nats(average(k[f] for k in known) if known else None) for f in FIGURES),
+            _nats(statistics.median(k["interaction"] for k in known) if known else None),
+        ])  # fmt: skip
+    columns = ["operation", "pairs", "mean probability", "cross rows", "MI", "Miller-Madow",
+               "excess", "interaction", "median interaction"]  # fmt: skip
+    note = (
+        "Means over the pairs, in nats. MI: of the joint value with the label, biased upward where "
+        "a cross has few rows a value; Miller-Madow and excess (over permuted labels) correct it. "
+        "Interaction: the excess of the pair less those of its two fields alone."
+    )
+    return {"title": "By operation", "columns": columns, "rows": rows, "note": note}
+
+
+def _pairs(record: dict[str, Any]) -> dict[str, Any]:
+    rows, exact = [], any(pair.get("min_count") for pair in record["pairs"])
+    for pair in sorted(record["pairs"], key=_order):
+        known = pair.get("information") or {}
+        rows.append([
+            " × ".join(pair["fields"]), DONE[pair["op"]],
+            *(f"{p:.3f}" for p in pair["probability"]),
+            f"{pair['rows']:,}",
+            *([f"{pair['min_count']:,}" if pair["min_count"] else ""] if exact else []),
+            *(_nats(known.get(f)) for f in FIGURES),
+        ])  # fmt: skip
+    columns = ["pair", "operation", "p(memorize)", "p(factorize)", "p(naive)", "cross rows",
+               *(["least count"] if exact else []),
+               "MI", "Miller-Madow", "excess", "interaction"]  # fmt: skip
+    note = "Ordered by operation and interaction."
+    if exact:
+        note += " Least count: training rows from which a cross has a row of its own."
+    return {"title": "Pairs", "columns": columns, "rows": rows, "note": note}
+
+
+def _order(pair: dict[str, Any]) -> tuple[int, float, list[str]]:
+    known = pair.get("information") or {}
+    return OPERATIONS.index(pair["op"]), -known.get("interaction", 0.0), pair["fields"]
+
+
+def _nats(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.6f}"
+
+
+def _map(record: dict[str, Any]) -> dict[str, Any]:
+    places = {name: index for index, name in enumerate(record["fields"])}
+    cells = [
+        [*(places[f] for f in pair["fields"]), pair["op"], max(pair["probability"])]
+        for pair in record["pairs"]
+    ]
+    return {
+        "kind": "operations", "title": "What was chosen for each pair (stronger: more certain)",
+        "labels": list(record["fields"]), "names": DONE, "cells": cells,
+    }  # fmt: skip
+
+
+def _information(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Draw how the corrected figures lie by operation, one point a pair."""
+    charts = []
+    for figure, title in (
+        ("interaction", "Operation against interaction information"),
+        ("excess", "Operation against corrected mutual information"),
+    ):
+        groups = {
+            DONE[op]: [
+                float(p["information"][figure]) for p in record["pairs"]
+                if p["op"] == op and p.get("information")
+            ]
+            for op in OPERATIONS
+        }  # fmt: skip
+        if any(groups.values()):
+            charts.append({"kind": "groups", "title": title, "x": f"{figure}, nats",
+                           "groups": groups})  # fmt: skip
+    return charts
+
+
+def _sizes(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Draw log loss against the rows of crosses, one point an arm."""
+    if len(record["rows"]) < 2:
+        return None
+    lines = {
+        _arm(name, members): [[
+            average(m["cross_bytes"] for m in members) / 1e6,
+            average(m["test"]["logloss"] for m in members),
+        ]]
+        for name, members in record["rows"].items()
+    }  # fmt: skip
+    return {"title": "Size of the crosses against log loss", "x": "MB of crosses",
+            "y": "test log loss", "lines": lines}  # fmt: skip
