@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -406,9 +407,19 @@ def make_config(
         raise ConfigError(explain(error, kind)) from None
 
 
-def to_toml(config: RunConfig) -> str:
-    """Write a configuration as TOML, without what is left at its default."""
+def to_toml(config: RunConfig, *, pairs_file: str | None = None) -> str:
+    """Write a configuration as TOML, without what is left at its default.
+
+    Args:
+        config: What to write.
+        pairs_file: A ``pairs.json`` to be named in place of ``model.operations``.
+    """
     data = config.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+    model = data.setdefault("model", {})
+    model.update({name: table for name, table in model.pop("parameters", {}).items() if table})
+    if pairs_file is not None:
+        model.pop("operations", None)
+        model["pairs"] = {"file": pairs_file, **model.get("pairs", {})}
     lines: list[str] = []
     _write_table(data, "", lines)
     return "\n".join(lines).strip() + "\n"
@@ -421,7 +432,8 @@ def _write_table(table: Mapping[str, Any], name: str, lines: list[str]) -> None:
     lines += [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items()]
     for key, inner in table.items():
         if isinstance(inner, dict):
-            _write_table(inner, f"{name}.{json.dumps(key)}" if name else key, lines)
+            bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+            _write_table(inner, f"{name}.{bare}" if name else bare, lines)
 
 
 def parse_value(text: str) -> object:

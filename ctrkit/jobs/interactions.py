@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Unpack, cast
 
-from ctrkit.config import InteractionsConfig, RunConfig, to_toml
+from ctrkit.config import InteractionsConfig, to_toml
 from ctrkit.data.batches import Batches
 from ctrkit.data.crosses import count_crosses, distinct_crosses
 from ctrkit.data.sources import Source
@@ -172,7 +172,7 @@ class _Search(SearchJob):
         stream = Batches(shards, "train", BATCH, shuffle=False).epoch(0)
         if self.exact:
             counts = count_crosses(stream, layout, self.pairs)
-            rows = counts.distinct(self.config.model.cross_min_count).tolist()
+            rows = [int(n) for n in counts.distinct(self.config.model.cross_min_count)]
         else:
             rows = distinct_crosses(islice(stream, -(-ROWS // BATCH)), layout, self.pairs)
         write_json(path, {"format": FORMAT, "pairs": self.names, "rows": rows})
@@ -253,7 +253,8 @@ class _Search(SearchJob):
             "model": config.model.model_copy(update=update),
             "train": config.train.model_copy(update={"seed": seed, "init": None}),
         })  # fmt: skip
-        (folder / "run.toml").write_text(_run_toml(config), encoding="utf-8")
+        text = to_toml(config, pairs_file="pairs.json")
+        (folder / "run.toml").write_text(text, encoding="utf-8")
         row = self.train(folder, seed)
         shared = self._shared_rows(ops) if OPS[0] in ops else 0
         rows = self._met(ops) + ops.count(OPS[0]) if exact else shared
@@ -295,7 +296,7 @@ class _Search(SearchJob):
         known = pair_information(stream, layout, self.pairs, most_rows=ROWS)
         pairs = [
             {**operation, "probability": soft, "searched": p in set(self.searched),
-             "information": info}
+             "information": {k: v for k, v in info.items() if k not in ("a", "b")}}
             for p, (operation, soft, info) in enumerate(
                 zip(self._operations(found["ops"]), found["probability"], known, strict=True))
         ]  # fmt: skip
@@ -306,10 +307,3 @@ class _Search(SearchJob):
             "pairs": pairs, "rows": rows, "paired": self.paired("optinter", rows),
             "warnings": self.warnings,
         }  # fmt: skip
-
-
-def _run_toml(config: RunConfig) -> str:
-    """Write a training job whose operations stand in the ``pairs.json`` beside it."""
-    plain = config.model.model_copy(update={"operations": None})
-    text = to_toml(config.model_copy(update={"model": plain}))
-    return text + '\n[model.pairs]\nfile = "pairs.json"\n'
