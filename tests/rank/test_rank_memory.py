@@ -12,7 +12,7 @@ from ctrkit.data.synthetic import ranking_fields
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_million_rows_of_39_columns_rank_within_400_mb(tmp_path):
-    """outrank.md 5.6; measured 330-345 MB of anonymous memory."""
+    """outrank.md 5.6; measured 275-310 MB of anonymous memory."""
     ranking_fields(1_000_000, 7)[0].write_parquet(tmp_path / "data.parquet")
     command = [sys.executable, "-m", "ctrkit", "rank", str(tmp_path / "data.parquet"),
                "--label", "label", "-o", str(tmp_path / "rank")]  # fmt: skip
