@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctrkit.cli import main
+from ctrkit.cli import MALLOC, main
 from ctrkit.data.synthetic import planted_clicks
 
 FAST = (
@@ -277,3 +278,13 @@ def test_rank_mistakes_are_one_line(ctrkit, clicks, tmp_path):
     fails_in_one_line(ctrkit("rank", clicks, "-o", tmp_path / "r"), "--label")
     fails_in_one_line(ctrkit(*args[:2], "--label", "user", "-o", tmp_path / "r"), "more than 64")
     assert not (tmp_path / "r").exists()
+
+
+def test_freed_memory_goes_back_soon_unless_the_user_says_otherwise(ctrkit, monkeypatch):
+    name, setting = MALLOC
+    monkeypatch.delenv(name, raising=False)
+    ctrkit("list", "models")
+    assert os.environ[name] == setting
+    monkeypatch.setenv(name, "narenas:1")
+    ctrkit("list", "models")
+    assert os.environ[name] == "narenas:1"

@@ -137,9 +137,10 @@ class SearchJob:
         return range(self.first + 1, self.first + count)
 
     def warn(self, message: str) -> None:
-        """Say something now, and in the record."""
-        logger.warning(message)
-        self.warnings.append(message)
+        """Say something once, now and in the record."""
+        if message not in self.warnings:
+            logger.warning(message)
+            self.warnings.append(message)
 
     def model(self, seed: int) -> Model:
         """Build the model at its start."""

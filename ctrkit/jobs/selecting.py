@@ -147,6 +147,7 @@ class _Search(SearchJob):
         with np.load(done) as stored:
             kept, gate = stored["kept"], stored["gate"]
             facts = {"penalty": float(stored["penalty"]), "search_s": float(stored["seconds"])}
+            self._notices(stored["silent"].tolist(), bool(stored["touched_only"]))
         state = load_file(folder / "snapshot.safetensors")
         self._prune(folder, kept, seed, state)
         self.features(gate, kept).write_parquet(folder / "features.parquet")
@@ -165,24 +166,28 @@ class _Search(SearchJob):
             target=value if kind == "ratio" else None, evaluate=self.validation(train),
             folder=folder / "search", progress=self.progress,
         )  # fmt: skip
-        if found.silent:
-            self.warn(
-                f"the gates of {', '.join(found.silent[:5])} never received a gradient: "
-                "does the model read these fields?"
-            )
-        if found.touched_only:
-            self.warn(
-                f"more than {MOST_DENSE:,} values: the penalty reached those of each batch only"
-            )
         save_file({k: v.contiguous() for k, v in found.snapshot.items()},
                   folder / "snapshot.safetensors")  # fmt: skip
         beside = folder / ".found.npz"
         seconds = found.fit.steps * train.batch_size / found.fit.examples_s
         with beside.open("wb") as file:
             np.savez(file, gate=found.values, kept=found.kept, penalty=found.penalty,
-                     seconds=seconds)  # fmt: skip
+                     seconds=seconds, silent=np.array(found.silent, np.str_),
+                     touched_only=found.touched_only)  # fmt: skip
         beside.replace(folder / "found.npz")
         shutil.rmtree(folder / "search", ignore_errors=True)
+
+    def _notices(self, silent: list[str], touched_only: bool) -> None:
+        """Say once what a search noticed, also where it was done before."""
+        if silent:
+            self.warn(
+                f"the gates of {', '.join(silent[:5])} never received a gradient: "
+                "does the model read these fields?"
+            )
+        if touched_only:
+            self.warn(
+                f"more than {MOST_DENSE:,} values: the penalty reached those of each batch only"
+            )
 
     def _prune(
         self, folder: Path, kept: Mask, seed: int, state: dict[str, torch.Tensor] | None

@@ -14,6 +14,8 @@ from ctrkit import jobs
 from ctrkit.cli import main
 from ctrkit.data.synthetic import planted_clicks
 from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.nn.gates import ValueGate
+from ctrkit.schema import Schema
 
 FAST = ["train.epochs=2", "train.batch_size=256", "search.epochs=2",
         "model.mlp.hidden=[16]", "model.dim=4"]  # fmt: skip
@@ -123,6 +125,53 @@ def test_hashed_fields_are_encoded_again_with_a_notice(clicks, tmp_path):
         target_ratio=[0.3], controls="none", set=FAST[:3],
     )  # fmt: skip
     assert any(name in w and "vocabulary" in w for w in found.record["warnings"])
+
+
+PLUGIN = '''
+from torch import nn
+from ctrkit import interaction
+
+
+@interaction("but_the_last")
+class ButTheLast(nn.Module):
+    """A weight per field and dimension, but for the last field."""
+
+    def __init__(self, fields: int, dim: int) -> None:
+        super().__init__()
+        self.out_dim = 1
+        self.weigh = nn.Linear((fields - 1) * dim, 1)
+
+    def forward(self, x):
+        return self.weigh(x[:, :-1].flatten(1))  # (B, F, D) -> (B, 1)
+'''
+
+
+def test_plug_ins_have_gates_and_gates_without_a_gradient_are_told(clicks, tmp_path, monkeypatch):
+    """Row by row too: the limit of values with a penalty on all of them is lowered to none."""
+    (tmp_path / "but_the_last.py").write_text(PLUGIN)
+    monkeypatch.setitem(ValueGate.__init__.__kwdefaults__, "most_dense", 0)
+    options = {"label": "click", "model": "but_the_last", "out": tmp_path / "s", "set": FAST[:3],
+               "plugins": [tmp_path / "but_the_last.py"], "controls": "none"}  # fmt: skip
+    found = jobs.search_features(clicks, target_ratio=[0.3], **options)
+    again = jobs.search_features(clicks, target_ratio=[0.3], **options)
+    assert again.record["warnings"] == found.record["warnings"]
+    silent = [w for w in found.record["warnings"] if "never received a gradient" in w]
+    assert len(silent) == 1
+    assert any("reached those of each batch only" in w for w in found.record["warnings"])
+    assert found.record["rows"]["optfs"][0]["ratio"] == pytest.approx(0.3, abs=0.01)
+
+
+def test_fields_without_a_kept_value_leave_the_schema(clicks, tmp_path):
+    found = jobs.search_features(
+        clicks, label="click", model="fm", out=tmp_path / "s", target_ratio=[0.02],
+        controls="none", set=[*FAST[:3], "search.field_gates=true"],
+    )  # fmt: skip
+    kept = pl.read_parquet(found.folder / "features.parquet").filter("kept")["field"].unique()
+    gone = found.record["fields_dropped"]
+    assert gone
+    assert not set(gone) & set(kept)
+    assert set(Schema.load(found.folder / "schema.toml").names) == set(kept)
+    assert np.isfinite(ctrkit.load(found.run.folder).predict(pl.read_parquet(clicks))).all()
 
 
 @pytest.mark.parametrize(
