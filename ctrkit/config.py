@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ctrkit.errors import ConfigError, nearest
 from ctrkit.registry import load_entry_points, load_plugin, registry
@@ -203,6 +203,12 @@ class FeatureSearchConfig(Section):
     rewind: int = Field(default=0, ge=0)
     """Retraining starts with the weights that the search had before this epoch."""
     init: Literal["rewind", "random"] = "rewind"
+
+    @field_validator("penalty", "target_ratio", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        one = isinstance(value, int | float) and not isinstance(value, bool)
+        return (value,) if one else value
 
     @model_validator(mode="after")
     def _something_to_try(self) -> FeatureSearchConfig:

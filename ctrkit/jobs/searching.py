@@ -24,6 +24,7 @@ from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
 from ctrkit.records import RunRecord
 from ctrkit.schema import Schema
+from ctrkit.track import tracked_at
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class SearchJob:
     # ---- the folder
 
     def claim(self, force: bool) -> None:
-        """Refuse a folder of another search or of other files; remember whose it is.
+        """Refuse a folder of another search or of other files.
 
         Raises:
             RunFolderError: It holds another search (``force`` replaces it), or files of none.
@@ -78,27 +79,34 @@ class SearchJob:
         known = {*self.top, *self.parts, "search.json", "record.json", "report.html"}
         if self.folder.is_file():
             raise RunFolderError(f"the output {str(self.folder)!r} is a file; name a folder")
-        present = sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
+        present = self._present()
         foreign = [name for name in present if name not in known]
         if foreign:
             raise RunFolderError(
                 f"the folder {str(self.folder)!r} holds files that are no search's "
                 f"({foreign[0]!r}); name another with -o"
             )
-        path = self.folder / "search.json"
-        identity = self.identity()
-        same = path.is_file() and json.loads(path.read_text(encoding="utf-8")) == identity
-        if present and not same:
-            if not force:
-                raise RunFolderError(
-                    f"the folder {str(self.folder)!r} holds another search; name another with -o, "
-                    "or replace it with --force"
-                )
-            for name in present:
+        if present and not self._same() and not force:
+            raise RunFolderError(
+                f"the folder {str(self.folder)!r} holds another search; name another with -o, "
+                "or replace it with --force"
+            )
+
+    def open_folder(self) -> None:
+        """Remove another search, and say whose the folder is; not before the data are read."""
+        if not self._same():
+            for name in self._present():
                 place = self.folder / name
                 shutil.rmtree(place) if place.is_dir() else place.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, identity)
+        write_json(self.folder / "search.json", self.identity())
+
+    def _present(self) -> list[str]:
+        return sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
+
+    def _same(self) -> bool:
+        path = self.folder / "search.json"
+        return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == self.identity()
 
     def identity(self) -> dict[str, Any]:
         """Return what makes a search the same one when it is given again."""
@@ -119,18 +127,18 @@ class SearchJob:
 
     def finished(self, record: dict[str, Any]) -> Search:
         """Return the search with the run on top."""
-        config: RunConfig = load_config(self.folder / "run.toml")
-        source, schema, _ = open_job(config.data, {})
-        run = run_training(config, source, schema, self.folder / "run")
-        return Search(self.folder, record, run)
+        run = self.folder / "run"
+        result = RunResult(run, RunRecord.load(run / "record.json"), tracked_at(run))
+        return Search(self.folder, record, result)
 
     # ---- the work
 
     def load(self) -> None:
-        """Encode the rows, or find them in the cache; they are ``self.data`` from here on."""
+        """Encode the rows, or find them in the cache: ``self.data``; then take up the folder."""
         for warning in self.warnings:
             logger.warning(warning)
         self.data = load_dataset(self.config, self.source, self.schema, self.progress)
+        self.open_folder()
 
     def seeds_from(self, count: int) -> range:
         """Return the seeds beside the first one."""

@@ -12,6 +12,7 @@ import pytest
 import ctrkit
 from ctrkit import jobs
 from ctrkit.cli import main
+from ctrkit.config import FeaturesConfig, load_config
 from ctrkit.data.synthetic import planted_clicks
 from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.nn.gates import ValueGate
@@ -191,12 +192,30 @@ def test_mistakes_are_told_before_anything_is_written(clicks, tmp_path, options,
     given = {"model": "fm", **options}
     with pytest.raises(CtrkitError, match=message):
         jobs.search_features(clicks, label="click", out=tmp_path / "s", **given)
-    assert not (tmp_path / "s" / "candidates").exists()
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_mistake_in_the_data_leaves_nothing_and_replaces_nothing(clicks, tmp_path):
+    out = tmp_path / "s"
+    with pytest.raises(CtrkitError, match="is 0 or 1 in every row"):
+        jobs.search_features(clicks, label="site", model="fm", out=out)
+    assert not out.exists()
+    out.mkdir()
+    (out / "run.toml").write_text("an older search's")
+    with pytest.raises(RunFolderError, match="holds another search"):
+        jobs.search_features(clicks, label="click", model="fm", out=out)
+    with pytest.raises(CtrkitError, match="is 0 or 1 in every row"):
+        jobs.search_features(clicks, label="site", model="fm", out=out, force=True)
+    assert (out / "run.toml").read_text() == "an older search's"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("3", (3.0,)), ("[3, 5.5]", (3.0, 5.5))])
+def test_one_penalty_needs_no_brackets(text, expected):
+    found = load_config(overrides=[f"search.penalty={text}"], kind=FeaturesConfig)
+    assert found.search.penalty == expected
 
 
 def test_published_settings_fill_both_sections(clicks):
-    from ctrkit.config import FeaturesConfig, load_config
-
     config = load_config(
         overrides=["search.preset=criteo-dcn", "train.lr=0.5"], kind=FeaturesConfig
     )
