@@ -504,9 +504,9 @@ def _read(path: Path) -> dict[str, Any]:
             table = table.get(name) if isinstance(table, dict) else None
         value = table.get(key) if isinstance(table, dict) else None
         if isinstance(value, str) and "://" not in value and value != "random":
-            table[key] = str(path.parent / value)
+            table[key] = str(path.absolute().parent / value)
     if isinstance(data.get("plugins"), list):
-        data["plugins"] = [str(path.parent / str(p)) for p in data["plugins"]]
+        data["plugins"] = [str(path.absolute().parent / str(p)) for p in data["plugins"]]
     return data
 
 

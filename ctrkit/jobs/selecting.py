@@ -132,12 +132,24 @@ class _Search(SearchJob):
             rows["optfs"].append(self.candidate(place, *names[winner], seed))
         for control in CONTROLS[self.controls]:
             rows[control] = [self.control(control, row) for row in rows["optfs"]]
+        self._warn_of_loss(rows)
         self.adopt(self.folder / "candidates" / winner)
         record = self.record(found, winner, rows)
         write_json(self.folder / "record.json", record)
         frame = pl.read_parquet(self.folder / "features.parquet")
         write_report(summarise_feature_search(record, frame), self.folder / "report.html")
         return self.finished(record)
+
+    def _warn_of_loss(self, rows: dict[str, list[dict[str, Any]]]) -> None:
+        """Say where validation prefers the model over all values."""
+        if "all values" in rows:
+            ours, whole = (rows[n][0]["validation"]["logloss"] for n in ("optfs", "all values"))
+            if ours > whole:
+                self.warn(
+                    f"pruning costs quality here: on validation all values have a log loss of "
+                    f"{whole:.5f}, the search {ours:.5f}; keep them all, or more by a lower "
+                    "search.penalty or a higher --target-ratio"
+                )
 
     def candidate(self, folder: Path, kind: str, value: float, seed: int) -> dict[str, Any]:
         """Search, harden, prune and retrain in one folder; what is there is not done again."""

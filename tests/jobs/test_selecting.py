@@ -67,6 +67,12 @@ def test_size_falls_with_the_ratio(searched):
         assert all(control["kept"] == ours["kept"] for control, ours in rows)
 
 
+def test_it_is_said_when_all_values_are_better(searched):
+    ours, whole = (searched.record["rows"][n][0]["validation"] for n in ("optfs", "all values"))
+    told = [w for w in searched.record["warnings"] if "pruning costs quality here" in w]
+    assert len(told) == (ours["logloss"] > whole["logloss"])
+
+
 def test_the_winning_file_trains_the_winner_again(searched, tmp_path):
     again = jobs.train(searched.folder / "run.toml", out=tmp_path / "again")
     weights = [(f / "model.safetensors").read_bytes()
@@ -112,6 +118,24 @@ def test_random_starts_need_no_trace_of_the_search(clicks, tmp_path):
     assert not (found.folder / "init.safetensors").exists()
     assert "init" not in (found.folder / "run.toml").read_text()
     assert set(found.record["rows"]) == {"optfs"}
+
+
+def test_paths_of_a_file_are_relative_to_it_wherever_the_command_is_given(
+    clicks, tmp_path, monkeypatch
+):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "clicks.parquet").write_bytes(clicks.read_bytes())
+    (tmp_path / "study").mkdir()
+    text = '[data]\npath = "../data/clicks.parquet"\n[model]\nname = "lr"\n'
+    (tmp_path / "study" / "search.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    found = jobs.search_features(
+        "study/search.toml", label="click", out="s", target_ratio=[0.3], controls="none",
+        set=FAST[:3],
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path / "data")
+    again = jobs.train("../s/run.toml", out="again")
+    assert again.record.metrics["test"]["auc"] == found.run.record.metrics["test"]["auc"]
 
 
 def test_hashed_fields_are_encoded_again_with_a_notice(clicks, tmp_path):
