@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -51,6 +54,14 @@ def test_the_three_tables_agree(ranked):
     noisy = next(r for r in whole["features"] if r["name"] == "noise_100")
     assert noisy["why"]["noise"]["q"] > 0.05 or noisy["score"] <= whole["facts"]["best_control"]
     assert "noise control" not in str(frame["name"].to_list())
+
+
+def test_one_thread_gives_the_same_bits_as_several(ranked, data, tmp_path):
+    args = [sys.executable, "-m", "ctrkit", "rank", data, "--label", "label", "--order", "2",
+            "--noise-controls", "--no-report", "-o", tmp_path / "alone"]  # fmt: skip
+    subprocess.run(list(map(str, args)), env={**os.environ, "POLARS_MAX_THREADS": "1"}, check=True)
+    alone, before = (pl.read_parquet(f / "rank.parquet") for f in (tmp_path / "alone", ranked))
+    assert alone.equals(before)
 
 
 def test_the_narrowed_schema_trains(ranked, data):
