@@ -35,7 +35,6 @@ from ctrkit.search.features import (
     search_values,
     traffic_counts,
 )
-from ctrkit.track import tracked_at
 
 logger = logging.getLogger(__name__)
 
