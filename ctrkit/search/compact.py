@@ -14,11 +14,14 @@ from torch import Tensor
 from ctrkit.data.prune import kept_codes
 from ctrkit.models.model import Model
 from ctrkit.nn.embedding import EmbeddingTable
+from ctrkit.nn.interactions.pairs import Pairs
+from ctrkit.nn.pair_gate import OPS
 from ctrkit.schema import DROPPED, MISSING, UNSEEN, Layout
 
 logger = logging.getLogger(__name__)
 
 Mask = npt.NDArray[np.bool_]
+Segment = tuple[int, int, npt.NDArray[np.int64] | None]
 
 
 def compact(
@@ -42,10 +45,12 @@ def compact(
     found = {name: tensor.clone() for name, tensor in new.state_dict().items()}
     numbers = _numbers(old.layout), _numbers(new.layout)
     stay = [numbers[0].index(name) for name in numbers[1]]
-    segments = [(b.out_dim, a.out_dim) for b, a in _branches(old, new) if b.out_dim]
+    segments = [_outputs(b, a, len(fields), places) for b, a in _branches(old, new) if b.out_dim]
     for name, wanted in found.items():
         room = name.split(".")[0]
-        if room == "tables":
+        if room == "crosses":
+            logger.warning("crosses are of codes, which pruning changes: they start anew")
+        elif room == "tables":
             _move_rows(state, name, old, new, wanted, kept, factor)
         elif room in ("vectors", "missing"):
             scale = [factor if n in kept else 1.0 for n in numbers[1]]
@@ -96,8 +101,20 @@ def _move_rows(
         wanted[start : start + len(codes)] = values
 
 
+def _outputs(old: Any, new: Any, fields: int, places: list[int]) -> Segment:
+    """Return a branch's outputs before and after, and which of them stay."""
+    before, after = old.out_dim, new.out_dim
+    if isinstance(old, Pairs) and before > 1:
+        active = [p for p, op in zip(old.pairs, old.ops, strict=True) if op != OPS[2]]
+        width = before // len(active)
+        stay = np.flatnonzero([i in places and j in places for i, j in active])
+        return before, after, (stay[:, None] * width + np.arange(width)).reshape(-1)
+    at = np.arange(before) if before == after else _axis(before, after, fields, places, [])
+    return before, after, at
+
+
 def _axis(
-    old: int, new: int, fields: int, places: list[int], segments: list[tuple[int, int]]
+    old: int, new: int, fields: int, places: list[int], segments: list[Segment]
 ) -> npt.NDArray[np.int64] | None:
     """Return which entries of an axis belong to the fields that stay; None: cannot be told.
 
@@ -112,10 +129,9 @@ def _axis(
     if (old, new) == (fields * (fields - 1) // 2, stay * (stay - 1) // 2):
         left, right = np.triu_indices(fields, 1)
         return np.flatnonzero(np.isin(left, at) & np.isin(right, at))
-    if (old, new) == (sum(a for a, _ in segments), sum(b for _, b in segments)):
+    if (old, new) == (sum(a for a, *_ in segments), sum(b for _, b, _ in segments)):
         parts, start = [], 0
-        for a, b in segments:
-            part = np.arange(a) if a == b else _axis(a, b, fields, places, [])
+        for a, _, part in segments:
             if part is None:
                 return None
             parts.append(part + start)
