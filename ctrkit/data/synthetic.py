@@ -152,24 +152,20 @@ OPERATION_NOISE = (5, 40, 400, 4000)
 
 
 def planted_operations(
-    rows: int,
-    seed: int = 0,
-    *,
-    table: float = 1.5,
-    product: float = 2.0,
-    click_rate: float = 0.3,
-    values: int = 2000,
-) -> tuple[pl.DataFrame, Truth]:
+    rows: int, seed: int = 0, *, table: float = 1.5, product: float = 2.0,
+    click_rate: float = 0.3, values: int = 2000,
+) -> tuple[pl.DataFrame, Truth]:  # fmt: skip
     """Generate a pair of fields to memorize, one to factorize, and noise to leave alone.
 
     ``table_a x table_b``: 30 values each and a random table of 900 click rates, so that each
-    cell has many rows and no structure. ``product_a x product_b``: ``values`` each, whose effect
+    cell has many rows and no structure. ``product_a x product_b``: 2000 values each, whose effect
     is an inner product of two planted vectors of width 2, and never more than 2 rows of a cell,
-    so that only what cells share can be learned. Four noise fields have 5 to 4000 values, the
-    largest two with a long tail. Source: methods.md 3.11-6.
+    so that only what cells share can be learned; some 300 values make up most rows, for at 20
+    rows a value gradients find no vectors. Four noise fields have 5 to 4000 values, the largest
+    two with a long tail. Source: methods.md 3.11-6.
 
     Args:
-        rows: Rows to generate, from 0 to one a cell of the second pair.
+        rows: Rows to generate, at most 2 a cell of the second pair.
         seed: Of effects and rows.
         table: Standard deviation of the first pair's effects in logits.
         product: Of the second pair's.
@@ -181,13 +177,14 @@ def planted_operations(
         ``noise_5`` ... ``noise_4000``; and the truth, whose first pair is the one to memorize and
         second the one to factorize.
     """
-    assert 0 <= rows <= values**2, rows
+    assert 0 <= rows <= CELL_ROWS * values**2, rows
     effects, draw = (np.random.default_rng([seed, part]) for part in (4, 5))
     cells = effects.normal(0, table, (TABLE_SIDE, TABLE_SIDE))
     width = (product / PRODUCT_RANK**0.5) ** 0.5  # an inner product's deviation: width^2 sqrt(rank)
     left, right = effects.normal(0, width, (2, values, PRODUCT_RANK))
     a, b = draw.integers(0, TABLE_SIDE, (2, rows))
-    c, d = np.divmod(_spread_cells(draw, rows, values**2, CELL_ROWS), values)
+    share: Floats = (np.arange(values, dtype=np.float64) + values / 20) ** -3
+    c, d = _thin_cells(draw, rows, share, CELL_ROWS)
     logit = np.log(click_rate / (1 - click_rate)) + cells[a, b] + (left[c] * right[d]).sum(axis=1)
     probability = 1 / (1 + np.exp(-logit))
     click = (draw.random(rows) < probability).astype(np.uint8)
@@ -209,16 +206,21 @@ def planted_operations(
     return pl.DataFrame({"click": click, **columns}), truth
 
 
-def _spread_cells(draw: np.random.Generator, rows: int, size: int, most: int) -> Codes:
-    """Draw cells of ``size`` at random, none more often than ``most`` times."""
-    cells = draw.integers(0, size, rows)
-    while True:
-        order = np.argsort(cells, kind="stable")
-        rising = cells[order]
-        again = order[most:][rising[most:] == rising[:-most]] if rows > most else order[:0]
-        if not len(again):
-            return cells
-        cells[again] = draw.integers(0, size, len(again))
+def _thin_cells(
+    draw: np.random.Generator, rows: int, share: Floats, most: int
+) -> tuple[Codes, Codes]:
+    """Draw two codes by their shares; no two of them meet more often than ``most`` times.
+
+    Every cell has ``most`` places; those with the largest ``log share + Gumbel noise`` are a
+    weighted sample without replacement (Gumbel top-k).
+    """
+    size = len(share)
+    score = draw.gumbel(size=(size, size, most))
+    score += np.log(share)[:, None, None] + np.log(share)[None, :, None]
+    places = np.argpartition(-score.ravel(), min(rows, score.size - 1))[:rows]
+    draw.shuffle(places)
+    a, b = np.divmod(places // most, size)
+    return a, b
 
 
 NOISE_SIZES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)

@@ -79,23 +79,30 @@ def test_planted_operations_have_a_dense_pair_and_a_sparse_one():
     assert frame.columns == ["click", *truth.informative, *truth.noise]
     assert frame.group_by(truth.pairs[0]).len()["len"].min() >= 15
     assert frame.group_by(truth.pairs[1]).len()["len"].max() == 2
-    sizes = [frame[n].n_unique() for n in frame.columns]
-    assert sizes == [2, 30, 30, 2000, 2000, 5, 40, 400, pytest.approx(3900, abs=100)]
+    sizes = [frame[n].n_unique() for n in frame.columns if n not in truth.pairs[1]]
+    assert sizes == [2, 30, 30, 5, 40, 400, pytest.approx(3900, abs=100)]
+    for name in truth.pairs[1]:
+        rows = frame[name].value_counts(sort=True)["count"]
+        assert 1000 < len(rows) <= 2000
+        assert rows[:300].sum() > 0.7 * 40_000, "few values hold most rows"
     assert truth.probability.mean() == pytest.approx(frame["click"].mean(), abs=0.01)
     assert truth.auc == pytest.approx(0.89, abs=0.02)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3])
 def test_planted_operations_of_few_rows(rows):
-    frame, truth = planted_operations(rows)
+    frame, truth = planted_operations(rows, values=50)
     assert frame.height == len(truth.probability) == rows
-    assert frame.schema == planted_operations(10)[0].schema
+    assert frame.schema == planted_operations(10, values=50)[0].schema
 
 
 def test_cells_of_the_sparse_pair_never_have_three_rows():
-    """400,000 rows over 4 million cells: by luck alone some 600 cells would."""
+    """Up to the last row: 20 x 20 cells hold 800."""
     frame, truth = planted_operations(400_000, seed=2)
     assert frame.group_by(truth.pairs[1]).len()["len"].max() == 2
+    full, truth = planted_operations(800, seed=2, values=20)
+    met = full.group_by(truth.pairs[1]).len()["len"]
+    assert (met.len(), met.min(), met.max()) == (400, 2, 2)
 
 
 def test_the_dense_pair_is_a_table_of_unlike_click_rates():
@@ -115,7 +122,10 @@ def test_the_sparse_pair_is_an_inner_product_of_width_two():
     frame, truth = planted_operations(100_000, seed=1, table=0.0, click_rate=0.5)
     c, d = codes(frame, *truth.pairs[1])
     logit = np.log(truth.probability / (1 - truth.probability))
-    assert logit.std() == pytest.approx(2.0, abs=0.1)
+    assert logit.std() == pytest.approx(2.0, abs=0.2)
+    frequent = (np.bincount(c)[c] >= 100) & (np.bincount(d)[d] >= 100)
+    c, d, logit = c[frequent], d[frequent], logit[frequent]
+    assert len(c) > 50_000
 
     def unexplained(rank: int) -> float:
         left, right = np.random.default_rng(0).normal(size=(2, 2000, rank))
