@@ -233,6 +233,9 @@ class InteractionSearchConfig(Section):
     update: Literal["bilevel", "joint"] = "bilevel"
     """Whether operations learn from a tenth of the training rows that the weights never see, or
     from the same batches as the weights (the paper)."""
+    worth: Literal["secant", "slope"] = "secant"
+    """By what operations learn in a bilevel search: the loss between half a candidate's share and
+    all of it, or its slope (the paper), which is flat once the layer above has scaled itself."""
     relaxation: Literal["softmax", "gumbel"] = "softmax"
     """Without noise (the paper's code) or with (the paper)."""
     gate_lr: float | None = Field(default=None, gt=0)
@@ -244,8 +247,9 @@ class InteractionSearchConfig(Section):
     needs some time before it is worth anything."""
     start: Literal["even", "random"] = "even"
     """Operations start alike, or with Xavier noise (the paper's code)."""
-    select: Literal["last", "best"] = "last"
-    """Operations of the end of the search, or of the best validation (the paper's code)."""
+    select: Literal["late", "best", "last"] = "late"
+    """Whose operations are taken: of the best validation in the second half of the steps, when
+    they have parted; of the best at all (the paper's code); of the end."""
     budget: int = Field(default=256_000_000, ge=1)
     """Bytes that memorized crosses may take, in the search and after it."""
     pairs: str | None = None

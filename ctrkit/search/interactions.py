@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from ctrkit.config import InteractionSearchConfig, TrainConfig
 from ctrkit.data.batches import Batch, Batches
@@ -102,16 +102,16 @@ def search_pairs(
     paper = config.select == "best"
     loop = train.model_copy(update={
         "epochs": config.epochs, "patience": train.patience if paper else 0, "init": None,
-        "evals_per_epoch": 1, "lr": config.lr or train.lr,
+        "lr": config.lr or train.lr,
     })  # fmt: skip
     gate = open_pairs(model, config, batches.steps() * config.epochs, cost)
-    watch = PairTraining(gate, held, config.warmup)
+    watch = PairTraining(gate, held, config, train.monitor)
     result = fit(model, batches, loop, evaluate=evaluate, callbacks=(watch, *callbacks),
                  folder=folder, progress=progress)  # fmt: skip
     if not paper:
-        assert watch.final is not None, "the search ended before its last step"
+        assert watch.chosen is not None, "the search ended before its last step"
         with torch.no_grad():
-            gate.weight.copy_(watch.final)
+            gate.weight.copy_(watch.chosen)
     branch = cast(Pairs, model.branches["pairs"])
     ops = [OPS[2]] * len(branch.pairs)
     probability = np.tile([0.0, 0.0, 1.0], (len(ops), 1))  # (P, 3)
@@ -124,9 +124,14 @@ def search_pairs(
 class PairTraining(Callback):
     """Runs the gate: temperature, price, and in a bilevel search steps on held rows."""
 
-    def __init__(self, gate: PairGate, held: Batches | None, warmup: float) -> None:
-        self.gate, self.held, self.warmup = gate, held, warmup
-        self.final: Tensor | None = None
+    def __init__(
+        self, gate: PairGate, held: Batches | None, config: InteractionSearchConfig, monitor: str
+    ) -> None:
+        self.gate, self.held, self.warmup = gate, held, config.warmup
+        self.secant = config.worth == "secant"
+        self.last, self.monitor = config.select == "last", monitor
+        self.chosen: Tensor | None = None
+        self.best = float("inf")
         self._stream: Any = None
         self._next = -1
 
@@ -148,12 +153,19 @@ class PairTraining(Callback):
             self.gate.weight.grad = None
 
     def step_end(self, context: Context) -> None:
-        """Take the step of the operations; keep the last ones."""
+        """Take the step of the operations."""
         if self.held is not None and context.step > self._wait(context):
             self._learn(context, self._batch(self.held, context.step - 1))
         if context.step == context.total_steps:
-            self.final = self.gate.weight.detach().cpu().clone()
             self._close()
+
+    def evaluated(self, context: Context, line: Mapping[str, Any]) -> str | None:
+        """Keep the operations of the best evaluation in the second half, or of the last."""
+        value = float(line[self.monitor]) * (-1 if self.monitor == "auc" else 1)
+        late = 2 * context.step >= context.total_steps
+        if late and (self.last or value < self.best or self.chosen is None):
+            self.best, self.chosen = value, self.gate.weight.detach().cpu().clone()
+        return None
 
     def _charge(self) -> None:
         """Raise the price while memorizing costs more than the budget (dual ascent; ours)."""
@@ -166,9 +178,16 @@ class PairTraining(Callback):
         model = cast(Model, context.model)
         device = self.gate.weight.device
         codes, numbers, bags, label, weight = to_tensors(batch, device)
+        branch = cast(Pairs, model.branches["pairs"])
+        branch.watch = self.secant
         logit = model(codes, numbers, bags)  # (B,)
-        loss = binary_cross_entropy_with_logits(logit.float(), label, weight)
+        if branch.watched is None:
+            loss = binary_cross_entropy_with_logits(logit.float(), label, weight)
+        else:
+            soft = self.gate()  # (P, 3)
+            loss = (soft * worth_slopes(logit, label, weight, branch.watched, soft)).sum()
         (slope,) = torch.autograd.grad(loss, self.gate.weight)
+        branch.watch, branch.watched = False, None
         self.gate.weight.grad = slope
         self._charge()
         self.gate.regularise()
@@ -191,15 +210,52 @@ class PairTraining(Callback):
         self._stream = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return temperature, price and noise; alpha is in the model's state."""
+        """Return temperature, price, noise and the operations kept; alpha is in the model."""
         return {"tau": self.gate.tau, "price": self.gate.price, "noise": self.gate.noise,
-                "final": self.final}  # fmt: skip
+                "chosen": self.chosen, "best": self.best}  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state."""
         self.gate.tau, self.gate.price = state["tau"], state["price"]
         self.gate.noise.copy_(state["noise"])
-        self.final = state["final"]
+        self.chosen, self.best = state["chosen"], state["best"]
+
+
+def worth_slopes(
+    logit: Tensor, label: Tensor, weight: Tensor | None,
+    watched: tuple[Tensor, Tensor, Tensor], soft: Tensor,
+) -> Tensor:  # fmt: skip
+    """Return the secant of the mean loss between half a candidate's share and all of it (ours).
+
+    The layer above scales itself to the shares, so that at the optimum the slope of the loss in
+    a share is zero however much the candidate informs. The loss without it tells that, but of
+    weights that fit too closely it says too much; half the way was better than either end on
+    generated data. The logit is taken as linear in the share: for a share s and ``h = dz/ds``,
+    ``(L(z) - L(z - h s / 2)) / (s / 2)``. Naive is worth 0.
+
+    Args:
+        logit: (B,), of which ``watched`` is part.
+        label: (B,).
+        weight: (B,) or None.
+        watched: Crosses, products and their mixture, (B, P, D2) each.
+        soft: Shares (P, 3).
+
+    Returns:
+        (P, 3).
+    """
+    *candidates, mixed = watched
+    (push,) = torch.autograd.grad(logit.sum(), mixed)  # (B, P, D2)
+    z, y = logit.detach().float().unsqueeze(1), label.unsqueeze(1)  # (B, 1)
+    parts = torch.ones_like(z) if weight is None else weight.unsqueeze(1)  # (B, 1)
+    parts = parts / parts.sum()
+    found = []
+    for place, vectors in enumerate(candidates):
+        share = soft[:, place].detach().clamp(min=1e-4)  # (P,)
+        half = 0.5 * share
+        change = half * (push * vectors.detach()).sum(-1).float()  # (B, P)
+        lost = softplus(z) - softplus(z - change) - y * change  # (B, P)
+        found.append((parts * lost).sum(0) / half)
+    return torch.stack([*found, torch.zeros_like(found[0])], dim=1)  # (P, 3)
 
 
 def _optimizer_of(gate: nn.Module, context: Context) -> torch.optim.Optimizer:

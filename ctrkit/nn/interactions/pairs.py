@@ -20,6 +20,7 @@ UNDECIDED = "undecided"
 class Pairs(nn.Module):
     """Vectors of pairs: embeddings of crosses, products of second vectors, or nothing.
 
+    While ``watch`` is set, ``watched`` keeps crosses, products and their mixture of a forward pass.
     ``reads`` names what the chosen operations need: ``second (B, F, D2)``, ``crosses (B, Pm, D2)``
     of the pairs in ``crossed``, or neither.
 
@@ -59,12 +60,16 @@ class Pairs(nn.Module):
         if unknown or len(self.ops) != len(self.pairs):
             raise ValueError(f"an operation of {', '.join(OPS)} for each pair; got {unknown}")
         self.reduce, self.gate = reduce, None
+        self.watch = False
+        self.watched: tuple[Tensor, Tensor, Tensor] | None = None
         self.crossed = [p for p, o in enumerate(self.ops) if o in (OPS[0], UNDECIDED)]
         multiplied = [p for p, o in enumerate(self.ops) if o in (OPS[1], UNDECIDED)]
         for name, side in (("left", 0), ("right", 1)):
             at = torch.tensor([self.pairs[p][side] for p in multiplied], dtype=torch.int64)  # (Pf,)
             self.register_buffer(name, at, persistent=False)
         self.undecided = UNDECIDED in self.ops
+        if self.undecided and multiplied != self.crossed:
+            raise ValueError("in a search a pair is undecided or naive")
         self.reads = tuple(
             name for name, some in (("second", multiplied), ("crosses", self.crossed)) if some
         )
@@ -97,4 +102,7 @@ class Pairs(nn.Module):
         assert self.gate is not None, "undecided pairs need a gate: a search sets it"
         product, cross = parts
         soft: Tensor = self.gate().to(cross.dtype)  # (P, 3)
-        return cross * soft[:, :1] + product * soft[:, 1:2]  # (B, P, D2)
+        mixed = cross * soft[:, :1] + product * soft[:, 1:2]  # (B, P, D2)
+        if self.watch:
+            self.watched = (cross, product, mixed)
+        return mixed
