@@ -30,7 +30,7 @@ def clicks(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def searched(clicks, tmp_path_factory) -> jobs.FeatureSearch:
+def searched(clicks, tmp_path_factory) -> jobs.Search:
     return jobs.search_features(
         clicks, label="click", model="deepfm", out=tmp_path_factory.mktemp("s") / "search",
         target_ratio=[0.5, 0.1], seeds=2, controls="all", set=FAST,
