@@ -121,7 +121,7 @@ def test_operations_wait_for_the_weights(small):
 
     class Watch(Callback):
         def step_end(self, context) -> None:
-            steps.append(float(context.model.branches["pairs"].gate.weight.abs().sum()))
+            steps.append(float(context.model.branches["pairs"].gate.weight.detach().abs().sum()))
 
     search(small, callbacks=(Watch(),), warmup=0.5)
     first = next(i for i, moved in enumerate(steps) if moved)
