@@ -106,14 +106,14 @@ def said(records: list[dict[str, Any]]) -> list[str]:
         auc = {name: rows[0]["test"]["auc"] for name, rows in record["rows"].items()}
         gaps.append(auc["optinter"] - max(auc["all memorize"], auc["all factorize"]))
     return [
-        f"Of {len(records)} seeds, the pair with a table of its own was memorized in {right[0]} "
+        f"Seeds: {len(records)}. The pair with a table of its own was memorized in {right[0]} "
         f"and the pair of inner products factorized in {right[1]}. Against the better of "
         f"all-memorize and all-factorize the AUC of the search differs by "
         f"{', '.join(f'{g:+.4f}' for g in gaps)}; the true probabilities reach "
         f"{average(r['planted']['auc'] for r in records):.4f}.",
         "",
         f"`python experiments/planted/interactions/run.py`: {records[0]['planted']['rows']:,} "
-        "rows a seed; intervals are over seeds.",
+        "rows a seed; intervals are over seeds (of a single one: over rows).",
     ]
 
 
