@@ -87,12 +87,13 @@ def stepper(update: str | None) -> Callable[[], None]:
     if update:
         gate = open_pairs(module, job.search, STEPS, [1e6] * len(pairs))
         held = Repeated(BATCH // HELD_SHARE, 16, 1000) if update == "bilevel" else None
-        watch = PairTraining(gate, cast("Batches | None", held), 0)
-    context = Context(module, build_optimizers(module, job.train), STEPS)
-    rows, none = Repeated(BATCH, 16, 0), torch.zeros(BATCH, 0)
+        rows = cast("Batches | None", held)
+        watch = PairTraining(gate, rows, job.search, job.train.monitor)
+    context = Context(module, build_optimizers(module, job.train), STEPS, step=STEPS // 2)
+    stream, none = Repeated(BATCH, 16, 0), torch.zeros(BATCH, 0)
 
     def step() -> None:
-        batch = rows.made[context.step % 16]
+        batch = stream.made[context.step % 16]
         if watch is not None:
             watch.step_start(context, batch)
         context.optimizers.zero_grad()
