@@ -124,6 +124,7 @@ class _Search(SearchJob):
         super().__init__(config, source, schema, folder, warnings, progress)
         self.seeds, self.controls = seeds, controls
         self.exact = config.model.crosses == "exact"
+        self.ranked = self._ranked()
 
     def run(self) -> Search:
         """Search and retrain for each seed, train the controls, report."""
@@ -147,20 +148,23 @@ class _Search(SearchJob):
 
     # ---- what is searched, and what it costs
 
-    def _searched(self) -> list[int]:
-        """Return the numbers of the pairs that are searched."""
-        search = self.config.search
+    def _ranked(self) -> set[frozenset[str]] | None:
+        """Return the pairs of the ranking that are searched; None: all pairs are."""
+        search, names = self.config.search, set(self.schema.names)
         if search.pairs is None:
-            return list(range(len(self.pairs)))
-        known = {frozenset(names): p for p, names in enumerate(self.names)}
-        ranked = pairs_from_ranking(Path(search.pairs))
-        found = [known[frozenset(pair)] for pair in ranked if frozenset(pair) in known]
+            return None
+        found = [frozenset(p) for p in pairs_from_ranking(Path(search.pairs)) if names >= set(p)]
         if not found:
             raise ConfigError(
                 f"the ranking {search.pairs!r} names no pair of these fields; rank the same data "
                 "with --order 2"
             )
-        return sorted(found[: search.most_pairs])
+        return set(found[: search.most_pairs])
+
+    def _searched(self) -> list[int]:
+        """Return the numbers of the pairs that are searched."""
+        every = range(len(self.pairs))
+        return [p for p in every if self.ranked is None or frozenset(self.names[p]) in self.ranked]
 
     def _crosses(self) -> list[int]:
         """Return how many crosses of each pair have, or would have, a row of their own."""

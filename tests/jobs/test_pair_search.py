@@ -142,7 +142,7 @@ def test_search_starts_from_the_pairs_of_a_ranking(clicks, tmp_path):
     assert {p["op"] for p in found.record["pairs"] if not p["searched"]} == {"naive"}
     with pytest.raises(RunFolderError, match="is no ranking"):
         search(clicks, tmp_path / "t", pairs=tmp_path)
-    assert not (tmp_path / "t" / "searches").exists()
+    assert not (tmp_path / "t").exists()
 
 
 def test_retrained_model_starts_with_no_weight_of_the_search(clicks, tmp_path, monkeypatch):
