@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ctrkit import jobs
     from ctrkit.bundle import load
-    from ctrkit.registry import Range, head, interaction
+    from ctrkit.registry import Choices, Range, head, interaction
 
 __version__ = "0.1.0"
-__all__ = ["Range", "__version__", "head", "interaction", "jobs", "load"]
+__all__ = ["Choices", "Range", "__version__", "head", "interaction", "jobs", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +24,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("ctrkit.jobs")
     if name == "load":
         return importlib.import_module("ctrkit.bundle").load
-    if name in ("Range", "head", "interaction"):
+    if name in ("Choices", "Range", "head", "interaction"):
         return getattr(importlib.import_module("ctrkit.registry"), name)
     raise AttributeError(f"module 'ctrkit' has no attribute {name!r}")

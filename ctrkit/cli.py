@@ -60,6 +60,8 @@ Plugin = Annotated[list[Path] | None, typer.Option(help="Python file that regist
 Trust = Annotated[
     bool, typer.Option("--trust-plugins", help="Run the plug-in code that the run folder holds.")
 ]
+Trials = Annotated[int | None, typer.Option(min=1, help="Trials in all; default 50.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.")]
 ModelName = Annotated[
     str | None,
     typer.Option("--model", help="A model, or an interaction alone."),
@@ -68,7 +70,8 @@ ModelName = Annotated[
 
 def _options(**given: Any) -> dict[str, Any]:
     """Split comma lists; leave out what was not given."""
-    lists = ("numeric", "categorical", "multi", "ignore", "columns")
+    lists = ("numeric", "categorical", "multi", "ignore", "columns", "objectives", "interactions",
+             "skip")  # fmt: skip
     for name in lists:
         if given.get(name):
             given[name] = tuple(part for text in given[name] for part in text.split(",") if part)
@@ -407,6 +410,102 @@ def features(
     finally:
         progress.close()
     _print_feature_search(result)
+
+
+@search.command()
+def params(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA|SEARCH.toml", help="Raw rows, or a file naming them."),
+    ] = None,
+    label: Label = None,
+    model: ModelName = None,
+    output: Out = Path("search"),
+    trials: Trials = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds, over all resumes, after which no trial begins.")
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="logloss (default), auc, bytes, latency; several give a Pareto set."),
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, random, gp, nsgaii or qmc.")] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="auto, median, hyperband, halving or none.")
+    ] = None,
+    over: Annotated[
+        str | None, typer.Option(help="params, or features: the knobs of that search.")
+    ] = None,
+    interactions: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME,...", help="A pool of interaction layers, each in or out."),
+    ] = None,
+    jobs_: Jobs = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Optuna's database, e.g. postgresql+psycopg://...; else a file."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Times the winner and control are run.")] = 1,
+    controls: Annotated[
+        str, typer.Option(help="default: the settings before the search, trained too; none.")
+    ] = "default",
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    seed: Seed = None,
+    force: Force = False,
+    set_: Set = None,
+    plugin: Plugin = None,
+) -> None:
+    """Search for settings with Optuna; resumable, side by side; train the winner."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
+        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
+        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
+        trials=trials, timeout=timeout, objectives=objective, sampler=sampler, pruner=pruner,
+        over=over, interactions=interactions, jobs=jobs_, storage=storage,
+    )  # fmt: skip
+    progress = _Progress()
+    try:
+        result = jobs.search_params(
+            data, out=output, seeds=seeds, controls=controls, progress=progress, **options
+        )
+    finally:
+        progress.close()
+    _print_params_search(result)
+
+
+def _print_params_search(result: Any) -> None:
+    table = Table("settings", "test auc", "test logloss", "parameters", "MB", box=None,
+                  pad_edge=False)  # fmt: skip
+    for name, members in result.record["rows"].items():
+        for row in members:
+            table.add_row(
+                "before the search" if name == "before" else name, f"{row['test']['auc']:.5f}",
+                f"{row['test']['logloss']:.5f}", f"{row['parameters']:,}",
+                f"{row['bytes'] / 1e6:,.2f}",
+            )  # fmt: skip
+    out.print(table)
+    counts, best = result.record["counts"], result.record["winner"]
+    for member in result.record["front"] if len(best["values"]) > 1 else []:
+        values = ", ".join(f"{k} {v:,.6g}" for k, v in member["values"].items())
+        out.print(f"pareto  trial {member['trial']}: {values}")
+    out.print(
+        f"search  {result.folder}  (trial {best['trial']}; {counts['complete']} complete, "
+        f"{counts['pruned']} pruned, {counts['fail']} failed)"
+    )
+    out.print(f"again   ctrkit train {result.folder / 'run.toml'}")
+    out.print(f"report  {result.folder / 'report.html'}")
 
 
 def _print_feature_search(result: Any) -> None:

@@ -35,19 +35,36 @@ T = TypeVar("T", bound=type)
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a numeric hyper-parameter, both ends included; ``log`` is for searches.
+    """Bounds of a numeric hyper-parameter, both ends included.
 
     Usage: ``low_rank: Annotated[int, Range(1, 64)] = 8``.
+
+    Attributes:
+        low: The smallest value allowed.
+        high: The largest one.
+        log: Whether searches draw on a logarithmic scale.
+        search: Narrower bounds for searches; None: the same.
     """
 
     low: float
     high: float
     log: bool = False
+    search: tuple[float, float] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Let pydantic refuse values outside the bounds."""
         schema = handler(source)
         return {**schema, "ge": self.low, "le": self.high}
+
+
+class Choices:
+    """Values that a search tries of a parameter which is no number; any other stays allowed.
+
+    Usage: ``hidden: Annotated[tuple[int, ...], Choices((100,), (400, 400))] = (400, 400)``.
+    """
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ctrkit.jobs.training import RunResult as RunResult
     from ctrkit.jobs.training import train as train
     from ctrkit.jobs.training import versions as versions
+    from ctrkit.jobs.tuning import search_params as search_params
 
 _HOMES = {
     "RunResult": "ctrkit.jobs.training",
@@ -49,6 +50,7 @@ _HOMES = {
     "schema": "ctrkit.jobs.looking",
     "search_features": "ctrkit.jobs.selecting",
     "search_interactions": "ctrkit.jobs.interactions",
+    "search_params": "ctrkit.jobs.tuning",
     "sync": "ctrkit.jobs.showing",
     "train": "ctrkit.jobs.training",
     "versions": "ctrkit.jobs.training",

@@ -46,7 +46,7 @@ from ctrkit.records import RunRecord, Tracker, split_line
 from ctrkit.report import summarise_run, write_report
 from ctrkit.schema import Schema
 from ctrkit.track import make_tracker, tracked_at
-from ctrkit.train import Callback, Context, FitResult, fit
+from ctrkit.train import Callback, Context, FitResult, Pruned, fit
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,23 @@ def run_training(
     force: bool = False,
     warnings: list[str] | None = None,
     progress: Any = None,
+    callbacks: Sequence[Callback] = (),
 ) -> RunResult:
     """Train one model and leave its run folder; go on where an equal run was cut.
 
+    Args:
+        config: The job.
+        source: Raw rows.
+        schema: What they mean.
+        folder: The run folder.
+        force: Replace another run in it.
+        warnings: To be told.
+        progress: Object with ``update(stage, done, total, text)``.
+        callbacks: Of the loop.
+
     Raises:
         RunFolderError: The folder holds another run or foreign files.
+        Pruned: A callback gave the run up.
     """
     started = time.perf_counter()
     if schema.label is None:
@@ -120,9 +132,9 @@ def run_training(
     try:
         record = _fit_and_judge(
             config, dataset, model, folder, tracker, [*(warnings or []), *dataset.warnings],
-            progress, started,
+            progress, started, callbacks,
         )  # fmt: skip
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Pruned):
         tracker.finish("KILLED")
         raise
     except BaseException:
@@ -250,6 +262,7 @@ def _fit_and_judge(
     warnings: list[str],
     progress: Any,
     started: float,
+    callbacks: Sequence[Callback],
 ) -> RunRecord:
     def validate(model: Model) -> dict[str, float]:
         found = judge(_scores(model, config, dataset, "validation"), intervals=False)
@@ -257,7 +270,7 @@ def _fit_and_judge(
 
     result = fit(
         model, _batches(config, dataset, "train"), config.train, evaluate=validate,
-        callbacks=(_Mirror(tracker),), folder=folder, progress=progress,
+        callbacks=(_Mirror(tracker), *callbacks), folder=folder, progress=progress,
     )  # fmt: skip
     save_weights(folder, model, dataset.layout)
     metrics = {}
@@ -315,7 +328,7 @@ def _record(
 def versions() -> dict[str, str]:
     """Return the versions of ctrkit and of what shapes its numbers."""
     found = {"ctrkit": __version__, "python": platform.python_version()}
-    for name in ("torch", "polars", "polars-hash", "pyarrow", "numpy", "mlflow"):
+    for name in ("torch", "polars", "polars-hash", "pyarrow", "numpy", "mlflow", "optuna"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import torch
 from torch import Tensor, nn
 
-from ctrkit.nn.interactions.mlp import Norm, perceptron
+from ctrkit.nn.interactions.mlp import HIDDEN, Norm, perceptron
 from ctrkit.registry import Range, head
 
 
@@ -42,8 +42,8 @@ class MLPHead(nn.Module):
         self,
         widths: Sequence[int],
         *,
-        hidden: tuple[int, ...] = (400, 400),
-        dropout: Annotated[float, Range(0.0, 0.9)] = 0.0,
+        hidden: Annotated[tuple[int, ...], HIDDEN] = (400, 400),
+        dropout: Annotated[float, Range(0.0, 0.9, search=(0.0, 0.6))] = 0.0,
         norm: Norm = "none",
     ) -> None:
         super().__init__()

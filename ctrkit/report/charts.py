@@ -23,7 +23,10 @@ def chart(data: dict[str, Any]) -> str:
             points: [[x, y, name], ...], linear`` (else both axes are logarithmic); ``heat``:
             ``labels, values`` (square, None: not known); ``operations``: ``labels, names:
             {operation: name}, cells: [[place, place, operation, probability], ...]``; ``groups``:
-            ``x, groups: {name: [value, ...]}``, at most three of either.
+            ``x, groups: {name: [value, ...]}``, at most three of either; ``trials``: ``x, y, points: [[x, y], ...],
+            line: [[x, y], ...], ticks`` (names of the places on x), ``log``; ``parallel``: ``axes:
+            [{name, low, high, ticks, log}], lines: [[place or None, ...], ...], colours`` (0 worst
+            to 1 best).
 
     Returns:
         One ``<svg>`` element without declarations, scripts or network references.
@@ -150,6 +153,40 @@ def _groups(axes: Any, data: dict[str, Any]) -> None:
     axes.set_xlabel(data["x"], color=GREY)
 
 
+def _trials(axes: Any, data: dict[str, Any]) -> None:
+    points, line = data["points"], data.get("line", [])
+    axes.scatter([p[0] for p in points], [p[1] for p in points], s=14, color=BLUE, alpha=0.8,
+                 linewidth=0)  # fmt: skip
+    if line:
+        axes.step([p[0] for p in line], [p[1] for p in line], where="post", color=MARK,
+                  linewidth=1.4)  # fmt: skip
+    if data.get("log"):
+        axes.set_xscale("log")
+    if data.get("ticks"):
+        axes.set_xticks(range(len(data["ticks"])), [_short(t, 12) for t in data["ticks"]],
+                        rotation=30)  # fmt: skip
+    axes.set_xlabel(data["x"], color=GREY)
+    axes.set_ylabel(data["y"], color=GREY)
+
+
+def _parallel(axes: Any, data: dict[str, Any]) -> None:
+    places = range(len(data["axes"]))
+    order = sorted(zip(data["lines"], data["colours"], strict=True), key=lambda pair: pair[1])
+    for line, share in order:
+        known = [(i, v) for i, v in zip(places, line, strict=True) if v is not None]
+        axes.plot([i for i, _ in known], [v for _, v in known], linewidth=1.0,
+                  color=MARK if share >= 0.8 else BLUE, alpha=0.2 + 0.7 * share)  # fmt: skip
+    for i, one in enumerate(data["axes"]):
+        axes.axvline(i, color=GREY, linewidth=0.8)
+        for place, text in one["ticks"]:
+            axes.annotate(_short(text, 14), (i, place), xytext=(3, 1), textcoords="offset points",
+                          color=GREY, fontsize=6)  # fmt: skip
+    axes.set_xticks(places, [_short(one["name"], 18) for one in data["axes"]], rotation=30,
+                    ha="right", fontsize=7)  # fmt: skip
+    axes.set_yticks([])
+    axes.set_ylim(-0.05, 1.05)
+
+
 def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
@@ -165,5 +202,7 @@ _KINDS: dict[str, tuple[_Draw, _Size]] = {
         lambda d: (max(4.2, 2.2 + 0.19 * len(d["labels"])), 2.2 + 0.19 * len(d["labels"])),
     ),
     "groups": (_groups, lambda d: (5.0, 0.9 + 0.75 * len(d["groups"]))),
+    "trials": (_trials, lambda d: (3.6, 2.5) if "slice" in d else (4.6, 2.9)),
+    "parallel": (_parallel, lambda d: (2.0 + 0.9 * len(d["axes"]), 3.6)),
     "heat": (_heat, lambda d: (2.2 + 0.19 * len(d["labels"]), 2.0 + 0.19 * len(d["labels"]))),
 }

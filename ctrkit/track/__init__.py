@@ -1,6 +1,21 @@
 """The MLflow mirror of a run. The run folder is the truth: a dead store costs one warning."""
 
-from ctrkit.track.store import make_tracker, sync, tracked_at, tracking_uri
+from ctrkit.track.store import (
+    make_search_tracker,
+    make_tracker,
+    sync,
+    tracked_at,
+    tracked_below,
+    tracking_uri,
+)
 from ctrkit.track.tracker import MlflowTracker
 
-__all__ = ["MlflowTracker", "make_tracker", "sync", "tracked_at", "tracking_uri"]
+__all__ = [
+    "MlflowTracker",
+    "make_search_tracker",
+    "make_tracker",
+    "sync",
+    "tracked_at",
+    "tracked_below",
+    "tracking_uri",
+]

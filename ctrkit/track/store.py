@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ctrkit.config import RunConfig, TrackConfig
 from ctrkit.data.cache import home
 from ctrkit.errors import RunFolderError
 from ctrkit.records import NullTracker, RunRecord, Tracker
-from ctrkit.track.tracker import MlflowTracker, read_state
+from ctrkit.track.tracker import (
+    PARENT,
+    MlflowTracker,
+    SearchTracker,
+    connect,
+    read_state,
+    tagged,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,28 +48,111 @@ def tracked_at(folder: Path) -> str | None:
     return f"{state['uri']} (run {state['run_id']})" if state else None
 
 
+def make_search_tracker(config: TrackConfig, *, name: str) -> Tracker:
+    """Return the tracker of a search, whose trials are children of its run."""
+    uri = tracking_uri(config)
+    if uri is None:
+        return NullTracker()
+    return SearchTracker(uri, config.experiment, config.run_name or name)
+
+
+@contextmanager
+def tracked_below(folder: Path, **tags: object) -> Iterator[None]:
+    """Make the runs that begin inside children of the search that lives in a folder.
+
+    Args:
+        folder: The search folder; where its run is not tracked, ``sync`` says later whose they are.
+        **tags: More tags, their names without ``ctrkit.``.
+    """
+    state = read_state(folder)
+    parent = {PARENT: state["run_id"]} if state else {}
+    with tagged({**parent, **{f"ctrkit.{k}": str(v) for k, v in tags.items()}}):
+        yield
+
+
 def sync(folder: Path) -> int:
-    """Replay to the store what it missed of a run; return the number of lines.
+    """Replay to the store what it missed of a run, or of a search and its trials.
+
+    Returns:
+        The number of lines.
 
     Raises:
-        RunFolderError: The folder is no run, or the store still does not answer.
+        RunFolderError: The folder is neither, or the store still does not answer.
     """
+    if (folder / "search.json").is_file():
+        return _sync_search(folder)
     if not (folder / "config.json").is_file():
         raise RunFolderError(f"{str(folder)!r} is no run folder: it has no config.json")
     text = (folder / "config.json").read_text(encoding="utf-8")
     config = RunConfig.model_validate_json(text)
-    state = read_state(folder)
-    uri = state["uri"] if state else tracking_uri(config.track)
-    if uri is None:
-        raise RunFolderError("tracking is off: name a store with CTRKIT_TRACKING_URI")
     name = config.track.run_name or f"{config.model.name}-{config.train.seed}"
-    tracker = MlflowTracker(uri, config.track.experiment, name)
     tags = {"ctrkit.config_sha256": config.sha256(), "ctrkit.run_folder": str(folder.absolute())}
-    tracker.start(folder, json.loads(text), tags)
     path = folder / "record.json"
     record = RunRecord.load(path) if path.is_file() else None
-    status = "FINISHED" if record else (state["status"] if state else "KILLED")
+    tracker = MlflowTracker(_store_of(folder, config.track), config.track.experiment, name)
+    return _replay(tracker, folder, text, tags, record, "FINISHED" if record else "")
+
+
+def _sync_search(folder: Path) -> int:
+    """Replay a search: its own run first, for its trials name it."""
+    lines, path = 0, folder / "config.json"
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+        config = TrackConfig.model_validate(json.loads(text).get("track", {}))
+        uri, name = _store_of(folder, config), config.run_name or folder.absolute().name
+        tracker = SearchTracker(uri, config.experiment, name)
+        status = "FINISHED" if (folder / "record.json").is_file() else ""
+        tags = {"ctrkit.search_folder": str(folder.absolute())}
+        lines += _replay(tracker, folder, text, tags, None, status)
+    for record in sorted(folder.rglob("metrics.jsonl")):
+        child = record.parent
+        if child == folder or not (child / "config.json").is_file():
+            continue
+        outcome = _outcome(folder, child)
+        with tracked_below(folder, **({"trial": outcome["slot"]} if outcome else {})):
+            lines += sync(child)
+        _adopt_child(folder, child, outcome)
+    return lines
+
+
+def _outcome(folder: Path, child: Path) -> dict[str, Any]:
+    """Return what is noted of the trial that a run belongs to."""
+    parts = child.relative_to(folder).parts
+    path = folder / "trials" / f"{parts[1] if len(parts) > 1 else ''}.json"
+    found: dict[str, Any] = (
+        json.loads(path.read_text(encoding="utf-8"))
+        if parts[0] == "trials" and path.is_file() else {}
+    )  # fmt: skip
+    return found
+
+
+def _adopt_child(folder: Path, child: Path, outcome: Mapping[str, Any]) -> None:
+    """Tell the store whose child a run is, and how its trial ended."""
+    parent, state = read_state(folder), read_state(child)
+    if not state or parent is None or state["uri"] != parent["uri"]:
+        return
+    client = connect(state["uri"])
+    client.set_tag(state["run_id"], PARENT, parent["run_id"])
+    if outcome.get("state") == "FAIL":
+        client.set_terminated(state["run_id"], "FAILED")
+
+
+def _store_of(folder: Path, config: TrackConfig) -> str:
+    state = read_state(folder)
+    uri = str(state["uri"]) if state else tracking_uri(config)
+    if uri is None:
+        raise RunFolderError("tracking is off: name a store with CTRKIT_TRACKING_URI")
+    return uri
+
+
+def _replay(
+    tracker: MlflowTracker, folder: Path, text: str, tags: Mapping[str, str],
+    record: RunRecord | None, status: str,
+) -> int:  # fmt: skip
+    state = read_state(folder)
+    status = status or (state["status"] if state else "KILLED")
+    tracker.start(folder, json.loads(text), tags)
     tracker.finish("KILLED" if status == "RUNNING" else status, record)
     if tracker.dead:
-        raise RunFolderError(f"the store {uri} does not answer; try again when it does")
+        raise RunFolderError(f"the store {tracker.uri} does not answer; try again when it does")
     return tracker.replayed

@@ -7,7 +7,9 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,20 @@ from ctrkit.records import RunRecord, split_line
 logger = logging.getLogger(__name__)
 
 SMALL_FILES = ("config.json", "schema.toml", "record.json", "report.html")
+SEARCH_FILES = (*SMALL_FILES, "run.toml", "trials.parquet", "features.parquet", "pairs.json")
 LONGEST_PARAMETER = 6000  # MLflow's limit
+PARENT = "mlflow.parentRunId"
+_TAGS: ContextVar[Mapping[str, str]] = ContextVar("tags")
+
+
+@contextmanager
+def tagged(tags: Mapping[str, str]) -> Iterator[None]:
+    """Give every run that begins inside more tags: whose child it is, which trial."""
+    token = _TAGS.set({**_TAGS.get({}), **tags})
+    try:
+        yield
+    finally:
+        _TAGS.reset(token)
 
 
 class MlflowTracker:
@@ -60,7 +75,8 @@ class MlflowTracker:
     def _create(
         self, experiment: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
     ) -> None:
-        run = self.client.create_run(experiment, run_name=self.run_name, tags=dict(tags))
+        tags = {**tags, **_TAGS.get({})}
+        run = self.client.create_run(experiment, run_name=self.run_name, tags=tags)
         self.run_id = run.info.run_id
         from mlflow.entities import Param
 
@@ -106,11 +122,14 @@ class MlflowTracker:
             return
         if record is not None:
             self._batch(int(record.training.get("steps", 0)), dict(final_metrics(record)))
-            for name in SMALL_FILES:
-                if (self.folder / name).is_file():
-                    self.client.log_artifact(self.run_id, str(self.folder / name))
+            self._send(SMALL_FILES)
         self.client.set_terminated(self.run_id, status)
         self._remember(status)
+
+    def _send(self, names: Sequence[str]) -> None:
+        for name in names:
+            if (self.folder / name).is_file():
+                self.client.log_artifact(self.run_id, str(self.folder / name))
 
     def _remember(self, status: str) -> None:
         self.status = status
@@ -134,6 +153,16 @@ class MlflowTracker:
                 "tracking stopped: the store %s failed (%s); the run goes on, and `ctrkit sync %s` "
                 "replays it", self.uri, reason[0][:200], self.folder,
             )  # fmt: skip
+
+
+class SearchTracker(MlflowTracker):
+    """Mirrors a search folder: the parent run of its trials, one line per finished trial."""
+
+    def _finish(self, status: str, record: RunRecord | None) -> None:
+        if status == "FINISHED":
+            self._send(SEARCH_FILES)
+        self.client.set_terminated(self.run_id, status)
+        self._remember(status)
 
 
 def connect(uri: str) -> Any:

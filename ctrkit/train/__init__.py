@@ -1,6 +1,6 @@
 """The training loop, its optimisers, checkpoints and callbacks."""
 
-from ctrkit.train.callbacks import Callback, Context
+from ctrkit.train.callbacks import Callback, Context, Pruned
 from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
 from ctrkit.train.device import pick_device, to_tensors
 from ctrkit.train.loop import FitResult, fit
@@ -11,6 +11,7 @@ __all__ = [
     "Context",
     "FitResult",
     "Optimizers",
+    "Pruned",
     "RowwiseAdam",
     "build_optimizers",
     "fit",

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ctrkit.data.batches import Batch
 
 
+class Pruned(Exception):
+    """Raised by a callback: the run is given up, and is not judged."""
+
+
 @dataclass
 class Context:
     """Where training stands; ``step`` counts finished steps over all epochs, from 0.

@@ -33,15 +33,15 @@ class Attention(nn.Module):
         fields: int,
         dim: int,
         *,
-        layers: Annotated[int, Range(0, 8)] = 3,
-        heads: Annotated[int, Range(1, 16)] = 2,
-        head_dim: Annotated[int, Range(1, 256)] = 32,
+        layers: Annotated[int, Range(0, 8, search=(1, 4))] = 3,
+        heads: Annotated[int, Range(1, 16, search=(1, 4))] = 2,
+        head_dim: Annotated[int, Range(1, 256, log=True, search=(8, 64))] = 32,
         residual: Residual = "linear",
         bias: bool = False,
         activation: bool = False,
         scale: bool = False,
         norm: Norm = "none",
-        dropout: Annotated[float, Range(0.0, 0.9)] = 0.0,
+        dropout: Annotated[float, Range(0.0, 0.9, search=(0.0, 0.6))] = 0.0,
     ) -> None:
         super().__init__()
         width = heads * head_dim

@@ -25,7 +25,7 @@ class CrossNet(nn.Module):
         fields: int,
         dim: int,
         *,
-        layers: Annotated[int, Range(1, 8)] = 3,
+        layers: Annotated[int, Range(1, 8, search=(1, 5))] = 3,
         form: Literal["vector", "matrix"] = "matrix",
     ) -> None:
         super().__init__()

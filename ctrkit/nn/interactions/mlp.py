@@ -6,9 +6,10 @@ from typing import Annotated, Literal, cast
 
 from torch import Tensor, nn
 
-from ctrkit.registry import Range, interaction
+from ctrkit.registry import Choices, Range, interaction
 
 Norm = Literal["none", "batch", "layer"]
+HIDDEN = Choices((64,), (64, 64), (200,), (200, 200), (400,), (400, 400), (400, 400, 400))
 
 
 def perceptron(width: int, hidden: tuple[int, ...], dropout: float, norm: Norm) -> nn.Sequential:
@@ -46,8 +47,8 @@ class MLP(nn.Module):
         fields: int,
         dim: int,
         *,
-        hidden: tuple[int, ...] = (400, 400),
-        dropout: Annotated[float, Range(0.0, 0.9)] = 0.0,
+        hidden: Annotated[tuple[int, ...], HIDDEN] = (400, 400),
+        dropout: Annotated[float, Range(0.0, 0.9, search=(0.0, 0.6))] = 0.0,
         norm: Norm = "none",
     ) -> None:
         super().__init__()
