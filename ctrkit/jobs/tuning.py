@@ -23,7 +23,15 @@ from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig, to_toml
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, CtrkitError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.jobs.searching import FORMAT, SPLITS, Search, SearchJob, copy_over, write_json
+from ctrkit.jobs.searching import (
+    FORMAT,
+    SPLITS,
+    Search,
+    SearchJob,
+    copy_over,
+    plain_config,
+    write_json,
+)
 from ctrkit.jobs.selecting import search_features
 from ctrkit.jobs.training import resolve, run_training
 from ctrkit.records import RunRecord, Tracker, split_line
@@ -47,7 +55,7 @@ from ctrkit.track import make_search_tracker, tracked_below, tracking_uri
 from ctrkit.train import Callback, Pruned
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+    from ctrkit.search.study import FrozenTrial
 
 logger = logging.getLogger(__name__)
 
@@ -282,11 +290,12 @@ class ParamsJob(SearchJob):
         """Draw, train and judge; what an earlier attempt finished is not done again."""
         started = time.perf_counter()
         config = self.trial_config(trials.draw(claim, self.space), claim.slot)
-        claim.trial.set_user_attr("config_sha256", config.sha256())
+        identity = _sha(config)
+        claim.trial.set_user_attr("config_sha256", identity)
         note = self.place(claim.slot).with_suffix(".json")
         if note.is_file():
             known = json.loads(note.read_text(encoding="utf-8"))
-            if known.get("config_sha256") == config.sha256():
+            if known.get("config_sha256") == identity:
                 return self._known(claim, known)
         calls = [Pruning(claim.trial, self.search.objectives[0])] if prunes(self.search) else []
         with tracked_below(self.folder, trial=claim.slot, optuna_trial=claim.trial.number):
@@ -294,7 +303,7 @@ class ParamsJob(SearchJob):
         values = [self._judge(run, name) for name in self.search.objectives]
         record = RunRecord.load(run / "record.json")
         self._note(claim, known := {
-            "state": "COMPLETE", "values": values, "config_sha256": config.sha256(),
+            "state": "COMPLETE", "values": values, "config_sha256": identity,
             "seconds": time.perf_counter() - started, "epochs": record.training["epochs"],
             "parameters": record.parameters["allocated"],
             "validation": {k: record.metrics["validation"][k] for k in ("logloss", "auc")},
@@ -336,7 +345,7 @@ class ParamsJob(SearchJob):
             search_features(file, out=place, controls="none", force=not _begun(place, config))
             return place / "run"
         run_training(config, self.source, self.schema, place, progress=self.progress,
-                     force=not _begun(place, resolve(config)), callbacks=callbacks)  # fmt: skip
+                     force=not _begun(place, config), callbacks=callbacks)  # fmt: skip
         return place
 
     def _thin(self, trials: Trials) -> None:
@@ -404,7 +413,7 @@ class ParamsJob(SearchJob):
             copy_over(place / "run", run)
         else:
             self._write_run(config, self.folder / "run.toml", "schema.toml")
-            if not (run / "record.json").is_file() or not _begun(run, self._resolved_winner()):
+            if not (run / "record.json").is_file() or not _begun(run, self._winner_config()):
                 _remove(run)
                 if (place / "model.safetensors").is_file():
                     copy_over(place, run)
@@ -674,19 +683,20 @@ class Workers:
 
 def _begun(place: Path, config: RunConfig) -> bool:
     """Say whether a folder is empty, or holds this very run or search."""
-    for name in ("config.json", "search.json"):
-        path = place / name
-        if path.is_file():
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if name == "search.json":
-                return bool(data.get("config_sha256") == _search_sha(config))
-            return RunConfig.model_validate(data).sha256() == config.sha256()
+    path = place / "search.json"
+    if path.is_file():
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return bool(data.get("config_sha256") == _sha(config))
+    path = place / "config.json"
+    if path.is_file():
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return RunConfig.model_validate(data).sha256() == _sha(config)
     return True
 
 
-def _search_sha(config: RunConfig) -> str:
-    plain = resolve(RunConfig.model_validate(
-        {n: getattr(config, n) for n in RunConfig.model_fields}))  # fmt: skip
+def _sha(config: RunConfig) -> str:
+    """Return the identity of a run, or of the search that is tried, once it is resolved."""
+    plain = resolve(plain_config(config))
     return config.model_copy(update={"model": plain.model, "train": plain.train}).sha256()
 
 

@@ -29,7 +29,8 @@ from ctrkit.train import Callback, Context, Pruned
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial as FrozenTrial
+    from optuna.trial import Trial
 
 logger = logging.getLogger(__name__)
 
