@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.ready
 
-.PHONY: demo test test-all test-gpu lint types check clean help
+.PHONY: demo test test-all test-postgres test-gpu lint types check clean help
 
 help:            ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,9 @@ test: $(SETUP)   ## the tests, without the slow ones
 
 test-all: $(SETUP) ## the slow tests, on their own
 	$(BIN)/python -m pytest -q -m slow
+
+test-postgres: $(SETUP) ## the tests that need PostgreSQL: CTRKIT_TEST_POSTGRES_URL, else pgserver
+	$(BIN)/python -m pytest -q -m postgres
 
 test-gpu: $(SETUP) ## the tests that need CUDA; they skip where there is none
 	$(BIN)/python -m pytest -q -m gpu

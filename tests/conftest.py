@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,46 @@ def shared_data() -> Path:
     if not (shared / "data").is_dir():
         pytest.skip(f"no real data below {shared} (set CTRKIT_SHARED)")
     return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server: ``CTRKIT_TEST_POSTGRES_URL``, else one of pgserver's."""
+    given = os.environ.get("CTRKIT_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    # Not below pytest's folder: the server has a user of its own, and pytest locks others out.
+    place = Path(tempfile.mkdtemp(prefix="ctrkit-postgres-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        pgserver = pytest.importorskip("pgserver", reason="no PostgreSQL: pip install pgserver")
+        server = pgserver.get_server(place, cleanup_mode="stop")
+        server.psql("ALTER SYSTEM SET fsync = off; ")
+        server.psql("SELECT pg_reload_conf();")
+        yield server.get_uri()
+        server.cleanup()
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture
+def fresh_database(postgres_server: str) -> Iterator[Callable[[], str]]:
+    """Make empty databases on a PostgreSQL server; give their URLs."""
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    server = make_url(postgres_server).set(drivername="postgresql+psycopg")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    made = []
+
+    def create() -> str:
+        made.append(f"ctrkit_{uuid.uuid4().hex[:12]}")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {made[-1]}"))
+        return server.set(database=made[-1]).render_as_string(hide_password=False)
+
+    yield create
+    with engine.connect() as connection:
+        for name in made:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 WORKERS = "workers"
 JOURNAL = f"{WORKERS}/study.journal"
 DIRECTION = {"logloss": "minimize", "auc": "maximize", "bytes": "minimize", "latency": "minimize"}
+ADVISORY = 0x6374726B6974
+"""Key of the lock in PostgreSQL."""
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 
@@ -83,7 +85,7 @@ class Trials:
     # ---- the storage
 
     def _open(self) -> optuna.Study:
-        """Open the study; the first process creates tables and study before any other looks."""
+        """Open the study; whoever comes first makes tables and study while the others wait."""
         import optuna
         from optuna.storages.journal import JournalFileBackend
 
@@ -91,30 +93,38 @@ class Trials:
         if self.url is None:
             path = self.folder.absolute() / JOURNAL  # absolute: else stale locks stay for ever
             self.storage: Any = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-        else:
-            self.storage = self._database(self.url)
+            return self._create()
+        try:
+            with _alone(self.url):
+                self.storage = self._database(self.url)
+                return self._create()
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"search.storage {hide_password(self.url)} cannot be used: {hide_password(reason)}"
+            ) from error
+
+    def _create(self) -> optuna.Study:
+        import optuna
+
+        directions = [
+            optuna.study.StudyDirection[DIRECTION[o].upper()] for o in self.config.objectives
+        ]
         return optuna.create_study(
             storage=self.storage, study_name=self.name, load_if_exists=True,
-            directions=[optuna.study.StudyDirection[DIRECTION[o].upper()]
-                        for o in self.config.objectives],
-            sampler=make_sampler(self.config, self.seed), pruner=make_pruner(self.config),
+            directions=directions, sampler=make_sampler(self.config, self.seed),
+            pruner=make_pruner(self.config),
         )  # fmt: skip
 
     def _database(self, url: str) -> Any:
         import optuna
 
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                return optuna.storages.RDBStorage(
-                    url, heartbeat_interval=self.config.heartbeat, grace_period=self.config.grace,
-                    heartbeat_stale_trial_callback=lambda _, trial: self._retry(trial),
-                )  # fmt: skip
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConfigError(
-                f"search.storage {hide_password(url)} cannot be used: {hide_password(reason)}"
-            ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.storages.RDBStorage(
+                url, heartbeat_interval=self.config.heartbeat, grace_period=self.config.grace,
+                heartbeat_stale_trial_callback=lambda _, trial: self._retry(trial),
+            )  # fmt: skip
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, but those that came too late to be run."""
@@ -154,7 +164,9 @@ class Trials:
                 return None
             number = len(self.study.get_trials(deepcopy=False))
             self.study.sampler = make_sampler(self.config, self.seed, number)
-            trial = self.study.ask()
+            with warnings.catch_warnings():  # the sign of life is ours, see alive()
+                warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")
+                trial = self.study.ask()
             trial.set_user_attr("home", self.home)
             slot = int(trial.user_attrs.get("slot", trial.number))
             if self._surplus(trial.number, slot):
@@ -301,6 +313,23 @@ class Trials:
             and trial.state.name == "FAIL"
             and (int(trial.user_attrs.get("attempt", 0)) < self.config.retries)
         )
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Hold a lock of a PostgreSQL server: two machines must not make the tables at once."""
+    from sqlalchemy import create_engine, text
+
+    if not url.startswith("postgresql"):
+        yield
+        return
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY})
+            yield  # the connection's end frees it
+    finally:
+        engine.dispose()
 
 
 def slot_of(trial: FrozenTrial) -> int:

@@ -189,7 +189,9 @@ def open_store(uri: str, name: str) -> tuple[Any, str]:
     The client's construction migrates a fresh database, so it stands under the lock too.
     """
     home().mkdir(parents=True, exist_ok=True)
-    with FileLock(str(home() / "tracking.lock"), timeout=120):
+    lock = FileLock(str(home() / "tracking.lock"), timeout=120)
+    with lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow's own dependencies
         client = connect(uri)
         found = client.get_experiment_by_name(name)
         if found is not None:
