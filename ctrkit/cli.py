@@ -707,6 +707,50 @@ def sync(paths: Annotated[list[Path], typer.Argument(metavar="RUN...")]) -> None
         out.print(f"{path}: {jobs.sync(path)} lines replayed")
 
 
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: any machine may ask.")]
+
+
+@app.command()
+def ui(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port.")] = 5000,
+    uri: Annotated[str | None, typer.Option(help="The store; default: where runs go.")] = None,
+) -> None:
+    """Open the MLflow interface on the store that runs are tracked in."""
+    from ctrkit import jobs
+
+    jobs.ui(host=host, port=port, uri=uri, started=lambda where: out.print(f"open {where}"))
+
+
+@app.command()
+def serve(
+    run: RunArg,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port.")] = 5001,
+    trust_plugins: Trust = False,
+) -> None:
+    """Answer raw JSON rows with probabilities, by MLflow's own server."""
+    from ctrkit import jobs
+
+    def started(where: str) -> None:
+        out.print(f'POST {{"inputs": [{{"column": value, ...}}, ...]}} to {where}')
+
+    jobs.serve(run, host=host, port=port, trust_plugins=trust_plugins, started=started)
+
+
+@app.command()
+def register(
+    run: RunArg,
+    name: Annotated[str, typer.Option(help="Of the registered model.")] = "ctrkit",
+    trust_plugins: Trust = False,
+) -> None:
+    """Add a run to MLflow's registry, as a model that takes raw rows."""
+    from ctrkit import jobs
+
+    store, version = jobs.register(run, name, trust_plugins=trust_plugins)
+    out.print(f"models:/{name}/{version} in {store}")
+
+
 @app.command("list")
 def list_(
     kind: Annotated[

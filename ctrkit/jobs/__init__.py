@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ctrkit.jobs.ranking import rank as rank
     from ctrkit.jobs.searching import Search as Search
     from ctrkit.jobs.selecting import search_features as search_features
+    from ctrkit.jobs.serving import register as register
+    from ctrkit.jobs.serving import serve as serve
+    from ctrkit.jobs.serving import ui as ui
     from ctrkit.jobs.showing import check as check
     from ctrkit.jobs.showing import report as report
     from ctrkit.jobs.showing import sync as sync
@@ -46,13 +49,16 @@ _HOMES = {
     "explanation_text": "ctrkit.evaluate",
     "predict": "ctrkit.jobs.judging",
     "rank": "ctrkit.jobs.ranking",
+    "register": "ctrkit.jobs.serving",
     "report": "ctrkit.jobs.showing",
     "schema": "ctrkit.jobs.looking",
     "search_features": "ctrkit.jobs.selecting",
     "search_interactions": "ctrkit.jobs.interactions",
     "search_params": "ctrkit.jobs.tuning",
+    "serve": "ctrkit.jobs.serving",
     "sync": "ctrkit.jobs.showing",
     "train": "ctrkit.jobs.training",
+    "ui": "ctrkit.jobs.serving",
     "versions": "ctrkit.jobs.training",
 }
 __all__ = list(_HOMES)

@@ -165,19 +165,27 @@ class SearchTracker(MlflowTracker):
         self._remember(status)
 
 
-def connect(uri: str) -> Any:
-    """Return a client; MLflow is imported here, without telemetry and with short timeouts."""
+def quiet_mlflow() -> None:
+    """Import MLflow without telemetry, with short timeouts and without its chatter."""
     for name, value in (
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10"),
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
     ):
         os.environ.setdefault(name, value)
-    from mlflow.tracking import MlflowClient
+    import mlflow.tracking  # noqa: F401
 
     for name in ("alembic", "mlflow"):  # after the import, which sets its own level
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells each retry
+
+
+def connect(uri: str) -> Any:
+    """Return a client of a store."""
+    quiet_mlflow()
+    from mlflow.tracking import MlflowClient
+
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=uri)
