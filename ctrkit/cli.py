@@ -485,6 +485,70 @@ def params(
     _print_params_search(result)
 
 
+@search.command()
+def pipeline(
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA|PIPELINE.toml", help="Raw rows, or a file naming them."),
+    ] = None,
+    label: Label = None,
+    model: ModelName = None,
+    output: Out = Path("search"),
+    trials: Trials = None,
+    jobs_: Jobs = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STEP,...", help="Of rank, features, interactions, params."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Times the last model is trained.")] = 1,
+    controls: Annotated[
+        str, typer.Option(help="default: the plain model, searched as long, beside it; none.")
+    ] = "default",
+    schema_file: SchemaFile = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    multi: Multi = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    group: Group = None,
+    weight: Weight = None,
+    key: Key = None,
+    columns: Columns = None,
+    no_header: NoHeader = False,
+    seed: Seed = None,
+    force: Force = False,
+    set_: Set = None,
+    plugin: Plugin = None,
+) -> None:
+    """Rank, select values, choose interactions, search settings, train; say what each bought."""
+    from ctrkit import jobs
+
+    options = _options(
+        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
+        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
+        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
+        trials=trials, jobs=jobs_, skip=skip,
+    )  # fmt: skip
+    progress = _Progress()
+    try:
+        result = jobs.search_pipeline(
+            data, out=output, seeds=seeds, controls=controls, progress=progress, **options
+        )
+    finally:
+        progress.close()
+    table = Table("step", "decided", "test auc", "test logloss", "MB", "models", "seconds",
+                  box=None, pad_edge=False)  # fmt: skip
+    for row in result.record["steps"]:
+        table.add_row(
+            row["step"], escape(row["said"]), f"{row['test']['auc']:.5f}",
+            f"{row['test']['logloss']:.5f}", f"{row['bytes'] / 1e6:,.2f}", str(row["models"]),
+            f"{row['seconds']:,.0f}",
+        )  # fmt: skip
+    out.print(table)
+    out.print(f"again   ctrkit train {result.folder / 'run.toml'}")
+    out.print(f"report  {result.folder / 'report.html'}")
+
+
 def _print_params_search(result: Any) -> None:
     table = Table("settings", "test auc", "test logloss", "parameters", "MB", box=None,
                   pad_edge=False)  # fmt: skip

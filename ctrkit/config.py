@@ -315,8 +315,8 @@ def published_gates(name: str) -> dict[str, dict[str, Any]]:
 class ParamsSearchConfig(Section):
     """``[search]`` of ``ctrkit search params``: trials drawn by Optuna."""
 
-    over: Literal["params", "features"] = "params"
-    """What a trial is: one training, or one search for feature values whose knobs are drawn."""
+    over: Literal["params", "features", "interactions"] = "params"
+    """What a trial is: one training, or one search of another kind whose knobs are drawn."""
     trials: int = Field(default=50, ge=1)
     """Trials in all, resumed or side by side; one that a dead worker left counts once."""
     timeout: float | None = Field(default=None, gt=0)
@@ -352,6 +352,8 @@ class ParamsSearchConfig(Section):
     """Weights and predictions that stay below ``trials/``: of the best, or of all."""
     interactions: tuple[str, ...] = ()
     """A pool of interaction layers, each in or out, in place of the model's branches."""
+    free: bool = False
+    """Whether what the configuration sets explicitly is searched all the same."""
     derive: bool = True
     """Whether the space comes from the bounds of the components; else ``space`` alone."""
     space: dict[str, Any] = Field(default_factory=dict)
@@ -427,6 +429,14 @@ class ParamsConfig(RunConfig):
     """One search for settings: a training job and ``[search]``."""
 
     search: ParamsSearchConfig = ParamsSearchConfig()
+
+
+class PipelineConfig(RunConfig):
+    """One pipeline of searches: a training job, and the ``[search]`` of each step."""
+
+    features: FeatureSearchConfig = FeatureSearchConfig()
+    interactions: InteractionSearchConfig = InteractionSearchConfig()
+    params: ParamsSearchConfig = ParamsSearchConfig()
 
 
 C = TypeVar("C", bound=RunConfig)

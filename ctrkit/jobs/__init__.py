@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ctrkit.jobs.judging import predict as predict
     from ctrkit.jobs.looking import encode as encode
     from ctrkit.jobs.looking import schema as schema
+    from ctrkit.jobs.pipeline import search_pipeline as search_pipeline
     from ctrkit.jobs.ranking import rank as rank
     from ctrkit.jobs.searching import Search as Search
     from ctrkit.jobs.selecting import search_features as search_features
@@ -56,6 +57,7 @@ _HOMES = {
     "search_interactions": "ctrkit.jobs.interactions",
     "search_params": "ctrkit.jobs.tuning",
     "serve": "ctrkit.jobs.serving",
+    "search_pipeline": "ctrkit.jobs.pipeline",
     "sync": "ctrkit.jobs.showing",
     "train": "ctrkit.jobs.training",
     "ui": "ctrkit.jobs.serving",

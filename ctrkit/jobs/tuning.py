@@ -19,10 +19,11 @@ import torch
 from filelock import FileLock
 
 from ctrkit.bundle import load
-from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig, to_toml
+from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig, load_config, to_toml
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, CtrkitError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.jobs.interactions import search_interactions
 from ctrkit.jobs.searching import (
     FORMAT,
     SPLITS,
@@ -63,9 +64,13 @@ CONTROLS = ("default", "none")
 ELASTIC = ("trials", "timeout", "jobs", "threads", "storage", "retries", "heartbeat", "grace",
            "keep")  # fmt: skip
 """Of ``[search]``: may differ when a search is gone on with, or joined."""
-HEAVY = ("encoder", "model.safetensors", "predictions", "layout.json", "checkpoint", "plugins",
+HEAVY = ("searches", "encoder",
+         "model.safetensors", "predictions", "layout.json", "checkpoint", "plugins",
          "init.safetensors", "candidates", "features.parquet")  # fmt: skip
 """What a trial that is not among the best need not keep."""
+DECISIONS = ("run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet",
+             "pairs.json", "run")  # fmt: skip
+"""Of another search's folder: what the winner puts on top."""
 HOPELESS = 5
 """As many trials that all failed end a search."""
 POLL_S = 0.5
@@ -153,7 +158,7 @@ class ParamsJob(SearchJob):
     config: ParamsConfig
     parts: ClassVar = ("config.json", "schema.toml", "trials", "seeds", "controls", "pareto",
                        "trials.parquet", "metrics.jsonl", "tracking.json", "clock.json", WORKERS,
-                       "init.safetensors", "features.parquet", "encoder")  # fmt: skip
+                       *DECISIONS)  # fmt: skip
 
     def __init__(
         self, config: ParamsConfig, source: Source, schema: Schema, folder: Path,
@@ -330,7 +335,7 @@ class ParamsJob(SearchJob):
         config = self.space.apply(values)
         data = config.data.model_copy(update={"schema_path": str(self.folder / "schema.toml")})
         config = config.model_copy(update={"data": data})
-        if slot is None or isinstance(config, FeaturesConfig):
+        if slot is None or type(config) is not RunConfig:
             return config
         name = config.track.run_name or self.folder.name
         track = config.track.model_copy(update={"run_name": f"{name}-{slot}"})
@@ -338,11 +343,14 @@ class ParamsJob(SearchJob):
 
     def make(self, config: RunConfig, place: Path, callbacks: Sequence[Callback] = ()) -> Path:
         """Train, or search, in a folder; return the run folder."""
-        if isinstance(config, FeaturesConfig):
+        if type(config) is not RunConfig:
             place.parent.mkdir(parents=True, exist_ok=True)
-            file = place.with_suffix(".toml")
-            file.write_text(to_toml(config), encoding="utf-8")
-            search_features(file, out=place, controls="none", force=not _begun(place, config))
+            file, text = place.with_suffix(".toml"), to_toml(config)
+            same = file.is_file() and file.read_text(encoding="utf-8") == text
+            file.write_text(text, encoding="utf-8")
+            features = isinstance(config, FeaturesConfig)
+            inner = search_features if features else search_interactions
+            inner(file, out=place, controls="none", force=not same, progress=self.progress)
             return place / "run"
         run_training(config, self.source, self.schema, place, progress=self.progress,
                      force=not _begun(place, config), callbacks=callbacks)  # fmt: skip
@@ -366,8 +374,6 @@ class ParamsJob(SearchJob):
     # ---- the end
 
     def _winner_config(self) -> RunConfig:
-        from ctrkit.config import load_config
-
         return load_config(self.folder / "run.toml")
 
     def _finish(self, trials: Trials, clock: Clock, seeds: int, controls: str) -> dict[str, Any]:
@@ -404,13 +410,11 @@ class ParamsJob(SearchJob):
     def _top(self, config: RunConfig, slot: int) -> None:
         """Put the winner on top of the folder: the file that trains it, and its run."""
         place, run = self.place(slot), self.folder / "run"
-        if isinstance(config, FeaturesConfig):
+        if type(config) is not RunConfig:
             if not (place / "run" / "model.safetensors").is_file():
                 self.make(config, place)
-            for name in ("schema.toml", "encoder", "init.safetensors", "features.parquet"):
+            for name in DECISIONS:
                 copy_over(place / name, self.folder / name)
-            copy_over(place / "run.toml", self.folder / "run.toml")
-            copy_over(place / "run", run)
         else:
             self._write_run(config, self.folder / "run.toml", "schema.toml")
             if not (run / "record.json").is_file() or not _begun(run, self._winner_config()):
@@ -429,7 +433,14 @@ class ParamsJob(SearchJob):
     def _write_run(self, config: RunConfig, path: Path, schema: str) -> None:
         data = config.data.model_copy(update={"schema_path": schema})
         track = config.track.model_copy(update={"run_name": self.given.track.run_name})
-        text = to_toml(config.model_copy(update={"data": data, "track": track}))
+        operations = config.model.operations
+        model = config.model.model_copy(update={"operations": None})
+        text = to_toml(config.model_copy(update={"data": data, "track": track, "model": model}))
+        if operations is not None:  # of an earlier search over pairs
+            pairs = [o.model_dump(mode="json") for o in operations]
+            write_json(self.folder / "pairs.json", {"format": FORMAT, "pairs": pairs})
+            up = "../" if schema.startswith("../") else ""
+            text += f'\n[model.pairs]\nfile = "{up}pairs.json"\n'
         path.write_text(text, encoding="utf-8")
 
     def _rows(
@@ -682,11 +693,7 @@ class Workers:
 
 
 def _begun(place: Path, config: RunConfig) -> bool:
-    """Say whether a folder is empty, or holds this very run or search."""
-    path = place / "search.json"
-    if path.is_file():
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return bool(data.get("config_sha256") == _sha(config))
+    """Say whether a folder is empty, or holds this very run."""
     path = place / "config.json"
     if path.is_file():
         data = json.loads(path.read_text(encoding="utf-8"))

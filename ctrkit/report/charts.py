@@ -23,10 +23,10 @@ def chart(data: dict[str, Any]) -> str:
             points: [[x, y, name], ...], linear`` (else both axes are logarithmic); ``heat``:
             ``labels, values`` (square, None: not known); ``operations``: ``labels, names:
             {operation: name}, cells: [[place, place, operation, probability], ...]``; ``groups``:
-            ``x, groups: {name: [value, ...]}``, at most three of either; ``trials``: ``x, y, points: [[x, y], ...],
-            line: [[x, y], ...], ticks`` (names of the places on x), ``log``; ``parallel``: ``axes:
-            [{name, low, high, ticks, log}], lines: [[place or None, ...], ...], colours`` (0 worst
-            to 1 best).
+            ``x, groups: {name: [value, ...]}``, at most three of either;
+            ``trials``: ``x, y, points: [[x, y], ...], line: [[x, y], ...], ticks`` (names of the
+            places on x), ``log``; ``parallel``: ``axes: [{name, ticks: [[place, name], ...]}],
+            lines: [[place or None, ...], ...], colours`` (0 worst to 1 best); places within 0..1.
 
     Returns:
         One ``<svg>`` element without declarations, scripts or network references.

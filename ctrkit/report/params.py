@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ctrkit.report.features import difference_text, mean_text
+from ctrkit.report.seeds import DIFFERENCE_NOTE, difference, mean_and_spread
 
 _SLICES = 8
 _SHOWN = 30
@@ -26,7 +26,11 @@ def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> dic
     objectives = list(record["search"]["objectives"])
     counts, best = record["counts"], record["winner"]
     done = trials.filter(pl.col("state") == "COMPLETE")
-    what = {"params": "Settings", "features": "Feature searches"}[record["search"]["over"]]
+    what = {
+        "params": "Settings",
+        "features": "Searches for values",
+        "interactions": "Searches over pairs",
+    }[record["search"]["over"]]
     charts = [_history(trials, objectives[0]), *_front(done, record, objectives),
               *_importance_charts(record), _parallel(done, record, objectives[0]),
               *_slices(done, record, objectives[0])]  # fmt: skip
@@ -64,18 +68,14 @@ def _comparison(record: dict[str, Any]) -> dict[str, Any]:
                 for k in ("parameters", "bytes", "seconds")}  # fmt: skip
         rows.append([
             "before the search" if name == "before" else name, str(len(members)),
-            mean_text([m["test"]["auc"] for m in members]),
-            mean_text([m["test"]["logloss"] for m in members]),
-            "" if tests is None else difference_text(tests),
+            mean_and_spread([m["test"]["auc"] for m in members]),
+            mean_and_spread([m["test"]["logloss"] for m in members]),
+            "" if tests is None else difference(tests),
             f"{mean['parameters']:,.0f}", f"{mean['bytes'] / 1e6:,.2f}", f"{mean['seconds']:,.1f}",
         ])  # fmt: skip
     columns = ["settings", "seeds", "test AUC", "test log loss", "difference, 95 %", "parameters",
                "MB", "seconds"]  # fmt: skip
-    note = (
-        "The difference is the winner's log loss less the other's, on the same test rows; below "
-        "zero the winner is better. One seed: the interval is over rows; several: over seeds. No "
-        "trial saw the test rows."
-    )
+    note = f"{DIFFERENCE_NOTE} No trial saw the test rows."
     return {"title": "The winner, retrained", "columns": columns, "rows": rows, "note": note}
 
 

@@ -16,6 +16,8 @@ from typing import Any, Literal, cast, get_args, get_origin
 from ctrkit.config import (
     FeaturesConfig,
     FeatureSearchConfig,
+    InteractionsConfig,
+    InteractionSearchConfig,
     ModelConfig,
     ParamsConfig,
     RunConfig,
@@ -27,6 +29,10 @@ from ctrkit.models.build import find_preset, resolve_model
 from ctrkit.registry import Choices, Range, registry
 
 USE = "use."
+INNER: dict[str, type[RunConfig]] = {
+    "features": FeaturesConfig, "interactions": InteractionsConfig,
+}  # fmt: skip
+"""The other searches whose knobs can be drawn."""
 STRUCTURE = ("model.name", "model.preset", "model.interactions", "model.head", "model.table")
 FIXED = ("seed", "device", "threads", "init", "monitor", "checkpoint_s", "shuffle_rows")
 """Of ``[train]``: no settings of a model."""
@@ -219,7 +225,10 @@ def _plain(config: ParamsConfig) -> tuple[RunConfig, type[RunConfig]]:
         if config.search.inner:
             raise ConfigError("search.inner is of searches: set search.over")
         return make_config(data), RunConfig
-    return make_config({**data, "search": config.search.inner}, FeaturesConfig), FeaturesConfig
+    kind = INNER[config.search.over]
+    if kind is InteractionsConfig:
+        data.setdefault("model", {}).setdefault("name", "optinter")
+    return make_config({**data, "search": config.search.inner}, kind), kind
 
 
 def _structure(pool: tuple[str, ...]) -> Iterator[Dimension]:
@@ -246,11 +255,19 @@ _VALUES = (
 )
 
 
+_PAIRS = (
+    Dimension("search.gate_lr", "float", 1e-3, 1e-1, log=True),
+    Dimension("search.warmup", "float", 0.0, 0.4),
+    Dimension("search.relaxation", "choice", choices=("softmax", "gumbel")),
+    Dimension("model.second_dim", "int", 2, 16, log=True),
+)
+
+
 def _derived(config: ParamsConfig) -> list[Dimension]:
     """Return what every model has, less what the configuration fixes; hashing where it pays."""
     found = list(_GENERAL)
-    if config.search.over == "features":
-        found += _VALUES
+    if config.search.over != "params":
+        found += _VALUES if config.search.over == "features" else _PAIRS
     elif "bytes" in config.search.objectives:
         found += _HASHING
     fixed = _fixed(config)
@@ -264,21 +281,26 @@ def _derived(config: ParamsConfig) -> list[Dimension]:
 
 
 def _fixed(config: ParamsConfig) -> set[str]:
-    """Return the keys that the configuration sets explicitly."""
+    """Return the keys that the configuration sets explicitly, unless they are free all the same."""
+    if config.search.free:
+        return {"model.pairs.op"} if config.model.operations is not None else set()
     fixed = {f"train.{name}" for name in config.train.model_fields_set}
     fixed |= {f"model.{name}" for name in config.model.model_fields_set}
     fixed |= {f"search.{name}" for name in config.search.inner}
     tables = config.model.parameters.items()
+    if config.model.operations is not None:  # each pair has its own
+        fixed.add("model.pairs.op")
     return fixed | {f"model.{name}.{key}" for name, table in tables for key in table}
 
 
 def _settings(kind: type[RunConfig]) -> dict[str, str]:
     """Return every setting that may be searched, but parameters of components."""
-    model = [n for n in ModelConfig.model_fields if n != "parameters"]
+    model = [n for n in ModelConfig.model_fields if n not in ("parameters", "operations")]
     keys = [*(f"model.{n}" for n in model),
             *(f"train.{n}" for n in TrainConfig.model_fields if n not in FIXED)]  # fmt: skip
-    if kind is FeaturesConfig:
-        keys += [f"search.{n}" for n in FeatureSearchConfig.model_fields]
+    if kind is not RunConfig:
+        inner = FeatureSearchConfig if kind is FeaturesConfig else InteractionSearchConfig
+        keys += [f"search.{n}" for n in inner.model_fields]
     return dict.fromkeys(keys, "")
 
 

@@ -10,14 +10,14 @@ import warnings
 from typing import Any
 
 import mlflow
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from ctrkit.bundle import load
 
 warnings.filterwarnings("ignore", ".*Any type hint is inferred")  # the encoder checks the values
 
 
-class ServedModel(PythonModel):  # type: ignore[misc]
+class ServedModel(PythonModel):
     """Raw rows in, click probabilities out."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -25,7 +25,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         trust = bool((context.model_config or {}).get("trust_plugins", False))
         self.predictor = load(context.artifacts["run"], trust_plugins=trust)
 
-    def predict(self, model_input: list[dict[str, Any]]) -> list[float]:
+    def predict(self, model_input: list[dict[str, Any]]) -> list[float]:  # type: ignore[override]
         """Return the probability of each row."""
         found: list[float] = self.predictor.predict(model_input).tolist()
         return found

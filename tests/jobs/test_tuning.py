@@ -145,6 +145,24 @@ def test_the_knobs_of_the_search_for_values(clicks, tmp_path):
     assert again.record.metrics["test"] == found.run.record.metrics["test"]
 
 
+@pytest.mark.slow
+def test_the_knobs_of_the_search_over_pairs(clicks, tmp_path):
+    found = search(
+        clicks, tmp_path / "s", trials=2, over="interactions", model="optinter", controls="none",
+        set=[*FAST[:3], "search.inner.epochs=1"], ignore=["user", "ad", "age", "price"],
+    )  # fmt: skip
+    assert {"run.toml", "pairs.json", "run"} <= {p.name for p in found.folder.iterdir()}
+    assert "search.gate_lr" in found.record["winner"]["params"]
+    again = jobs.train(found.folder / "run.toml", out=tmp_path / "again")
+    assert again.record.metrics["test"] == found.run.record.metrics["test"]
+    more = jobs.search_params(
+        found.folder / "run.toml", out=tmp_path / "t", trials=2, controls="none",
+        set=["search.derive=false", "search.space.train.lr=[0.001, 0.01]"],
+    )  # fmt: skip
+    assert (more.folder / "pairs.json").read_text() == (found.folder / "pairs.json").read_text()
+    jobs.train(more.folder / "run.toml", out=tmp_path / "once-more")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

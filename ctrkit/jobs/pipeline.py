@@ -1,0 +1,361 @@
+"""``search pipeline``: rank, features, interactions, params, train; what each step bought."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Unpack, cast
+
+from ctrkit.config import PipelineConfig, RunConfig, Section, load_config, to_toml
+from ctrkit.data.sources import Source
+from ctrkit.errors import ConfigError, SchemaError, nearest
+from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.jobs.interactions import search_interactions
+from ctrkit.jobs.ranking import rank
+from ctrkit.jobs.searching import FORMAT, SPLITS, Search, SearchJob, copy_over, write_json
+from ctrkit.jobs.selecting import search_features
+from ctrkit.jobs.training import RunResult, train
+from ctrkit.jobs.tuning import search_params
+from ctrkit.records import RunRecord
+from ctrkit.report import summarise_pipeline, write_report
+from ctrkit.schema import Schema
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its name, and what it does with the file that the last one left."""
+
+    name: str
+    run: Callable[[Pipeline, Path, Path], Outcome]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step left.
+
+    Attributes:
+        file: The ``run.toml`` that the next step starts from.
+        run: Its trained run.
+        models: How many models it trained.
+        said: One line about what it decided.
+    """
+
+    file: Path
+    run: Path
+    models: int
+    said: str
+
+
+def search_pipeline(
+    data: PathLike | None = None,
+    *,
+    model: str | None = None,
+    out: PathLike = "search",
+    trials: int | None = None,
+    jobs: int | None = None,
+    skip: Sequence[str] = (),
+    seed: int | None = None,
+    seeds: int = 1,
+    controls: str = "default",
+    force: bool = False,
+    plugins: Sequence[PathLike] = (),
+    progress: Any = None,
+    **options: Unpack[DataOptions],
+) -> Search:
+    """Rank features, select values, choose interactions, search settings, train; compare.
+
+    Every step starts from what the last one left, and is resumed by itself: the same call goes on
+    where it was cut.
+
+    Args:
+        data: As of :func:`ctrkit.jobs.train`; or a ``pipeline.toml``, whose tables ``features``,
+            ``interactions`` and ``params`` are the ``[search]`` of the steps.
+        model: A preset, or a registered interaction alone.
+        out: The search folder.
+        trials: ``params.trials``.
+        jobs: ``params.jobs``: worker processes.
+        skip: Steps to leave out: ``rank``, ``features``, ``interactions``, ``params``.
+        seed: Of weights and batches.
+        seeds: How often the last model and the plain one are trained.
+        controls: ``default``: the plain model, searched with as many trials as the steps trained
+            models; ``none``.
+        force: Replace the search in ``out``.
+        plugins: Python files that register components.
+        progress: Object with ``update(stage, done, total, text)``.
+        **options: See :class:`~ctrkit.jobs.inputs.DataOptions`.
+
+    Raises:
+        ConfigError: An option is unknown or out of bounds.
+        RunFolderError: ``out`` holds another search, or files of none.
+    """
+    skippable = [step.name for step in STEPS if step.name != "train"]
+    for name in skip:
+        if name not in skippable:
+            known = ", ".join(skippable)
+            raise ConfigError(f"no step {name!r} to skip{nearest(name, skippable)}: {known}")
+    if controls not in ("default", "none"):
+        raise ConfigError(f"controls are one of default, none; got {controls!r}")
+    if seeds < 1:
+        raise ConfigError(f"seeds is at least 1; got {seeds}")
+    given = None if data is None else Path(data)
+    is_config = given is not None and given.suffix in (".toml", ".json")
+    config = cast(PipelineConfig, job_config(
+        None if is_config else data, options, config=given if is_config else None, model=model,
+        seed=seed, plugins=plugins, kind=PipelineConfig,
+        more={"params.trials": trials, "params.jobs": jobs},
+    ))  # fmt: skip
+    source, schema, warnings = open_job(config.data, options)
+    if schema.label is None:
+        raise SchemaError("a search needs a label: name its column with --label")
+    steps = [step for step in STEPS if step.name not in skip]
+    job = Pipeline(config, source, schema, Path(out).absolute(), steps, seeds, warnings, progress)
+    job.claim(force)
+    return job.run(controls)
+
+
+class Pipeline(SearchJob):
+    """The steps of one pipeline, in a folder of its own."""
+
+    config: PipelineConfig
+    top: ClassVar = ("run.toml", "schema.toml", "encoder", "pairs.json", "init.safetensors",
+                     "run")  # fmt: skip
+    parts: ClassVar = ("plain.toml", "steps", "before", "rank", "features", "interactions",
+                       "params", "train", "plain")  # fmt: skip
+
+    def __init__(
+        self, config: PipelineConfig, source: Source, schema: Schema, folder: Path,
+        steps: Sequence[Step], seeds: int, warnings: Sequence[str] = (), progress: Any = None,
+    ) -> None:  # fmt: skip
+        """Settle the configuration; ``given`` is as the user wrote it."""
+        super().__init__(config, source, schema, folder, warnings, progress)
+        self.given, self.steps, self.seeds = config, list(steps), seeds
+
+    def identity(self) -> dict[str, Any]:
+        """Return what makes a pipeline the same one."""
+        return {**super().identity(), "steps": [step.name for step in self.steps]}
+
+    # ---- the steps
+
+    def run(self, controls: str) -> Search:
+        """Take the steps, then the plain model's share of trials, and report."""
+        file = self._plain_file()
+        rows = [self._before(file)]
+        for step in self.steps:
+            rows.append(self._take(step, file))
+            file = self.folder / rows[-1]["file"]
+        members = {"pipeline": self._seeded("train", file)}
+        if controls == "default":
+            rows.append(self._plain(sum(row["models"] for row in rows[1:])))
+            members["plain"] = self._seeded("plain/seeds", self.folder / rows[-1]["file"])
+        self._adopt(file)
+        record = self._record(rows, members)
+        write_json(self.folder / "record.json", record)
+        write_report(summarise_pipeline(record), self.folder / "report.html")
+        return self.finished(record)
+
+    def _plain_file(self) -> Path:
+        """Write the training job as it was given."""
+        self.schema.save(self.folder / "schema.toml")
+        data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True,
+                                     include=set(RunConfig.model_fields))  # fmt: skip
+        plain = RunConfig.model_validate(data)
+        path = str(Path(str(plain.data.path)).absolute()) if plain.data.path else None
+        path = plain.data.path if path and "://" in str(plain.data.path) else path
+        update = {"schema_path": str(self.folder / "schema.toml"), "path": path}
+        text = to_toml(plain.model_copy(update={"data": plain.data.model_copy(update=update)}))
+        file = self.folder / "plain.toml"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def _before(self, file: Path) -> dict[str, Any]:
+        return self._kept("before", lambda: self._trained(file, "before", "as given"))
+
+    def _take(self, step: Step, file: Path) -> dict[str, Any]:
+        return self._kept(step.name, lambda: step.run(self, file, self.folder / step.name))
+
+    def _plain(self, trials: int) -> dict[str, Any]:
+        """Search the plain model's settings with as many trials as the steps trained models."""
+
+        def take() -> Outcome:
+            folder = self.folder / "plain"
+            more = [*self._params_settings(), f"search.trials={max(1, trials)}"]
+            found = search_params(self.folder / "plain.toml", out=folder / "search", set=more,
+                                  controls="none", progress=self.progress)  # fmt: skip
+            return Outcome(folder / "search" / "run.toml", found.run.folder, max(1, trials),
+                           f"{trials} trials on the model as given")  # fmt: skip
+
+        return self._kept("plain", take)
+
+    def _kept(self, name: str, take: Callable[[], Outcome]) -> dict[str, Any]:
+        """Return a finished step's row; take the step where there is none."""
+        path = self.folder / "steps" / f"{name}.json"
+        if path.is_file():
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        logger.info("step %s", name)
+        clock = path.with_suffix(".seconds")
+        path.parent.mkdir(exist_ok=True)
+        before = float(clock.read_text()) if clock.is_file() else 0.0
+        started = time.monotonic()
+        try:
+            outcome = take()
+        finally:  # a step that was cut counts all its parts
+            seconds = before + time.monotonic() - started
+            clock.write_text(str(seconds), encoding="utf-8")
+        row = {**self._figures(outcome.run), "step": name, "models": outcome.models,
+               "seconds": seconds, "said": outcome.said,
+               "file": str(outcome.file.relative_to(self.folder))}  # fmt: skip
+        write_json(path, row)
+        return row
+
+    def _figures(self, run: Path) -> dict[str, Any]:
+        record = RunRecord.load(run / "record.json")
+        return {
+            "folder": str(run.relative_to(self.folder)), "seed": record.seed,
+            "parameters": record.parameters["allocated"],
+            "bytes": (run / "model.safetensors").stat().st_size,
+            **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
+        }  # fmt: skip
+
+    def _trained(self, file: Path, place: str, said: str) -> Outcome:
+        run = self._train(file, self.folder / place, None)
+        return Outcome(file, run.folder, 1, said)
+
+    def _train(self, file: Path, place: Path, seed: int | None) -> RunResult:
+        return train(file, out=place, seed=seed, progress=self.progress)
+
+    def _seeded(self, place: str, file: Path) -> list[dict[str, Any]]:
+        """Train a file with every seed."""
+        return [
+            self._figures(self._train(file, self.folder / place / str(seed), seed).folder)
+            for seed in (self.first, *self.seeds_from(self.seeds))
+        ]
+
+    def settings(self, section: Section) -> list[str]:
+        """Return a step's ``[search]``, as far as the user set it, as texts of ``--set``."""
+        data = section.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        return [f"search.{key}={json.dumps(value)}" for key, value in _leaves(data)]
+
+    def _params_settings(self) -> list[str]:
+        """Return the settings of the search for settings: what the user set is not searched."""
+        found = [*self.settings(self.given.params), "train.init=random"]
+        if "free" not in self.given.params.model_fields_set:
+            found.append("search.free=true")
+            space = dict(_leaves(self.given.params.space))
+            fixed = [f"train.{n}" for n in self.given.train.model_fields_set]
+            fixed += [f"model.{n}" for n in self.given.model.model_fields_set - {"parameters"}]
+            fixed += [f"model.{owner}.{key}" for owner, table in
+                      self.given.model.parameters.items() for key in table]  # fmt: skip
+            free = ("train.seed", "train.device", "train.threads", "train.init", "train.monitor",
+                    "train.checkpoint_s", "train.shuffle_rows")  # fmt: skip
+            found += [f"search.space.{key}=false" for key in fixed if key not in free
+                      and not any(k == key or k.startswith(f"{key}.") for k in space)]  # fmt: skip
+        return found
+
+    # ---- the end
+
+    def _adopt(self, file: Path) -> None:
+        """Put the last model on top of the folder, as the training job that makes it."""
+        config: RunConfig = load_config(file)
+        data, text = config.data, file.read_text(encoding="utf-8")
+        for key, found in (("schema", data.schema_path), ("encoder", data.encoder)):
+            if found is not None:
+                name = "schema.toml" if key == "schema" else key
+                copy_over(Path(found), self.folder / name)
+                text = re.sub(rf"(?m)^{key} = .*$", f'{key} = "{name}"', text)
+        for name in ("pairs.json", "init.safetensors"):
+            copy_over(file.parent / name, self.folder / name)
+        (self.folder / "run.toml").write_text(text, encoding="utf-8")
+
+    def _record(
+        self, rows: list[dict[str, Any]], members: dict[str, list[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        against = {row["step"]: self._paired(rows[0], row) for row in rows[1:]}
+        return {
+            "format": FORMAT, "kind": "pipeline", "model": self.config.model.name,
+            "config_sha256": self.config.sha256(), "steps": rows, "against_before": against,
+            "rows": members, "paired": self.paired("pipeline", members),
+            "warnings": self.warnings,
+        }  # fmt: skip
+
+
+def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:
+    """Narrow the schema to the features that carry signal, and train on them."""
+    if not (folder / "rank.json").is_file():
+        rank(_raw(job), schema=job.folder / "schema.toml", order=1, out=folder, force=True,
+             progress=job.progress)  # fmt: skip
+    kept = Schema.load(folder / "schema.toml")
+    dropped = [n for n in job.schema.names if n not in kept.names]
+    text = file.read_text(encoding="utf-8")
+    whole = str(job.folder / "schema.toml")
+    narrow = folder.parent / "steps" / "rank.toml"
+    narrow.write_text(text.replace(json.dumps(whole), json.dumps(str(folder / "schema.toml"))),
+                      encoding="utf-8")  # fmt: skip
+    said = f"dropped {', '.join(dropped)}" if dropped else "kept every field"
+    return job._trained(narrow, "steps/rank", said)
+
+
+def _features(job: Pipeline, file: Path, folder: Path) -> Outcome:
+    """Drop the values that do not earn their row."""
+    found = search_features(file, out=folder, controls="none", progress=job.progress,
+                            set=job.settings(job.given.features))  # fmt: skip
+    best = found.record["rows"]["optfs"][0]
+    said = f"kept {best['kept']:,} of {best['values']:,} values"
+    tried = 2 * len(found.record["candidates"])
+    return Outcome(folder / "run.toml", found.run.folder, tried, said)
+
+
+def _interactions(job: Pipeline, file: Path, folder: Path) -> Outcome:
+    """Choose an operation for each pair."""
+    found = search_interactions(file, out=folder, controls="none", progress=job.progress,
+                                set=job.settings(job.given.interactions))  # fmt: skip
+    pairs = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))["pairs"]
+    ops = [pair["op"] for pair in pairs]
+    said = ", ".join(f"{ops.count(op)} {op}" for op in ("memorize", "factorize", "naive"))
+    return Outcome(folder / "run.toml", found.run.folder, 2, said)
+
+
+def _params(job: Pipeline, file: Path, folder: Path) -> Outcome:
+    """Search the settings of what is left."""
+    found = search_params(file, out=folder, controls="none", set=job._params_settings(),
+                          progress=job.progress)  # fmt: skip
+    counts = found.record["counts"]
+    ended = sum(counts[k] for k in ("complete", "pruned", "fail"))
+    said = f"trial {found.record['winner']['trial']} of {ended}"
+    return Outcome(folder / "run.toml", found.run.folder, ended, said)
+
+
+def _train(job: Pipeline, file: Path, folder: Path) -> Outcome:
+    """Train the outcome; the other seeds follow."""
+    run = job._train(file, folder / str(job.first), job.first)
+    return Outcome(file, run.folder, 1, "the outcome, trained")
+
+
+def _raw(job: Pipeline) -> str:
+    assert job.config.data.path is not None
+    return job.config.data.path
+
+
+STEPS = (
+    Step("rank", _rank),
+    Step("features", _features),
+    Step("interactions", _interactions),
+    Step("params", _params),
+    Step("train", _train),
+)
+"""In order; another step is another entry."""

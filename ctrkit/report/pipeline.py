@@ -1,0 +1,80 @@
+"""Data first: a pipeline of searches as a plain dictionary: what each step bought."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ctrkit.report.seeds import average, difference, mean_and_spread
+
+_NAMES = {"before": "the model as given", "plain": "plain model, searched"}
+
+
+def summarise_pipeline(record: dict[str, Any]) -> dict[str, Any]:
+    """Summarise a pipeline's folder.
+
+    Args:
+        record: Its ``record.json``.
+    """
+    steps = record["steps"]
+    taken = [row["step"] for row in steps if row["step"] not in _NAMES]
+    return {
+        "title": f"{record['model']}: {' → '.join(taken)}",
+        "facts": {
+            "models trained": str(sum(r["models"] for r in steps if r["step"] in taken)),
+            "time": f"{sum(r['seconds'] for r in steps if r['step'] in taken):,.0f} s",
+            "config": record["config_sha256"][:12],
+        },
+        "warnings": list(record["warnings"]),
+        "tables": [_bought(record), _end(record)],
+        "curves": [_sizes(steps)],
+        "data": {k: record[k] for k in ("steps", "rows", "paired", "against_before")},
+    }
+
+
+def _bought(record: dict[str, Any]) -> dict[str, Any]:
+    rows = []
+    for row in record["steps"]:
+        test = record["against_before"].get(row["step"])
+        rows.append([
+            _NAMES.get(row["step"], row["step"]), row["said"],
+            f"{row['validation']['logloss']:.5f}", f"{row['test']['logloss']:.5f}",
+            difference([test]) if test else "", f"{row['test']['auc']:.5f}",
+            f"{row['bytes'] / 1e6:,.2f}", str(row["models"]), f"{row['seconds']:,.0f}",
+        ])  # fmt: skip
+    columns = ["step", "decided", "validation log loss", "test log loss", "against as given, 95 %",
+               "test AUC", "MB", "models", "seconds"]  # fmt: skip
+    note = (
+        "Each step starts from what the last one left. The difference is the step's log loss less "
+        "that of the model as given, on the same test rows: below zero the step is better. The "
+        "plain model got as many trials as the steps trained models."
+    )
+    return {"title": "What each step bought", "columns": columns, "rows": rows, "note": note}
+
+
+def _end(record: dict[str, Any]) -> dict[str, Any]:
+    rows = []
+    for name, members in record["rows"].items():
+        tests = record["paired"].get(name)
+        rows.append([
+            "the pipeline" if name == "pipeline" else "the plain model", str(len(members)),
+            mean_and_spread([m["test"]["auc"] for m in members]),
+            mean_and_spread([m["test"]["logloss"] for m in members]),
+            difference(tests) if tests else "",
+            f"{average(m['parameters'] for m in members):,.0f}",
+            f"{average(m['bytes'] for m in members) / 1e6:,.2f}",
+        ])  # fmt: skip
+    note = (
+        "The difference is the pipeline's log loss less the plain model's, on the same test rows. "
+        "One seed: the interval is over rows; several: over seeds. All seeds train the outcome of "
+        "one search."
+    )
+    columns = ["model", "seeds", "test AUC", "test log loss", "difference, 95 %", "parameters",
+               "MB"]  # fmt: skip
+    return {"title": "In the end", "columns": columns, "rows": rows, "note": note}
+
+
+def _sizes(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    points = [[r["bytes"] / 1e6, r["test"]["logloss"], _NAMES.get(r["step"], r["step"])]
+              for r in steps]  # fmt: skip
+    return {"kind": "scatter", "title": "Size against log loss", "x": "MB", "y": "test log loss",
+            "points": points, "linear": True}  # fmt: skip
