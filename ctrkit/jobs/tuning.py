@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from ctrkit.bundle import load
 from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig, load_config, to_toml
+from ctrkit.data.cache import cache_key, home
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, CtrkitError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
@@ -188,6 +189,16 @@ class ParamsJob(SearchJob):
 
     def claim(self, force: bool) -> None:
         """Claim the folder and leave in it what a worker needs."""
+        with self._door():
+            self._claim(force)
+
+    def _door(self) -> FileLock:
+        """Return a lock for what one process at a time does; it leaves no trace in the folder."""
+        place = home() / "locks"
+        place.mkdir(parents=True, exist_ok=True)
+        return FileLock(str(place / f"{_digest({'folder': str(self.folder)})}.lock"))
+
+    def _claim(self, force: bool) -> None:
         super().claim(force)
         data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True)
         data.setdefault("search", {}).pop("storage", None)  # it may hold a password
@@ -236,8 +247,9 @@ class ParamsJob(SearchJob):
         tracker = make_search_tracker(self.config.track, name=self.folder.name)
         data = self.config.model_dump(mode="json", by_alias=True)
         data["search"]["storage"] = hide_password(self.url or "journal")
-        tracker.start(self.folder, data, {"ctrkit.search_folder": str(self.folder),
-                                          "ctrkit.kind": "params"})  # fmt: skip
+        with self._door():  # the second process joins the first one's run
+            tracker.start(self.folder, data, {"ctrkit.search_folder": str(self.folder),
+                                              "ctrkit.kind": "params"})  # fmt: skip
         return tracker
 
     def work(self, trials: Trials, clock: Clock, history: History | None = None) -> None:
@@ -590,28 +602,38 @@ class History:
     ) -> None:
         self.path, self.objectives = folder / "metrics.jsonl", objectives
         self.tracker, self.progress = tracker, progress
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        self.known = {json.loads(line)["trial"] for line in lines}
+        self.lock = FileLock(str(folder / WORKERS / "history.lock"))
+        self.known: set[int] = set()
 
     def take(self, trials: Trials) -> None:
-        """Write what ended since the last call."""
+        """Write what ended since the last call, unless another process did."""
         ended = trials.finished()
-        fresh = [t for n, t in ended.items() if n not in self.known]
-        for trial in sorted(fresh, key=lambda t: (t.datetime_complete is None,
-                                                  t.datetime_complete)):  # fmt: skip
-            self.known.add(slot_of(trial))
-            line: dict[str, Any] = {"step": len(self.known), "trial": slot_of(trial),
-                                    "state": trial.state.name}  # fmt: skip
-            if trial.state.name == "COMPLETE":
-                line |= zip(self.objectives, trial.values, strict=True)
-            best = best_of([t for n, t in ended.items() if n in self.known], self.objectives)
-            if best is not None:
-                line[f"best_{self.objectives[0]}"] = best.values[0]
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            self._say(line, trials.config.trials)
-            step, numbers = split_line(line)
-            self.tracker.log(step, numbers)
+        if not ended.keys() - self.known:
+            return
+        with self.lock:
+            self.known |= self._written()
+            fresh = [t for n, t in ended.items() if n not in self.known]
+            for trial in sorted(fresh, key=lambda t: str(t.datetime_complete)):
+                self._write(trial, ended, trials.config.trials)
+
+    def _written(self) -> set[int]:
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        return {int(json.loads(line)["trial"]) for line in text.splitlines()}
+
+    def _write(self, trial: FrozenTrial, ended: Mapping[int, FrozenTrial], total: int) -> None:
+        self.known.add(slot_of(trial))
+        line: dict[str, Any] = {"step": len(self.known), "trial": slot_of(trial),
+                                "state": trial.state.name}  # fmt: skip
+        if trial.state.name == "COMPLETE":
+            line |= zip(self.objectives, trial.values, strict=True)
+        best = best_of([t for n, t in ended.items() if n in self.known], self.objectives)
+        if best is not None:
+            line[f"best_{self.objectives[0]}"] = best.values[0]
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self._say(line, total)
+        step, numbers = split_line(line)
+        self.tracker.log(step, numbers)
 
     def _say(self, line: Mapping[str, Any], total: int) -> None:
         first = self.objectives[0]
@@ -731,8 +753,6 @@ def _absolute(config: ParamsConfig) -> ParamsConfig:
 
 
 def _digest(data: Mapping[str, Any]) -> str:
-    from ctrkit.data.cache import cache_key
-
     return cache_key(data)[:16]
 
 

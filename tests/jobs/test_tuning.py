@@ -110,13 +110,15 @@ def test_several_objectives_give_a_front_of_files(clicks, tmp_path):
 
 def test_a_trial_that_cannot_learn_fails_and_the_search_goes_on(clicks, tmp_path):
     found = search(clicks, tmp_path / "s", trials=4, controls="none", sampler="random",
-                   set=[*FAST, "search.space.train.lr=[0.001, 1e30]"])  # fmt: skip
+                   set=[*FAST, "search.space.train.lr=[0.001, 1e30]", "search.keep=all"])  # fmt: skip
     frame = pl.read_parquet(tmp_path / "s" / "trials.parquet")
     failed = frame.filter(pl.col("state") == "FAIL")
     assert 0 < failed.height < 4
     assert all("train.lr" in text for text in failed["failure"])
     assert "Failed trials" in (tmp_path / "s" / "report.html").read_text()
     assert found.record["winner"]["params"]["train.lr"] == 0.001
+    kept = [p for p in (tmp_path / "s/trials").iterdir() if (p / "model.safetensors").exists()]
+    assert len(kept) == 4 - failed.height
     with pytest.raises(CtrkitError, match="all failed"):
         search(clicks, tmp_path / "t", set=[*FAST, "search.space.train.lr=[1e30, 1e31]"])
 

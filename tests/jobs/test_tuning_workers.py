@@ -159,6 +159,23 @@ def test_ctrl_c_leaves_trials_to_go_on_from_their_checkpoints(clicks, tmp_path):
         assert (path / "metrics.jsonl").read_text().splitlines()[: len(lines)] == lines
 
 
+@pytest.mark.slow
+def test_two_commands_on_one_folder_share_its_trials(clicks, tmp_path, home):
+    arguments = [*command(clicks, tmp_path / "s"), "--jobs", "1"]
+    both = [subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=240)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    frame = trials_of(tmp_path / "s")
+    assert frame["state"].to_list() == ["COMPLETE"] * 4
+    assert frame["retry_of"].null_count() == 4
+    lines = (tmp_path / "s" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    client, experiment = open_store(f"sqlite:///{home / 'mlflow.db'}", "ctrkit")
+    runs = runs_of(client, experiment)
+    assert len([r for r in runs if "ctrkit.search_folder" in r.data.tags]) == 1
+    assert len([r for r in runs if "ctrkit.trial" in r.data.tags]) == 4
+
+
 def search(data: Path, out: Path, trials: int, **options) -> jobs.Search:
     given = {"label": "click", "model": "dnn", "controls": "none", "set": FAST, **options}
     return jobs.search_params(data, out=out, trials=trials, **given)
@@ -293,10 +310,12 @@ def test_a_whole_search_in_postgres_with_workers(fresh_database, clicks, tmp_pat
     monkeypatch.setenv("CTRKIT_TRACKING_URI", fresh_database())
     out = tmp_path / "s"
     url = fresh_database()
-    found = search(clicks, out, 4, storage=url, jobs=2)
+    found = search(clicks, out, 4, storage=url, jobs=2, set=[*FAST, "search.study=ours"])
     assert found.record["counts"]["complete"] == 4
     assert not (out / "workers" / "study.journal").exists()
     for path in (out / "config.json", out / "record.json", out / "search.json"):
         assert url not in path.read_text()
-    other = search(clicks, tmp_path / "t", 4, storage=url)  # another machine: the same study
+    other = search(  # another machine: the same study
+        clicks, tmp_path / "t", 4, storage=url, set=[*FAST, "search.study=ours"]
+    )
     assert other.record["winner"]["values"] == found.record["winner"]["values"]

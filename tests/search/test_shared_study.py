@@ -15,7 +15,7 @@ from ctrkit.config import ParamsSearchConfig
 from ctrkit.search.space import Dimension
 from ctrkit.search.study import Trials, suggest
 
-PROCESSES, ROUNDS, TRIALS = 4, 5, 8
+PROCESSES, ROUNDS, TRIALS = 4, 5, 6
 X = Dimension("train.lr", "float", 0.1, 1.0, log=True)
 
 
