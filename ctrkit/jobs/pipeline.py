@@ -145,6 +145,7 @@ class Pipeline(SearchJob):
 
     def run(self, controls: str) -> Search:
         """Take the steps, then the plain model's share of trials, and report."""
+        self.load()
         file = self._plain_file()
         rows = [self._before(file)]
         for step in self.steps:
@@ -273,6 +274,8 @@ class Pipeline(SearchJob):
         for name in ("pairs.json", "init.safetensors"):
             copy_over(file.parent / name, self.folder / name)
         (self.folder / "run.toml").write_text(text, encoding="utf-8")
+        copy_over(self.folder / "train" / str(self.first), self.folder / "run")
+        self.restate()
 
     def _record(
         self, rows: list[dict[str, Any]], members: dict[str, list[dict[str, Any]]]

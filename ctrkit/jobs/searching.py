@@ -119,6 +119,10 @@ class SearchJob:
         """Put the winner on top; its run then says that it came from the ``run.toml`` there."""
         for name in self.top:
             copy_over(winner / name, self.folder / name)
+        self.restate()
+
+    def restate(self) -> None:
+        """Make the run on top say that it came from the ``run.toml`` beside it."""
         config = resolve(load_config(self.folder / "run.toml"))
         run = self.folder / "run"
         (run / "config.json").write_text(config.canonical_json() + "\n", encoding="utf-8")

@@ -35,7 +35,7 @@ from ctrkit.jobs.searching import (
     write_json,
 )
 from ctrkit.jobs.selecting import search_features
-from ctrkit.jobs.training import resolve, run_training
+from ctrkit.jobs.training import load_dataset, resolve, run_training
 from ctrkit.records import RunRecord, Tracker, split_line
 from ctrkit.report import summarise_params_search, write_report
 from ctrkit.schema import Schema
@@ -188,22 +188,28 @@ class ParamsJob(SearchJob):
                 "schema": self.schema.to_toml(), "source": self.source.fingerprint()}  # fmt: skip
 
     def claim(self, force: bool) -> None:
-        """Claim the folder and leave in it what a worker needs."""
+        """Refuse a folder of another search or of other files, one process at a time."""
         with self._door():
-            self._claim(force)
+            super().claim(force)
+
+    def open_folder(self) -> None:
+        """Take up the folder, and leave in it what a worker needs."""
+        with self._door():
+            super().open_folder()
+            data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            data.setdefault("search", {}).pop("storage", None)  # it may hold a password
+            write_json(self.folder / "config.json", data)
+            self.schema.save(self.folder / "schema.toml")
+
+    def join(self) -> None:
+        """Load the rows as a worker: the folder is another process's."""
+        self.data = load_dataset(self.config, self.source, self.schema, self.progress)
 
     def _door(self) -> FileLock:
         """Return a lock for what one process at a time does; it leaves no trace in the folder."""
         place = home() / "locks"
         place.mkdir(parents=True, exist_ok=True)
         return FileLock(str(place / f"{_digest({'folder': str(self.folder)})}.lock"))
-
-    def _claim(self, force: bool) -> None:
-        super().claim(force)
-        data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        data.setdefault("search", {}).pop("storage", None)  # it may hold a password
-        write_json(self.folder / "config.json", data)
-        self.schema.save(self.folder / "schema.toml")
 
     def trials(self) -> Trials:
         """Open the study."""
@@ -239,9 +245,7 @@ class ParamsJob(SearchJob):
             tracker.finish("FAILED")
             raise
         tracker.finish("FINISHED")
-        source, schema, _ = open_job(self._winner_config().data, {})
-        run = run_training(self._winner_config(), source, schema, self.folder / "run")
-        return Search(self.folder, record, run)
+        return self.finished(record)
 
     def _tracker(self) -> Tracker:
         tracker = make_search_tracker(self.config.track, name=self.folder.name)
@@ -433,14 +437,11 @@ class ParamsJob(SearchJob):
                 _remove(run)
                 if (place / "model.safetensors").is_file():
                     copy_over(place, run)
-        text = self._resolved_winner().canonical_json() + "\n"
-        if run.is_dir():
-            (run / "config.json").write_text(text, encoding="utf-8")
-        source, schema, _ = open_job(self._winner_config().data, {})
-        run_training(self._winner_config(), source, schema, run, progress=self.progress)
-
-    def _resolved_winner(self) -> RunConfig:
-        return resolve(self._winner_config())
+        if (run / "record.json").is_file():
+            self.restate()
+        else:
+            source, schema, _ = open_job(self._winner_config().data, {})
+            run_training(self._winner_config(), source, schema, run, progress=self.progress)
 
     def _write_run(self, config: RunConfig, path: Path, schema: str) -> None:
         data = config.data.model_copy(update={"schema_path": schema})

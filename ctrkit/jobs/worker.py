@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     try:
         job = open_job_of(folder)
         torch.set_num_threads(job.threads())
-        job.load()
+        job.join()
         job.work(job.trials(), clock)
     except CtrkitError as error:
         logger.error("%s", error)  # noqa: TRY400

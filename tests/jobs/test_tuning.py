@@ -110,7 +110,8 @@ def test_several_objectives_give_a_front_of_files(clicks, tmp_path):
 
 def test_a_trial_that_cannot_learn_fails_and_the_search_goes_on(clicks, tmp_path):
     found = search(clicks, tmp_path / "s", trials=4, controls="none", sampler="random",
-                   set=[*FAST, "search.space.train.lr=[0.001, 1e30]", "search.keep=all"])  # fmt: skip
+                   set=[*FAST, "search.space.train.lr=[0.001, 1e30]",
+                        "search.keep=all"])  # fmt: skip
     frame = pl.read_parquet(tmp_path / "s" / "trials.parquet")
     failed = frame.filter(pl.col("state") == "FAIL")
     assert 0 < failed.height < 4

@@ -79,7 +79,8 @@ def _pipeline(runs: Path, seeds: int, records: Path, more: list[str]) -> None:
 
 
 def _comparison(records: Path) -> str:
-    lines = ["| settings | seeds | trials | pruned | validation log loss | test log loss | test AUC |",
+    head = "| settings | seeds | trials | pruned | validation log loss | test log loss | test AUC |"
+    lines = [head,
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     before: dict[int, dict[str, Any]] = {}
     for arm in ARMS:
