@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Unpack, cast
 
-from ctrkit.config import PipelineConfig, RunConfig, Section, load_config, to_toml
+from ctrkit.config import PipelineConfig, RunConfig, Section, load_config
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, SchemaError, nearest
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.jobs.interactions import search_interactions
 from ctrkit.jobs.ranking import rank
-from ctrkit.jobs.searching import FORMAT, SPLITS, Search, SearchJob, copy_over, write_json
+from ctrkit.jobs.searching import FORMAT, SPLITS, Search, SearchJob, copy_over, job_text, write_json
 from ctrkit.jobs.selecting import search_features
 from ctrkit.jobs.training import RunResult, train
 from ctrkit.jobs.tuning import search_params
@@ -126,7 +126,8 @@ class Pipeline(SearchJob):
     config: PipelineConfig
     top: ClassVar = ("run.toml", "schema.toml", "encoder", "pairs.json", "init.safetensors",
                      "run")  # fmt: skip
-    parts: ClassVar = ("plain.toml", "steps", "before", "rank", "features", "interactions",
+    parts: ClassVar = ("plain.toml", "plain-pairs.json",
+                       "steps", "before", "rank", "features", "interactions",
                        "params", "train", "plain")  # fmt: skip
 
     def __init__(
@@ -170,7 +171,8 @@ class Pipeline(SearchJob):
         path = str(Path(str(plain.data.path)).absolute()) if plain.data.path else None
         path = plain.data.path if path and "://" in str(plain.data.path) else path
         update = {"schema_path": str(self.folder / "schema.toml"), "path": path}
-        text = to_toml(plain.model_copy(update={"data": plain.data.model_copy(update=update)}))
+        plain = plain.model_copy(update={"data": plain.data.model_copy(update=update)})
+        text = job_text(plain, self.folder / "plain-pairs.json")
         file = self.folder / "plain.toml"
         file.write_text(text, encoding="utf-8")
         return file

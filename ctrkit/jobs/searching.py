@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from ctrkit.config import RunConfig, TrainConfig, load_config
+from ctrkit.config import RunConfig, TrainConfig, load_config, to_toml
 from ctrkit.data.batches import Batches
 from ctrkit.data.sources import Source
 from ctrkit.errors import RunFolderError
@@ -230,6 +230,20 @@ def copy_over(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copyfile(source, target)
+
+
+def job_text(config: RunConfig, pairs: Path) -> str:
+    """Return a job as TOML; the operations of its pairs, if it has any, go into a file beside it.
+
+    Args:
+        config: The job.
+        pairs: The ``pairs.json`` to write.
+    """
+    if config.model.operations is None:
+        return to_toml(config)
+    operations = [o.model_dump(mode="json") for o in config.model.operations]
+    write_json(pairs, {"format": FORMAT, "pairs": operations})
+    return to_toml(config, pairs_file=pairs.name)
 
 
 def write_json(path: Path, data: object) -> None:

@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock
 
 from ctrkit.bundle import load
-from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig, load_config, to_toml
+from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig, load_config
 from ctrkit.data.cache import cache_key, home
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, CtrkitError, SchemaError
@@ -31,6 +31,7 @@ from ctrkit.jobs.searching import (
     Search,
     SearchJob,
     copy_over,
+    job_text,
     plain_config,
     write_json,
 )
@@ -361,7 +362,8 @@ class ParamsJob(SearchJob):
         """Train, or search, in a folder; return the run folder."""
         if type(config) is not RunConfig:
             place.parent.mkdir(parents=True, exist_ok=True)
-            file, text = place.with_suffix(".toml"), to_toml(config)
+            file = place.with_suffix(".toml")
+            text = job_text(config, place.with_name(f"{place.name}-pairs.json"))
             same = file.is_file() and file.read_text(encoding="utf-8") == text
             file.write_text(text, encoding="utf-8")
             features = isinstance(config, FeaturesConfig)
@@ -446,14 +448,10 @@ class ParamsJob(SearchJob):
     def _write_run(self, config: RunConfig, path: Path, schema: str) -> None:
         data = config.data.model_copy(update={"schema_path": schema})
         track = config.track.model_copy(update={"run_name": self.given.track.run_name})
-        operations = config.model.operations
-        model = config.model.model_copy(update={"operations": None})
-        text = to_toml(config.model_copy(update={"data": data, "track": track, "model": model}))
-        if operations is not None:  # of an earlier search over pairs
-            pairs = [o.model_dump(mode="json") for o in operations]
-            write_json(self.folder / "pairs.json", {"format": FORMAT, "pairs": pairs})
-            up = "../" if schema.startswith("../") else ""
-            text += f'\n[model.pairs]\nfile = "{up}pairs.json"\n'
+        pairs = self.folder / "pairs.json"  # of an earlier search over pairs
+        text = job_text(config.model_copy(update={"data": data, "track": track}), pairs)
+        if path.parent != self.folder:
+            text = text.replace('"pairs.json"', '"../pairs.json"')
         path.write_text(text, encoding="utf-8")
 
     def _rows(
