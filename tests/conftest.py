@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,6 +75,9 @@ def fresh_database(postgres_server: str) -> Iterator[Callable[[], str]]:
         return server.set(database=made[-1]).render_as_string(hide_password=False)
 
     yield create
+    with warnings.catch_warnings():  # MLflow and Optuna leave their connections to the collector
+        warnings.simplefilter("ignore")
+        gc.collect()
     with engine.connect() as connection:
         for name in made:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -245,6 +245,8 @@ class ParamsJob(SearchJob):
         except BaseException:
             tracker.finish("FAILED")
             raise
+        finally:
+            trials.close()
         tracker.finish("FINISHED")
         return self.finished(record)
 

@@ -60,7 +60,11 @@ def main(arguments: list[str]) -> int:
         job = open_job_of(folder)
         torch.set_num_threads(job.threads())
         job.join()
-        job.work(job.trials(), clock)
+        trials = job.trials()
+        try:
+            job.work(trials, clock)
+        finally:
+            trials.close()
     except CtrkitError as error:
         logger.error("%s", error)  # noqa: TRY400
         return 2

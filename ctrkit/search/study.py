@@ -126,6 +126,12 @@ class Trials:
                 heartbeat_stale_trial_callback=lambda _, trial: self._retry(trial),
             )  # fmt: skip
 
+    def close(self) -> None:
+        """Let go of a database's connections."""
+        if self.url is not None:
+            self.storage.remove_session()
+            self.storage.engine.dispose()
+
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, but those that came too late to be run."""
         return [t for t in self.study.get_trials(deepcopy=False) if "surplus" not in t.user_attrs]

@@ -48,6 +48,7 @@ def counted(folder: Path, url: str | None) -> None:
     trials = Trials(ParamsSearchConfig(trials=TRIALS), folder, "study", 0, url)
     assert [t.state.name for t in trials.slots().values()] == ["COMPLETE"] * TRIALS
     assert not any("retry_of" in t.user_attrs for t in trials.trials())
+    trials.close()
 
 
 @pytest.mark.slow
@@ -105,6 +106,7 @@ def test_a_trial_whose_machine_died_is_taken_over_after_its_last_sign_of_life(
     assert sorted(slots) == [(0, 1), (1, 0)]
     states = [t.state.name for t in other.trials()]
     assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL"]
+    other.close()
 
 
 @pytest.mark.postgres
@@ -120,3 +122,5 @@ def test_a_living_trial_of_another_machine_is_left_alone(fresh_database, tmp_pat
         first.complete(claim, [suggest(claim.trial, X)])
     assert second.done()
     assert len(second.trials()) == 1
+    for trials in (first, second):
+        trials.close()
