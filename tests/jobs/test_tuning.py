@@ -85,6 +85,7 @@ def test_an_equal_search_is_not_done_again_a_longer_one_goes_on_another_is_refus
     assert longer.run.folder == searched.folder / "run"
 
 
+@pytest.mark.slow
 def test_several_objectives_give_a_front_of_files(clicks, tmp_path):
     found = search(
         clicks, tmp_path / "s", trials=5, objectives=["auc", "bytes", "latency"], controls="none",
@@ -135,6 +136,7 @@ def test_time_is_counted_over_resumes(clicks, tmp_path):
     assert again.record["counts"] == found.record["counts"]
 
 
+@pytest.mark.slow
 def test_the_knobs_of_the_search_for_values(clicks, tmp_path):
     found = search(
         clicks, tmp_path / "s", trials=2, over="features", model="fm", controls="none",

@@ -84,6 +84,7 @@ def test_plug_ins_need_consent(clicks, tmp_path):
     assert found == pytest.approx(ctrkit.load(run, trust_plugins=True).predict(frame).tolist())
 
 
+@pytest.mark.slow
 def test_a_run_is_registered(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CTRKIT_HOME", str(tmp_path / "home"))
     with pytest.raises(RunFolderError, match="tracking is off"):

@@ -25,6 +25,8 @@ from ctrkit import jobs
 
 HERE = Path(__file__).parent
 ARMS = {"tpe": ["search.sampler=tpe"], "random": ["search.sampler=random"]}
+STEPS = ("features.", "interactions.", "params.")
+"""Settings of the pipeline's steps."""
 NAMES = ("winner", "counts", "seconds", "importances", "rows", "paired", "search")
 
 
@@ -58,7 +60,7 @@ def _search(
 ) -> None:
     found = jobs.search_params(
         HERE / "search.toml", out=runs / f"{arm}-{seed}", seed=seed, timeout=60 * minutes,
-        set=[*ARMS[arm], *more],
+        set=[*ARMS[arm], *(text for text in more if not text.startswith(STEPS))],
     )  # fmt: skip
     text = json.dumps({k: found.record[k] for k in NAMES}, indent=1)
     (records / f"{arm}-{seed}.json").write_text(text + "\n", encoding="utf-8")
