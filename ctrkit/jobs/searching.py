@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +103,9 @@ class SearchJob:
         write_json(self.folder / "search.json", self.identity())
 
     def _present(self) -> list[str]:
-        return sorted(p.name for p in self.folder.iterdir()) if self.folder.is_dir() else []
+        """Return what is there, but for files that a killed process was writing."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(p.name for p in found if not p.name.startswith("."))
 
     def _same(self) -> bool:
         path = self.folder / "search.json"
@@ -248,6 +251,6 @@ def job_text(config: RunConfig, pairs: Path) -> str:
 
 def write_json(path: Path, data: object) -> None:
     """Write a file beside and rename it."""
-    beside = path.with_name(f".{path.name}.new")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     beside.replace(path)

@@ -97,6 +97,7 @@ def die(folder: Path) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_a_dead_workers_trial_is_tried_again_at_most_twice(tmp_path):
     told = [die(tmp_path) for _ in range(3)]
     assert [t[:2] for t in told] == [["0", "0"], ["0", "1"], ["0", "2"]]
