@@ -76,12 +76,13 @@ def noise_memorized(record: dict[str, Any]) -> tuple[int, int]:
 
 def comparison() -> str:
     """Say what was chosen for the planted pairs, and set the search beside its controls."""
-    records = [json.loads(path.read_text()) for path in sorted(HERE.glob("[0-9].json"))]
+    paths = sorted(HERE.glob("[0-9].json"))
+    records = [json.loads(path.read_text()) for path in paths]
     lines = ["| seed | pair to memorize | pair to factorize | noise pairs memorized |",
              "|---|---|---|---|"]  # fmt: skip
-    for seed, record in enumerate(records):
-        a, b = chosen(record)
-        lines.append("| {} | {} | {} | {} of {} |".format(seed, a, b, *noise_memorized(record)))
+    for path, record in zip(paths, records, strict=True):
+        a, b, noise = *chosen(record), noise_memorized(record)
+        lines.append("| {} | {} | {} | {} of {} |".format(path.stem, a, b, *noise))
     lines += ["", "| pairs | test AUC | test log loss | share of all-memorize's cross rows | "
               "the search's log loss less this, 95 % |", "|---|---|---|---|---|"]  # fmt: skip
     for name in records[0]["rows"]:
