@@ -24,7 +24,7 @@ from ctrkit.rank.folder import pairs_from_ranking
 from ctrkit.rank.information import pair_information
 from ctrkit.report import summarise_interaction_search, write_report
 from ctrkit.schema import Schema
-from ctrkit.search.interactions import random_ops, search_pairs, undecided
+from ctrkit.search.interactions import HELD_SHARE, random_ops, search_pairs, undecided
 
 logger = logging.getLogger(__name__)
 
@@ -205,10 +205,12 @@ class _Search(SearchJob):
     def _search(self, folder: Path, seed: int) -> None:
         search, train = self.config.search, self.seeded(seed)
         model = self._open_model(seed)
-        part, held = ("rest", self._held(train.batch_size, seed)) if search.update == "bilevel" \
-            else ("all", None)  # fmt: skip
-        batches = Batches(self.data.shards, "train", train.batch_size, shuffle=True, seed=seed,
-                          window=train.shuffle_rows, part=part)  # type: ignore[arg-type]  # fmt: skip
+        bilevel = search.update == "bilevel"
+        batches = Batches(
+            self.data.shards, "train", train.batch_size, shuffle=True, seed=seed,
+            window=train.shuffle_rows, part="rest" if bilevel else "all",
+        )  # fmt: skip
+        held = self._held(train.batch_size, seed) if bilevel else None
         logger.info("searching %d pairs, seed %d", len(self.searched), seed)
         found = search_pairs(
             model, batches, held, train, search,
@@ -223,8 +225,6 @@ class _Search(SearchJob):
         shutil.rmtree(folder / "search", ignore_errors=True)
 
     def _held(self, batch_size: int, seed: int) -> Batches:
-        from ctrkit.search.interactions import HELD_SHARE
-
         held = Batches(self.data.shards, "train", max(1, batch_size // HELD_SHARE), shuffle=True,
                        seed=seed + OTHER, part="tenth")  # fmt: skip
         if not held.steps():
