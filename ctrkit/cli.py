@@ -434,7 +434,7 @@ def params(
         str | None, typer.Option(help="auto, median, hyperband, halving or none.")
     ] = None,
     over: Annotated[
-        str | None, typer.Option(help="params, or features: the knobs of that search.")
+        str | None, typer.Option(help="params; features or interactions: the knobs of that search.")
     ] = None,
     interactions: Annotated[
         list[str] | None,

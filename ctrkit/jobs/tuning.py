@@ -115,7 +115,7 @@ def search_params(
         objectives: ``logloss``, ``auc``, ``bytes``, ``latency``; several give a Pareto set.
         sampler: ``tpe``, ``random``, ``gp``, ``nsgaii`` or ``qmc``.
         pruner: ``auto``, ``median``, ``hyperband``, ``halving`` or ``none``.
-        over: ``params``, or ``features``: the knobs of that search.
+        over: ``params``; ``features`` or ``interactions``: the knobs of that search.
         interactions: A pool of interaction layers, each in or out.
         jobs: Worker processes.
         storage: Optuna's database; without one, a journal file in ``out``.
