@@ -87,13 +87,21 @@ def _scatter(axes: Any, data: dict[str, Any]) -> None:
     for x, y, name in sorted(data["points"], key=lambda p: -p[1])[:12]:
         axes.annotate(_short(name, 18), (x, y), xytext=(4, 3), textcoords="offset points",
                       color=GREY, fontsize=7)  # fmt: skip
-    scales = ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale))
-    for axis, scale in () if data.get("linear") else scales:
-        scale("log")
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: "")
+    if not data.get("linear"):
+        _logarithmic(axes.xaxis, axes.set_xscale)
+        _logarithmic(axes.yaxis, axes.set_yscale)
     axes.set_xlabel(data["x"], color=GREY)
     axes.set_ylabel(data["y"], color=GREY)
+
+
+def _logarithmic(axis: Any, scale: Any) -> None:
+    """Scale an axis; its numbers are plain text, a few of them."""
+    from matplotlib.ticker import LogLocator
+
+    scale("log")
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(lambda value, _: "")
 
 
 def _heat(axes: Any, data: dict[str, Any]) -> None:
@@ -161,7 +169,7 @@ def _trials(axes: Any, data: dict[str, Any]) -> None:
         axes.step([p[0] for p in line], [p[1] for p in line], where="post", color=MARK,
                   linewidth=1.4)  # fmt: skip
     if data.get("log"):
-        axes.set_xscale("log")
+        _logarithmic(axes.xaxis, axes.set_xscale)
     if data.get("ticks"):
         axes.set_xticks(range(len(data["ticks"])), [_short(t, 12) for t in data["ticks"]],
                         rotation=30)  # fmt: skip

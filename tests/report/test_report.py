@@ -26,6 +26,7 @@ from ctrkit.report import (
     to_markdown,
     write_report,
 )
+from ctrkit.report.charts import chart
 from ctrkit.schema import Field, Schema
 
 NASTY = "<script>alert('x')</script>|pipe"
@@ -177,3 +178,13 @@ def summarise_ranking_of(columns):
     source = frame_source(pl.DataFrame({"y": [0, 1] * 50, **columns}))
     schema = Schema(tuple(Field(n, "categorical") for n in columns), label="y")
     return summarise_ranking(as_data(rank_source(source, schema, RankOptions(order=2))))
+
+
+@pytest.mark.parametrize("kind", ["trials", "scatter"])
+def test_numbers_of_logarithmic_axes_are_plain_text(kind):
+    points = [[0.0005, 0.5, "a"], [0.02, 0.7, "b"]]
+    text = chart({"kind": kind, "title": "t", "x": "x", "y": "y", "log": True,
+                  "points": points if kind == "scatter" else [p[:2] for p in points]})  # fmt: skip
+    assert "mathdefault" not in text
+    assert ">0.001<" in text
+    assert ">0.01<" in text
