@@ -282,7 +282,7 @@ class Pipeline(SearchJob):
     def _record(
         self, rows: list[dict[str, Any]], members: dict[str, list[dict[str, Any]]]
     ) -> dict[str, Any]:
-        against = {row["step"]: self._paired(rows[0], row) for row in rows[1:]}
+        against = {row["step"]: self.tested(rows[0], row) for row in rows[1:]}
         return {
             "format": FORMAT, "kind": "pipeline", "model": self.config.model.name,
             "config_sha256": self.config.sha256(), "steps": rows, "against_before": against,

@@ -205,13 +205,18 @@ class SearchJob:
     def paired(self, ours: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         """Test our rows against every other's, seed by seed (log loss on the same test rows)."""
         return {
-            name: [self._paired(a, b) for a, b in zip(control, rows[ours], strict=True)]
+            name: [self.tested(a, b) for a, b in zip(control, rows[ours], strict=True)]
             for name, control in rows.items() if name != ours
         }  # fmt: skip
 
-    def _paired(self, theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
+    def tested(
+        self, theirs: dict[str, Any], ours: dict[str, Any], split: str = "test"
+    ) -> dict[str, float]:
+        """Return our log loss less theirs on the same rows, with its error and 95 % interval."""
         columns = ["row", "label", "logit"]
-        paths = (self.folder / r["folder"] / "predictions" / "test.parquet" for r in (theirs, ours))
+        paths = (
+            self.folder / r["folder"] / "predictions" / f"{split}.parquet" for r in (theirs, ours)
+        )
         a, b = (pl.read_parquet(p, columns=columns).sort("row") for p in paths)
         test = paired_logloss_test(a["label"], a["logit"], b["logit"])
         return {"difference": test.difference, "error": test.error, "p": test.p,

@@ -38,9 +38,10 @@ from ctrkit.search.features import (
 
 logger = logging.getLogger(__name__)
 
+WHOLE = "all values"
 CONTROLS = {"none": [], "frequency": ["by frequency"],
-            "default": ["all values", "by frequency"],
-            "all": ["all values", "by frequency", "at random"]}  # fmt: skip
+            "default": [WHOLE, "by frequency"],
+            "all": [WHOLE, "by frequency", "at random"]}  # fmt: skip
 
 
 def search_features(
@@ -67,7 +68,8 @@ def search_features(
         seed: Of weights and batches.
         seeds: How often the winner's search, retraining and controls are run.
         controls: ``default``: the model over all values, and a frequency cut-off of the same
-            size; ``frequency``: that alone; ``all``: also values at random; ``none``.
+            size; ``frequency``: that alone; ``all``: also values at random; ``none``. Beside the
+            model over all values, default penalties that drop what is of use drop nothing.
         force: Replace the search in ``out``.
         plugins: Python files that register components.
         progress: Object with ``update(stage, done, total, text)``.
@@ -125,19 +127,51 @@ class _Search(SearchJob):
         found = {name: self.candidate(self.folder / "candidates" / name, *one, self.first)
                  for name, one in names.items()}  # fmt: skip
         winner = min(found, key=lambda n: found[n]["validation"]["logloss"])
+        chosen = self.folder / "candidates" / winner
+        if self._needs_all(found[winner]):
+            chosen, found[WHOLE] = self._keep_all(chosen)
+            winner = WHOLE
         rows = {"optfs": [found[winner]]}
         for seed in self.seeds_from(self.seeds):
             place = self.folder / "seeds" / str(seed)
-            rows["optfs"].append(self.candidate(place, *names[winner], seed))
+            more = self.control(WHOLE, {"seed": seed}) if winner == WHOLE \
+                else self.candidate(place, *names[winner], seed)  # fmt: skip
+            rows["optfs"].append(more)
         for control in CONTROLS[self.controls]:
             rows[control] = [self.control(control, row) for row in rows["optfs"]]
         self._warn_of_loss(rows)
-        self.adopt(self.folder / "candidates" / winner)
+        self.adopt(chosen)
         record = self.record(found, winner, rows)
         write_json(self.folder / "record.json", record)
         frame = pl.read_parquet(self.folder / "features.parquet")
         write_report(summarise_feature_search(record, frame), self.folder / "report.html")
         return self.finished(record)
+
+    def _needs_all(self, best: dict[str, Any]) -> bool:
+        """Say whether what the default penalties dropped was surely of use, by validation.
+
+        Who names a penalty, a ratio or a preset gets what it keeps.
+        """
+        search = self.config.search
+        if search.target_ratio or "penalty" in search.model_fields_set:
+            return False
+        if WHOLE not in CONTROLS[self.controls]:
+            return False
+        whole = self.control(WHOLE, best)
+        return self.tested(whole, best, "validation")["low"] > 0
+
+    def _keep_all(self, best: Path) -> tuple[Path, dict[str, Any]]:
+        """Make the model over all values the winner; its gates are those of a candidate."""
+        row = self.control(WHOLE, {"seed": self.first})
+        folder = (self.folder / row["folder"]).parent
+        with np.load(best / "found.npz") as stored:
+            gate = stored["gate"]
+        self.features(gate, np.ones(len(gate), bool)).write_parquet(folder / "features.parquet")
+        self.warn(
+            "nothing is dropped: on validation the model over all values is surely better than "
+            "those that the default penalties left; for a smaller one name --target-ratio"
+        )
+        return folder, {**row, "penalty": 0.0, "search_s": 0.0}
 
     def _warn_of_loss(self, rows: dict[str, list[dict[str, Any]]]) -> None:
         """Say where validation prefers the model over all values."""
@@ -240,7 +274,9 @@ class _Search(SearchJob):
         """Train the same model on values chosen otherwise, as many as the search kept."""
         seed, met = row["seed"], countable(self.data.layout)
         counts = self._counts()
-        if name == "all values":
+        if row.get("name") == WHOLE:  # any other choice of all values is the same one
+            return {**row, "name": name}
+        if name == WHOLE:
             kept = np.ones(len(met), bool)
         else:
             draw = np.random.default_rng(seed).random(len(met))

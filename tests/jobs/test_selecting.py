@@ -261,3 +261,32 @@ def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
     for word in ("the search", "all values", "by frequency", "ratio-0.3", "run.toml"):
         assert word in said
     assert json.loads((out / "record.json").read_text())["winner"] == "ratio-0.3"
+
+
+def test_default_penalties_drop_nothing_that_is_surely_of_use(tmp_path):
+    """900 values worth 2 nats each, below the price of a value: together they are most of it."""
+    draw = np.random.default_rng(0)
+    codes = draw.integers(0, 300, (24_000, 3))
+    effects = draw.normal(0, 0.5, (3, 300))
+    logit = effects[np.arange(3), codes].sum(axis=1)
+    frame = pl.DataFrame({f"f{i}": codes[:, i].astype(str) for i in range(3)})
+    frame = frame.with_columns(click=(draw.random(24_000) < 1 / (1 + np.exp(-logit))).astype(int))
+    frame.write_parquet(tmp_path / "data.parquet")
+    options = {"label": "click", "model": "lr", "seeds": 2,
+               "set": ["train.epochs=6", "train.batch_size=256", "train.lr=0.01"]}  # fmt: skip
+    found = jobs.search_features(tmp_path / "data.parquet", out=tmp_path / "s", **options)
+    assert found.record["winner"] == "all values"
+    tried = {c["name"]: c for c in found.record["candidates"]}
+    assert tried["penalty-4"]["ratio"] < 0.9
+    assert (
+        tried["all values"]["validation"]["logloss"] < tried["penalty-4"]["validation"]["logloss"]
+    )
+    assert any("nothing is dropped" in w for w in found.record["warnings"])
+    kept = pl.read_parquet(found.folder / "features.parquet")
+    assert kept["kept"].all()
+    for name, rows in found.record["rows"].items():
+        assert [(r["seed"], r["ratio"]) for r in rows] == [(0, 1.0), (1, 1.0)], name
+    assert ctrkit.load(found.folder / "run").predict(frame.head(3)).shape == (3,)
+    options["set"] = [*options["set"], "search.penalty=[4.0, 8.0]"]
+    named = jobs.search_features(tmp_path / "data.parquet", out=tmp_path / "t", **options)
+    assert named.record["winner"] in ("penalty-4", "penalty-8"), "who names a penalty gets it"
