@@ -140,11 +140,23 @@ class _Search(SearchJob):
         rows = {"optinter": [found[seed] for seed in every]}
         for control in CONTROLS[self.controls]:
             rows[control] = [self.control(control, seed) for seed in every]
+        self._warn_of_controls(rows)
         self.adopt(folders[self.first])
         record = self.record(rows)
         write_json(self.folder / "record.json", record)
         write_report(summarise_interaction_search(record), self.folder / "report.html")
         return self.finished(record)
+
+    def _warn_of_controls(self, rows: dict[str, list[dict[str, Any]]]) -> None:
+        """Say which controls validation surely (95 %) prefers to the search's model."""
+        ours = rows["optinter"][0]
+        for name, others in rows.items():
+            if name != "optinter" and self.tested(others[0], ours, "validation")["low"] > 0:
+                theirs, own = (r["validation"]["logloss"] for r in (others[0], ours))
+                self.warn(
+                    f"the search did not pay here: on validation {name!r} has a log loss of "
+                    f"{theirs:.5f}, the search {own:.5f}; its run is in {others[0]['folder']}"
+                )
 
     # ---- what is searched, and what it costs
 

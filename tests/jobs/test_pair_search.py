@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -15,6 +16,7 @@ from ctrkit.data.synthetic import planted_clicks
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
+from ctrkit.nn.pair_gate import PairGate
 
 FAST = ("search.epochs=1", "train.epochs=1", "train.batch_size=256", "train.lr=0.01",
         "model.mlp.hidden=[8]", "model.second_dim=4", "track.uri=none")  # fmt: skip
@@ -70,6 +72,10 @@ def test_a_search_leaves_a_plain_run_that_trains_again(clicks, tmp_path):
     }
     assert all(set(p["information"]) == {"mi", "miller_madow", "excess", "interaction"}
                for p in record["pairs"])  # fmt: skip
+    told = {w.split("'")[1] for w in record["warnings"] if "did not pay" in w}
+    better = {name for name, rows in record["rows"].items() if rows[0]["validation"]["logloss"]
+              < record["rows"]["optinter"][0]["validation"]["logloss"]}  # fmt: skip
+    assert told <= better, "said of better ones alone"
     text = (found.folder / "run.toml").read_text()
     assert "search" not in text
     assert 'file = "pairs.json"' in text
@@ -201,3 +207,21 @@ def test_an_architecture_from_a_file_is_checked(clicks, tmp_path):
     with pytest.raises(ConfigError, match=r"is no pairs.json"):
         jobs.train(clicks, label="click", model="optinter", out=tmp_path / "run",
                    set=[*FAST[1:], "model.pairs=absent.json"])  # fmt: skip
+
+
+def test_it_is_said_when_a_control_is_surely_better(clicks, tmp_path, monkeypatch):
+    """A table of two fields that the search, told to, leaves out, against all memorized."""
+    draw = np.random.default_rng(0)
+    codes = draw.integers(0, 20, (8_000, 3))
+    table = np.where(draw.random((20, 20)) < 0.5, 0.1, 0.9)
+    click = draw.random(8_000) < table[codes[:, 0], codes[:, 1]]
+    frame = pl.DataFrame({f"f{i}": codes[:, i].astype(str) for i in range(3)})
+    frame.with_columns(click=click.astype(int)).write_parquet(tmp_path / "data.parquet")
+    monkeypatch.setattr(PairGate, "derive", lambda gate: ["naive"] * len(gate.weight))
+    found = search(tmp_path / "data.parquet", tmp_path / "s", "train.epochs=4", controls="all")
+    rows = found.record["rows"]
+    theirs, ours = (rows[n][0]["validation"]["logloss"] for n in ("all memorize", "optinter"))
+    assert theirs < ours - 0.05
+    said = [w for w in found.record["warnings"] if "did not pay" in w]
+    assert "'all memorize'" in " ".join(said)
+    assert "'all naive'" not in " ".join(said), "it is the same model"
