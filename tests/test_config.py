@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ctrkit.config import RunConfig, load_config, make_config, parse_value
+from ctrkit.config import InteractionsConfig, RunConfig, load_config, make_config, parse_value
 from ctrkit.errors import ConfigError
 
 
@@ -90,3 +90,24 @@ def test_an_unreadable_file_is_one_line(tmp_path, name, text):
         load_config(tmp_path / name)
     with pytest.raises(ConfigError, match="nowhere"):
         load_config(tmp_path / "nowhere.toml")
+
+
+def test_published_settings_of_a_search_for_pairs_can_be_changed():
+    """methods.md 3.7: widths 20 and 10, MLP 5 x 700, crosses from count 20."""
+    found = make_config({"search": {"preset": "criteo", "epochs": 3}}, InteractionsConfig)
+    assert (found.model.dim, found.model.second_dim, found.model.cross_min_count) == (20, 10, 20)
+    assert found.model.parameters["mlp"]["hidden"] == [700] * 5
+    assert (found.search.slope, found.search.lr, found.search.epochs) == (5e-5, 1e-4, 3)
+    assert (found.train.batch_size, found.search.update) == (2000, "joint")
+    avazu = make_config({"search": {"preset": "avazu"}}, InteractionsConfig)
+    assert (avazu.model.dim, avazu.model.second_dim, avazu.model.cross_min_count) == (40, 4, 1)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("200MB", 200_000_000), ("1.5 gb", 1_500_000_000),
+                                                ("2KiB", 2048), ("17", 17)])  # fmt: skip
+def test_budgets_are_read_as_people_write_them(text, expected):
+    from ctrkit.cli import _bytes
+
+    assert _bytes(text) == expected
+    with pytest.raises(ConfigError, match="number of bytes"):
+        _bytes(f"{text}X")

@@ -17,7 +17,7 @@ from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.jobs.searching import FORMAT, Search, SearchJob, plain_config, write_json
-from ctrkit.models.build import build_model, field_pairs, find_preset
+from ctrkit.models.build import field_pairs, find_preset
 from ctrkit.models.model import Model
 from ctrkit.nn.pair_gate import OPS
 from ctrkit.rank.folder import pairs_from_ranking
@@ -245,16 +245,9 @@ class _Search(SearchJob):
 
     def _open_model(self, seed: int) -> Model:
         ops = undecided(self.pairs, [self.pairs[p] for p in self.searched])
-        met = sum(self.rows[p] for p in self.searched)
-        most = int(self.config.search.budget / self._bytes(1))
-        update = {"crosses": "hashed", "cross_rows": max(1, min(SPREAD * met, most))}
-        model = build_model(
-            self.config.model.model_copy(update=update), self.data.layout, seed=seed ^ OTHER,
-            sparse_from=self.config.train.sparse_from, ops=ops,
-        )  # fmt: skip
-        shards = self.data.shards
-        model.start_at(shards.positives("train") / shards.rows("train"))
-        return model
+        every = [OPS[2] if op == OPS[2] else OPS[0] for op in ops]
+        update = {"crosses": "hashed", "cross_rows": self._shared_rows(every)}
+        return self.model(seed ^ OTHER, self.config.model.model_copy(update=update), ops)
 
     def plain(self, folder: Path, ops: Sequence[str], seed: int) -> dict[str, Any]:
         """Write ``pairs.json`` and ``run.toml`` of an architecture, train it, say what it took."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from ctrkit.config import RunConfig, TrainConfig, load_config, to_toml
+from ctrkit.config import ModelConfig, RunConfig, TrainConfig, load_config, to_toml
 from ctrkit.data.batches import Batches
 from ctrkit.data.sources import Source
 from ctrkit.errors import RunFolderError
@@ -157,10 +157,10 @@ class SearchJob:
             logger.warning(message)
             self.warnings.append(message)
 
-    def model(self, seed: int) -> Model:
-        """Build the model at its start."""
-        model = build_model(self.config.model, self.data.layout, seed=seed,
-                            sparse_from=self.config.train.sparse_from)  # fmt: skip
+    def model(self, seed: int, config: ModelConfig | None = None, ops: Sequence[str] = ()) -> Model:
+        """Build the model at its start; ``config`` and ``ops`` stand in for what is configured."""
+        model = build_model(config or self.config.model, self.data.layout, seed=seed,
+                            sparse_from=self.config.train.sparse_from, ops=ops)  # fmt: skip
         shards = self.data.shards
         model.start_at(shards.positives("train") / shards.rows("train"))
         return model

@@ -16,6 +16,7 @@ from ctrkit.data.crosses import (
     CrossCounts,
     cross_bases,
     cross_rows,
+    distinct_crosses,
     load_crosses,
     save_crosses,
 )
@@ -333,3 +334,22 @@ def test_a_number_without_spread_has_one_bucket(values):
     (f,) = Encoder.fit(schema, counts).layout().fields
     assert f.edges == ()
     assert cross_rows(Layout((f,))) == [4]
+
+
+def test_the_estimate_of_distinct_crosses_is_near_and_takes_hashed_fields():
+    """A dense pair, a sparse one and a hash-encoded member, against a set of pairs of codes."""
+    draw = np.random.default_rng(0)
+    layout = Layout((LayoutField("a", "categorical", 33), LayoutField("b", "categorical", 5003),
+                     LayoutField("h", "categorical", 2**32, hashed=True)))  # fmt: skip
+    sizes = (30, 5000, 2**32 - 4)
+    made = np.stack([draw.integers(3, 3 + n, 40_000) for n in sizes], 1).astype(np.uint32)
+    made[:100, 0] = 2  # dropped: no cross
+    none = np.empty((20_000, 0), np.float32)
+    label = np.zeros(20_000, np.uint8)
+    parts = [Batch(rows, none, (), label) for rows in np.split(made, 2)]
+    pairs = list(combinations(range(3), 2))
+    found = distinct_crosses(parts, layout, pairs)
+    kept = made[made[:, 0] != 2]
+    expected = [len({*map(tuple, (kept if 0 in p else made)[:, p].tolist())}) for p in pairs]
+    assert found == pytest.approx(expected, rel=0.01)
+    assert distinct_crosses([], layout, pairs) == [0, 0, 0]

@@ -92,12 +92,13 @@ def test_a_search_leaves_a_plain_run_that_trains_again(clicks, tmp_path):
 
 def test_the_same_command_goes_on_and_another_is_refused(clicks, tmp_path):
     first = search(clicks, tmp_path / "s", controls="none")
-    before = (first.folder / "run" / "model.safetensors").stat().st_mtime_ns
+    weights = first.folder / "searches" / "0" / "run" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
     again = search(clicks, tmp_path / "s", controls="default")
     assert (again.folder / "searches" / "0" / "found.json").is_file()
     assert again.record["rows"]["optinter"] == first.record["rows"]["optinter"]
     assert set(again.record["rows"]) == {"optinter", "all naive", "random"}
-    assert before
+    assert weights.stat().st_mtime_ns == before, "what is there is not trained again"
     with pytest.raises(RunFolderError, match="another search"):
         search(clicks, tmp_path / "s", "search.update=joint")
     search(clicks, tmp_path / "s", "search.update=joint", controls="none", force=True)
@@ -153,7 +154,7 @@ def test_search_starts_from_the_pairs_of_a_ranking(clicks, tmp_path):
 
 def test_retrained_model_starts_with_no_weight_of_the_search(clicks, tmp_path, monkeypatch):
     """No tensor that is drawn at random is the search's; the allocated rows are the met ones."""
-    from ctrkit.jobs import interactions, training
+    from ctrkit.jobs import searching, training
 
     made: dict[str, Model] = {}
 
@@ -165,7 +166,7 @@ def test_retrained_model_starts_with_no_weight_of_the_search(clicks, tmp_path, m
 
         return build
 
-    monkeypatch.setattr(interactions, "build_model", keep("search"))
+    monkeypatch.setattr(searching, "build_model", keep("search"))
     monkeypatch.setattr(training, "build_model", keep("retrained"))
     search(clicks, tmp_path / "s", controls="none")
     for name, tensor in made["retrained"].items():

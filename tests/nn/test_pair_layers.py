@@ -155,7 +155,7 @@ def test_exact_ids_of_pairs_never_meet_and_each_pair_has_its_own_unseen_one():
 
 
 def test_a_field_outside_the_pair_never_moves_its_cross():
-    sizes, pairs = [9, 9, 9, 9], list(combinations(range(4), 2))
+    pairs = list(combinations(range(4), 2))
     table = CrossTable(pairs, range(6), 3, singles=4, rows=500)
     torch.nn.init.normal_(table.weight)
     codes = torch.randint(3, 9, (50, 4), generator=torch.Generator().manual_seed(0))
@@ -166,13 +166,12 @@ def test_a_field_outside_the_pair_never_moves_its_cross():
         after = table(other, torch.zeros(50, 0))
         same = (before == after).all(-1).all(0).tolist()
         assert same == [field not in pair for pair in pairs]
-    assert sizes == [9] * 4
 
 
 def test_lists_cross_as_the_mean_over_their_tokens_and_numbers_by_bucket():
     """A category, a number and two lists against a loop over rows, pairs and tokens."""
     edges = ((-0.5, 0.5),)
-    sizes, pairs = [6, 6, 8, 9], list(combinations(range(4), 2))
+    pairs = list(combinations(range(4), 2))
     table = CrossTable(pairs, range(10, 16), 3, singles=2, rows=97, edges=edges)
     torch.nn.init.normal_(table.weight)
     with torch.no_grad():
@@ -194,7 +193,6 @@ def test_lists_cross_as_the_mean_over_their_tokens_and_numbers_by_bucket():
                 at = torch.tensor([[a]]), torch.tensor([[b]]), torch.tensor([p])
                 expected += table.weight[int(table.row_of(*at))] / len(combos)
             torch.testing.assert_close(found[row, p], expected)
-    assert sizes[2] == 8
 
 
 @pytest.mark.parametrize("rows", [0, 1])

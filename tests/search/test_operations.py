@@ -206,6 +206,25 @@ def test_budget_makes_the_search_memorize_less(small):
     assert spent[1] <= 2000 < spent[0]
 
 
+@pytest.mark.parametrize("options", [{"select": "best"}, {"select": "last"}, {"start": "random"}])
+def test_operations_are_those_of_the_chosen_evaluation(small, options):
+    """``last``: alpha at the end; ``best``: that of the best weights, however early."""
+    seen = []
+
+    class Watch(Callback):
+        def evaluated(self, context, line) -> None:
+            alpha = context.model.branches["pairs"].gate.weight.detach().clone()
+            seen.append((line["logloss"], line["step"], alpha))
+
+    model, _ = search(small, callbacks=(Watch(),), warmup=0.0, **options)
+    if options.get("select") == "last":
+        expected = seen[-1][2]
+    else:
+        late = [s for s in seen if options.get("select") == "best" or 2 * s[1] >= seen[-1][1]]
+        expected = min(late, key=lambda s: s[0])[2]
+    torch.testing.assert_close(model.branches["pairs"].gate.weight.detach(), expected)
+
+
 def test_gate_lr_follows_the_planned_steps(small):
     config = InteractionSearchConfig()
     assert open_pairs(model_of(small), config, 100).lr == pytest.approx(0.1)
