@@ -16,7 +16,7 @@ from ctrkit.data.crosses import count_crosses, distinct_crosses
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.jobs.searching import FORMAT, Search, SearchJob, plain_config, write_json
+from ctrkit.jobs.searching import FORMAT, Search, SearchJob, check_repeats, plain_config, write_json
 from ctrkit.models.build import field_pairs, find_preset
 from ctrkit.models.model import Model
 from ctrkit.nn.pair_gate import OPS
@@ -80,10 +80,7 @@ def search_interactions(
         ConfigError: An option is unknown or out of bounds.
         RunFolderError: ``out`` holds another search, or files of none.
     """
-    if controls not in CONTROLS:
-        raise ConfigError(f"controls are one of {', '.join(CONTROLS)}; got {controls!r}")
-    if seeds < 1:
-        raise ConfigError(f"seeds is at least 1; got {seeds}")
+    check_repeats(controls, CONTROLS, seeds)
     given = None if data is None else Path(data)
     is_config = given is not None and given.suffix in (".toml", ".json")
     config = cast(InteractionsConfig, job_config(

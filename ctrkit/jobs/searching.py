@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ import polars as pl
 from ctrkit.config import ModelConfig, RunConfig, TrainConfig, load_config, to_toml
 from ctrkit.data.batches import Batches
 from ctrkit.data.sources import Source
-from ctrkit.errors import RunFolderError
+from ctrkit.errors import ConfigError, RunFolderError
 from ctrkit.evaluate import judge, score_batches
 from ctrkit.jobs.inputs import open_job
 from ctrkit.jobs.training import RunResult, load_dataset, resolve, run_training
@@ -46,6 +46,18 @@ class Search:
     folder: Path
     record: dict[str, Any]
     run: RunResult
+
+
+def check_repeats(controls: str, known: Iterable[str], seeds: int) -> None:
+    """Refuse controls that are not known, and fewer seeds than one.
+
+    Raises:
+        ConfigError: One line about it.
+    """
+    if controls not in known:
+        raise ConfigError(f"controls are one of {', '.join(known)}; got {controls!r}")
+    if seeds < 1:
+        raise ConfigError(f"seeds is at least 1; got {seeds}")
 
 
 class SearchJob:

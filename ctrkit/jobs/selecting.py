@@ -19,7 +19,7 @@ from ctrkit.data.prune import prune
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.jobs.searching import FORMAT, Search, SearchJob, plain_config, write_json
+from ctrkit.jobs.searching import FORMAT, Search, SearchJob, check_repeats, plain_config, write_json
 from ctrkit.models.build import build_model
 from ctrkit.nn.gates import MOST_DENSE
 from ctrkit.report import summarise_feature_search, write_report
@@ -79,10 +79,7 @@ def search_features(
         ConfigError: An option is unknown or out of bounds.
         RunFolderError: ``out`` holds another search, or files of none.
     """
-    if controls not in CONTROLS:
-        raise ConfigError(f"controls are one of {', '.join(CONTROLS)}; got {controls!r}")
-    if seeds < 1:
-        raise ConfigError(f"seeds is at least 1; got {seeds}")
+    check_repeats(controls, CONTROLS, seeds)
     given = None if data is None else Path(data)
     is_config = given is not None and given.suffix in (".toml", ".json")
     config = cast(FeaturesConfig, job_config(

@@ -30,6 +30,7 @@ from ctrkit.jobs.searching import (
     SPLITS,
     Search,
     SearchJob,
+    check_repeats,
     copy_over,
     job_text,
     plain_config,
@@ -131,10 +132,7 @@ def search_params(
         ConfigError: An option or a dimension of the space is unknown or out of bounds.
         RunFolderError: ``out`` holds another search, or files of none.
     """
-    if controls not in CONTROLS:
-        raise ConfigError(f"controls are one of {', '.join(CONTROLS)}; got {controls!r}")
-    if seeds < 1:
-        raise ConfigError(f"seeds is at least 1; got {seeds}")
+    check_repeats(controls, CONTROLS, seeds)
     given = None if data is None else Path(data)
     is_config = given is not None and given.suffix in (".toml", ".json")
     flags = {"trials": trials, "timeout": timeout, "sampler": sampler, "pruner": pruner,
