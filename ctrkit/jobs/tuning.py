@@ -213,7 +213,7 @@ class ParamsJob(SearchJob):
     def trials(self) -> Trials:
         """Open the study."""
         name = self.search.study or "ctrkit-" + _digest(self.identity())
-        return Trials(self.search, self.folder, name, self.first, self.url)
+        return Trials(self.search, self.folder, name, self.first, self.url, self.space.start())
 
     def threads(self) -> int:
         """Return the CPU threads of one worker."""

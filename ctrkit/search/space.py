@@ -64,6 +64,19 @@ class Dimension:
     owner: str = ""
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
+    def near(self, value: Any) -> Any:
+        """Return the value that can be drawn and is nearest to a setting; None: there is none."""
+        if self.kind == "choice":
+            value = tuple(value) if isinstance(value, list) else value
+            return value if value in self.choices else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        value = min(max(value, self.low), self.high)
+        if self.step is not None:
+            most = math.floor((self.high - self.low) / self.step + 1e-9)
+            value = self.low + min(round((value - self.low) / self.step), most) * self.step
+        return round(value) if self.kind == "int" else float(value)
+
     def labels(self) -> list[Any]:
         """Return the choices as plain values: lists as JSON text."""
         return [label_of(value) for value in self.choices]
@@ -107,6 +120,24 @@ class Space:
                 values[one.key] = True
         return values
 
+    def start(self) -> dict[str, Any]:
+        """Return the point nearest to the settings before the search, as Optuna stores it.
+
+        What has no such point (a choice left open, one that is not offered) is left out.
+        """
+        before = resolve_model(self.config.model)
+        first: dict[str, Any] = {
+            d.key: d.near(_setting(self.config, before, d.key))
+            for d in self.dimensions if d.key in STRUCTURE
+        }  # fmt: skip
+        used = [n for n in self.pool if n in (before.interactions or ())] or self.pool
+        first |= {USE + n: n in used for n in self.pool}
+        first = {k: v for k, v in first.items() if v is not None}
+        model = resolve_model(self.apply(first).model)
+        point = self.draw(lambda one: first[one.key] if one.key in first else one.near(
+            _setting(self.config, model, one.key)))  # fmt: skip
+        return {k: label_of(v) for k, v in point.items() if v is not None}
+
     def _exists(self, one: Dimension, values: Mapping[str, Any], active: set[str]) -> bool:
         if one.key.startswith(USE):
             chosen = any(values.get(USE + name) for name in self.pool)
@@ -124,6 +155,14 @@ class Space:
         if not values:
             return self.config
         return put(self.config, self.pool, values, self.kind)
+
+
+def _setting(config: RunConfig, model: ModelConfig, key: str) -> Any:
+    """Return what a configuration, its model resolved, says of a dimension's key."""
+    section, *path = key.split(".")
+    if len(path) == 2:
+        return model.parameters.get(path[0], {}).get(path[1])
+    return getattr(model if section == "model" else getattr(config, section), path[0])
 
 
 def put(

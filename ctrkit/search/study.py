@@ -68,12 +68,15 @@ class Trials:
         name: Of the study in its storage.
         seed: Of the sampler.
         url: Optuna's database; None: a journal file in the folder.
+        start: What the first trial of a new study is to try; the rest of it is drawn.
     """
 
     def __init__(
-        self, config: ParamsSearchConfig, folder: Path, name: str, seed: int, url: str | None
-    ) -> None:
+        self, config: ParamsSearchConfig, folder: Path, name: str, seed: int, url: str | None,
+        start: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.folder, self.seed, self.url = config, folder, seed, url
+        self.start = dict(start or {})
         self.home = f"{socket.gethostname()}:{folder.absolute()}"
         places = folder.absolute() / WORKERS
         places.mkdir(parents=True, exist_ok=True)
@@ -110,11 +113,14 @@ class Trials:
         directions = [
             optuna.study.StudyDirection[DIRECTION[o].upper()] for o in self.config.objectives
         ]
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=self.storage, study_name=self.name, load_if_exists=True,
             directions=directions, sampler=make_sampler(self.config, self.seed),
             pruner=make_pruner(self.config),
         )  # fmt: skip
+        if self.start and not study.get_trials(deepcopy=False):
+            study.enqueue_trial(self.start)
+        return study
 
     def _database(self, url: str) -> Any:
         import optuna

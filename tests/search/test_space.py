@@ -130,6 +130,52 @@ def test_no_values_are_the_settings_before_the_search():
     assert found.apply({}).model.interactions is None
 
 
+def test_the_first_point_is_the_settings_before_the_search():
+    found = space("model.name=deepfm", "train.lr=0.005", "search.free=true")
+    start = found.start()
+    assert start["train.lr"] == 0.005
+    assert start["train.l2"] == 1e-8  # 0 cannot be drawn on a logarithmic scale
+    assert start["model.mlp.hidden"] == "[400, 400]"
+    labels = {d.key: d.labels() for d in found.dimensions if d.kind == "choice"}
+    point = {d.key: d.value_of(start[d.key]) if d.key in labels else start[d.key]
+             for d in found.dimensions}  # fmt: skip
+    assert resolve_model(found.apply(point).model) == resolve_model(found.config.model)
+
+
+@pytest.mark.parametrize(
+    ("model", "used"),
+    [("deepfm", {"fm": True, "crossnet": False, "mlp": True}),
+     ("dcnv2", {"fm": False, "crossnet": True, "mlp": True}),
+     ("autoint", {"fm": True, "crossnet": True, "mlp": True})],
+)  # fmt: skip
+def test_the_first_point_uses_the_models_own_branches_of_a_pool(model, used):
+    start = space(f"model.name={model}", 'search.interactions=["fm", "crossnet", "mlp"]').start()
+    assert {k.removeprefix("use."): v for k, v in start.items() if k.startswith("use.")} == used
+    assert ("model.crossnet.layers" in start) == used["crossnet"]
+
+
+def test_the_first_point_leaves_to_chance_what_the_settings_do_not_say():
+    found = space("model.name=fm", "search.over=features", 'search.space={"model.dim" = [3, 5]}')
+    start = found.start()
+    assert "search.penalty" not in start  # by default a list, chosen on the way
+    assert "model.dim" not in start  # 16 is not offered
+    assert start["search.rewind"] == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "value", "near"),
+    [(Dimension("train.lr", "float", 0.1, 1.0), 0.02, 0.1),
+     (Dimension("train.lr", "float", 0.1, 1.0, step=0.2), 1.0, 0.9),
+     (Dimension("model.dim", "int", 4, 64, step=8), 17, 20),
+     (Dimension("model.dim", "int", 4, 64), True, None),
+     (Dimension("model.mlp.hidden", "choice", choices=((8,), (8, 8))), [8, 8], (8, 8)),
+     (Dimension("model.mlp.hidden", "choice", choices=((8,),)), [9], None)],
+)  # fmt: skip
+def test_what_can_be_drawn_nearest_to_a_setting(one, value, near):
+    found = one.near(value)
+    assert found == pytest.approx(near) if isinstance(near, float) else found == near
+
+
 def test_the_knobs_of_another_search():
     found = space("search.over=features", "search.inner.epochs=2", "model.name=fm")
     values = found.draw(at_random(1))

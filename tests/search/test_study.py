@@ -22,6 +22,7 @@ from ctrkit.search.study import (
     make_sampler,
     prunes,
     same_database,
+    slot_of,
     suggest,
 )
 from ctrkit.train import Context, Pruned
@@ -65,6 +66,29 @@ def test_one_worker_draws_the_same_points_however_often_it_is_cut(tmp_path):
     drawn = [[t.params for t in s.trials()] for s in (whole, cut)]
     assert drawn[0] == drawn[1]
     assert len({str(p) for p in drawn[0]}) == 8
+
+
+def test_the_first_trial_of_a_study_tries_what_it_is_told_to(tmp_path):
+    settings = ParamsSearchConfig(trials=3)
+    for _ in range(3):  # a process each; the study is begun once
+        trials = Trials(settings, tmp_path, "study", 0, None, {X.key: 0.25})
+        run_one(trials)
+    first, *others = trials.trials()
+    assert first.params[X.key] == 0.25
+    assert C.key in first.params  # of what it is not told it draws the rest
+    assert [slot_of(t) for t in others] == [1, 2]
+    assert all(t.params[X.key] != 0.25 for t in others)
+
+
+def test_a_first_trial_whose_worker_died_is_tried_again_with_the_same_point(tmp_path):
+    trials = Trials(ParamsSearchConfig(trials=1), tmp_path, "study", 0, None, {X.key: 0.25})
+    claim = trials.claim()
+    suggest(claim.trial, X)
+    trials.interrupt(claim)
+    claim.lock.release()
+    assert run_one(trials) == 0
+    assert trials.done()
+    assert trials.slots()[0].params[X.key] == 0.25
 
 
 def test_choices_keep_their_types(tmp_path):
