@@ -890,11 +890,23 @@ system soon. A ranking of a million rows and 39 columns then peaks at 280 MB, no
 
 
 class _Lines(logging.Handler):
-    """Writes log records as lines on stderr, above the progress bar where there is one."""
+    """Writes log records as lines on stderr, above the progress bar where there is one.
+
+    A warning is told once, however many trials of a search repeat it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        err.print(escape(prefix + record.getMessage()), highlight=False)
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            if text in self.told:
+                return
+            self.told.add(text)
+            text = f"warning: {text}"
+        err.print(escape(text), highlight=False)
 
 
 def main() -> None:

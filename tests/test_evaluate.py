@@ -315,6 +315,8 @@ def test_a_model_without_attention_is_explained_by_ablation(messy):
     found = explain_source(predictor, frame_source(frame), repeats=1, top=2)
     assert found["attention"] is None
     assert found["ablation"]["chosen_by"] == "importance"
+    assert "ttention" not in found["caveats"], "the model has none"
+    assert "permuted together" in found["caveats"]
     assert len(found["importance"]) == 4
     assert explanation_text(found)
     with pytest.raises(DataError, match="no attention"):

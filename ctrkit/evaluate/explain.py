@@ -28,11 +28,14 @@ from ctrkit.evaluate.scoring import check_label
 from ctrkit.schema import DROPPED, MISSING, UNSEEN
 
 FORMAT = 1
-CAVEATS = (
+ATTENTION_CAVEAT = (
     "Attention is not attribution: the residual path, the length of the value vectors and the "
     "output weights are left out of it. A uniform map gives every pair 1/F, so read the lift over "
     "1/F, of layer 1 first; deeper layers mix fields that are already mixed. Trust a pair that "
-    "the ablation score supports: it is the log-loss increase when the two fields are permuted "
+    "the ablation score supports. "
+)
+ABLATION_CAVEAT = (
+    "The ablation score of a pair is the log-loss increase when the two fields are permuted "
     "together, minus the sum of the increases when each is permuted alone. Negative: the model "
     "needs both together. Positive: they stand in for each other. Near zero, within its spread: "
     "no interaction that the loss notices. All of it describes this model on these rows, not the "
@@ -102,7 +105,7 @@ def explain_source(
         "attention": attention,
         "importance": _importance(ablation, names),
         "ablation": _pairs(ablation, names, by="attention" if ranked else "importance"),
-        "caveats": CAVEATS,
+        "caveats": (ATTENTION_CAVEAT if attention else "") + ABLATION_CAVEAT,
     }
 
 

@@ -17,6 +17,7 @@ from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, SchemaError
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.jobs.searching import FORMAT, Search, SearchJob, check_repeats, plain_config, write_json
+from ctrkit.jobs.sharing import shared_value
 from ctrkit.models.build import field_pairs, find_preset
 from ctrkit.models.model import Model
 from ctrkit.nn.pair_gate import OPS
@@ -180,16 +181,21 @@ class _Search(SearchJob):
         path = self.folder / "crosses.json"
         if path.is_file():
             return cast(list[int], json.loads(path.read_text(encoding="utf-8"))["rows"])
-        logger.info("counting the crosses of %d pairs", len(self.pairs))
-        layout, shards = self.data.layout, self.data.shards
-        stream = Batches(shards, "train", BATCH, shuffle=False).epoch(0)
-        if self.exact:
-            counts = count_crosses(stream, layout, self.pairs)
-            rows = [int(n) for n in counts.distinct(self.config.model.cross_min_count)]
-        else:
-            rows = distinct_crosses(islice(stream, -(-ROWS // BATCH)), layout, self.pairs)
+        least = self.config.model.cross_min_count if self.exact else None
+        facts = {"cross_rows": self.names, "min_count": least, "most_rows": ROWS,
+                 "rows": self.data.info["fingerprint"], "format": FORMAT}  # fmt: skip
+        rows = cast(list[int], shared_value(self.config.data, facts, self._count))
         write_json(path, {"format": FORMAT, "pairs": self.names, "rows": rows})
         return rows
+
+    def _count(self) -> list[int]:
+        logger.info("counting the crosses of %d pairs", len(self.pairs))
+        layout = self.data.layout
+        stream = Batches(self.data.shards, "train", BATCH, shuffle=False).epoch(0)
+        if self.exact:
+            counts = count_crosses(stream, layout, self.pairs)
+            return [int(n) for n in counts.distinct(self.config.model.cross_min_count)]
+        return distinct_crosses(islice(stream, -(-ROWS // BATCH)), layout, self.pairs)
 
     def _bytes(self, rows: float) -> float:
         return rows * self.config.model.second_dim * 4
@@ -298,8 +304,9 @@ class _Search(SearchJob):
         layout = self.data.layout
         path = self.folder / "searches" / str(self.first) / "found.json"
         found = json.loads(path.read_text(encoding="utf-8"))
-        stream = Batches(self.data.shards, "train", BATCH, shuffle=False).epoch(0)
-        known = pair_information(stream, layout, self.pairs, most_rows=ROWS)
+        facts = {"pair_information": self.names, "most_rows": ROWS,
+                 "rows": self.data.info["fingerprint"], "format": FORMAT}  # fmt: skip
+        known = shared_value(self.config.data, facts, self._information)
         pairs = [
             {**operation, "probability": soft, "searched": p in set(self.searched),
              "information": {k: v for k, v in info.items() if k not in ("a", "b")}}
@@ -313,3 +320,7 @@ class _Search(SearchJob):
             "pairs": pairs, "rows": rows, "paired": self.paired("optinter", rows),
             "warnings": self.warnings,
         }  # fmt: skip
+
+    def _information(self) -> list[dict[str, str | float]]:
+        stream = Batches(self.data.shards, "train", BATCH, shuffle=False).epoch(0)
+        return pair_information(stream, self.data.layout, self.pairs, most_rows=ROWS)

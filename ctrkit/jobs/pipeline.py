@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, SchemaError, nearest
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.jobs.interactions import search_interactions
-from ctrkit.jobs.ranking import rank
+from ctrkit.jobs.ranking import FORMAT as RANKING
+from ctrkit.jobs.ranking import run_ranking
 from ctrkit.jobs.searching import FORMAT, SPLITS, Search, SearchJob, copy_over, job_text, write_json
 from ctrkit.jobs.selecting import search_features
+from ctrkit.jobs.sharing import shared_folder
 from ctrkit.jobs.training import RunResult, train
 from ctrkit.jobs.tuning import search_params
+from ctrkit.rank import RankOptions
 from ctrkit.records import RunRecord
 from ctrkit.report import summarise_pipeline, write_report
 from ctrkit.schema import Schema
@@ -302,8 +306,16 @@ def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:
     """Narrow the schema to the features that carry signal, and train on them."""
     if not (folder / "rank.json").is_file():
-        rank(_raw(job), schema=job.folder / "schema.toml", order=1, out=folder, force=True,
-             progress=job.progress)  # fmt: skip
+        facts = {"ranking": RANKING, "schema": job.schema.to_toml(),
+                 "source": job.source.fingerprint()}  # fmt: skip
+
+        def build(place: Path) -> None:
+            run_ranking(
+                job.source.hold(), job.schema, place, RankOptions(order=2), progress=job.progress
+            )
+
+        with shared_folder(job.config.data, facts, build) as ranking:
+            shutil.copytree(ranking, folder, dirs_exist_ok=True)
     kept = Schema.load(folder / "schema.toml")
     dropped = [n for n in job.schema.names if n not in kept.names]
     text = file.read_text(encoding="utf-8")
@@ -349,11 +361,6 @@ def _train(job: Pipeline, file: Path, folder: Path) -> Outcome:
     """Train the outcome; the other seeds follow."""
     run = job._train(file, folder / str(job.first), job.first)
     return Outcome(file, run.folder, 1, "the outcome, trained")
-
-
-def _raw(job: Pipeline) -> str:
-    assert job.config.data.path is not None
-    return job.config.data.path
 
 
 STEPS = (

@@ -19,7 +19,8 @@ from ctrkit.jobs.inputs import DataOptions, PathLike, open_job, place_of
 from ctrkit.schema import Cross, Schema
 
 if TYPE_CHECKING:
-    from ctrkit.rank import Ranking
+    from ctrkit.data.sources import Source
+    from ctrkit.rank import Ranking, RankOptions
 
 FORMAT = 1
 SAMPLE_ROWS = 20_000
@@ -89,7 +90,7 @@ def rank(
         source, schema, _ = open_job(place, options, hold=True, rows=SAMPLE_ROWS)
     for room in rooms:
         room.result()
-    from ctrkit.rank import RankOptions, rank_source
+    from ctrkit.rank import RankOptions
 
     chosen = RankOptions(
         score=score,  # type: ignore[arg-type]
@@ -98,6 +99,17 @@ def rank(
         missing=tuple(missing), rare=rare, redundant=redundant, tokens=tokens,
         replicates=replicates, seed=seed,
     )  # fmt: skip
+    return run_ranking(source, schema, folder, chosen, crosses=crosses, report=report,
+                       executor=executor, progress=progress)  # fmt: skip
+
+
+def run_ranking(
+    source: Source, schema: Schema, folder: Path, chosen: RankOptions, *, crosses: int = 0,
+    report: bool = True, executor: Executor | None = None, progress: Any = None,
+) -> Ranking:  # fmt: skip
+    """Rank rows that are open and understood; the arguments are those of :func:`rank`."""
+    from ctrkit.rank import rank_source
+
     if schema.label is None:
         raise SchemaError("a ranking needs a label: name its column with --label")
 

@@ -241,6 +241,29 @@ def plain_config(config: RunConfig) -> RunConfig:
     return RunConfig.model_validate({n: getattr(config, n) for n in RunConfig.model_fields})
 
 
+def sha_of(config: RunConfig) -> str:
+    """Return the identity of a run, or of a search, once it is resolved."""
+    plain = resolve(plain_config(config))
+    return config.model_copy(update={"model": plain.model, "train": plain.train}).sha256()
+
+
+def begun(run: Path, config: RunConfig) -> bool:
+    """Say whether a folder is empty, or holds this very run."""
+    path = run / "config.json"
+    if path.is_file():
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return RunConfig.model_validate(data).sha256() == sha_of(config)
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def copy_over(source: Path, target: Path) -> None:
     """Copy a file or folder over what is there; what is absent is left out."""
     if not source.exists():

@@ -27,13 +27,15 @@ from ctrkit.bundle import load_weights, save_inputs, save_weights
 from ctrkit.config import RunConfig
 from ctrkit.data.batches import Batches
 from ctrkit.data.cache import home
-from ctrkit.data.crosses import count_crosses
+from ctrkit.data.crosses import FORMAT as CROSSES_FORMAT
+from ctrkit.data.crosses import count_crosses, load_crosses, save_crosses
 from ctrkit.data.dataset import Dataset, prepare_dataset
 from ctrkit.data.encoder import Encoder
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.evaluate import Scores, judge, save_predictions, score_batches
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.jobs.sharing import shared_folder
 from ctrkit.models.build import (
     build_model,
     count_parameters,
@@ -234,9 +236,16 @@ def with_crosses(config: RunConfig, dataset: Dataset) -> Dataset:
     known = layout.crosses
     if known is not None and known.pairs == names and known.min_count == least:
         return dataset
-    logger.info("counting the crosses of %d pairs", len(pairs))
-    batches = Batches(dataset.shards, "train", 65_536, shuffle=False).epoch(0)
-    crosses = count_crosses(batches, layout, pairs).frozen(least)
+    facts = {"crosses": names, "min_count": least, "rows": dataset.info["fingerprint"],
+             "format": CROSSES_FORMAT}  # fmt: skip
+
+    def build(folder: Path) -> None:
+        logger.info("counting the crosses of %d pairs", len(pairs))
+        batches = Batches(dataset.shards, "train", 65_536, shuffle=False).epoch(0)
+        save_crosses(folder, count_crosses(batches, layout, pairs).frozen(least), layout)
+
+    with shared_folder(config.data, facts, build) as folder:
+        crosses = load_crosses(folder, layout)
     encoder = replace(dataset.encoder, crosses=crosses)
     return replace(dataset, encoder=encoder, layout=encoder.layout())
 

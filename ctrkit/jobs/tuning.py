@@ -5,41 +5,39 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
+from typing import Any, ClassVar, Unpack, cast
 
-import polars as pl
 import torch
 from filelock import FileLock
 
 from ctrkit.bundle import load
-from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig, load_config
+from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig
 from ctrkit.data.cache import cache_key, home
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, CtrkitError, SchemaError
+from ctrkit.jobs.conclusion import DECISIONS, Conclusion
+from ctrkit.jobs.history import Clock, History
 from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.jobs.interactions import search_interactions
 from ctrkit.jobs.searching import (
     FORMAT,
-    SPLITS,
     Search,
     SearchJob,
+    begun,
     check_repeats,
-    copy_over,
     job_text,
-    plain_config,
+    remove,
+    sha_of,
     write_json,
 )
 from ctrkit.jobs.selecting import search_features
-from ctrkit.jobs.training import load_dataset, resolve, run_training
-from ctrkit.records import RunRecord, Tracker, split_line
-from ctrkit.report import summarise_params_search, write_report
+from ctrkit.jobs.training import load_dataset, run_training
+from ctrkit.jobs.workers import POLL_S, Workers
+from ctrkit.records import RunRecord, Tracker
 from ctrkit.schema import Schema
 from ctrkit.search.space import make_space
 from ctrkit.search.study import (
@@ -47,19 +45,14 @@ from ctrkit.search.study import (
     Claim,
     Pruning,
     Trials,
-    best_of,
     front,
     hide_password,
-    importances,
     prunes,
     same_database,
     slot_of,
 )
 from ctrkit.track import make_search_tracker, tracked_below, tracking_uri
 from ctrkit.train import Callback, Pruned
-
-if TYPE_CHECKING:
-    from ctrkit.search.study import FrozenTrial
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +64,8 @@ HEAVY = ("searches", "encoder",
          "model.safetensors", "predictions", "layout.json", "checkpoint", "plugins",
          "init.safetensors", "candidates", "features.parquet")  # fmt: skip
 """What a trial that is not among the best need not keep."""
-DECISIONS = ("run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet",
-             "pairs.json", "run")  # fmt: skip
-"""Of another search's folder: what the winner puts on top."""
 HOPELESS = 5
 """As many trials that all failed end a search."""
-POLL_S = 0.5
 LATENCY_ROWS, LATENCY_TIMES = 256, 20
 
 
@@ -236,7 +225,7 @@ class ParamsJob(SearchJob):
                 self.work(trials, clock, history)
             history.take(trials)
             with FileLock(str(self.folder / WORKERS / "finish.lock")):
-                record = self._finish(trials, clock, seeds, controls)
+                record = Conclusion(self, trials).write(clock.seconds(), seeds, controls)
         except KeyboardInterrupt:
             tracker.finish("KILLED")
             raise
@@ -312,7 +301,7 @@ class ParamsJob(SearchJob):
         """Draw, train and judge; what an earlier attempt finished is not done again."""
         started = time.perf_counter()
         config = self.trial_config(trials.draw(claim, self.space), claim.slot)
-        identity = _sha(config)
+        identity = sha_of(config)
         claim.trial.set_user_attr("config_sha256", identity)
         note = self.place(claim.slot).with_suffix(".json")
         if note.is_file():
@@ -371,7 +360,7 @@ class ParamsJob(SearchJob):
             inner(file, out=place, controls="none", force=not same, progress=self.progress)
             return place / "run"
         run_training(config, self.source, self.schema, place, progress=self.progress,
-                     force=not _begun(place, config), callbacks=callbacks)  # fmt: skip
+                     force=not begun(place, config), callbacks=callbacks)  # fmt: skip
         return place
 
     def _thin(self, trials: Trials) -> None:
@@ -387,174 +376,7 @@ class ParamsJob(SearchJob):
                     for part in (p for base in (place, place / "run") for p in
                                  (base / name for name in HEAVY)):  # fmt: skip
                         if part.exists():
-                            _remove(part)
-
-    # ---- the end
-
-    def _winner_config(self) -> RunConfig:
-        return load_config(self.folder / "run.toml")
-
-    def _finish(self, trials: Trials, clock: Clock, seeds: int, controls: str) -> dict[str, Any]:
-        ended = trials.finished()
-        best = best_of(list(ended.values()), self.search.objectives)
-        frame = trials_frame(trials, self.search.objectives)
-        frame.write_parquet(self.folder / "trials.parquet")
-        if best is None:
-            raise CtrkitError(
-                f"no trial was completed ({len(ended)} ended): give search.timeout more seconds, "
-                "or see the failures in trials.parquet"
-            )
-        winner = slot_of(best)
-        config = self.trial_config(self._point(best), winner)
-        self._top(config, winner)
-        rows = self._rows(config, seeds, controls)
-        members = front(list(ended.values()), self.search.objectives)
-        if len(self.search.objectives) > 1:
-            self._pareto(members)
-        record = self._record(trials, clock, best, members, rows)
-        write_json(self.folder / "record.json", record)
-        write_report(summarise_params_search(record, frame), self.folder / "report.html")
-        return record
-
-    def _point(self, trial: FrozenTrial) -> dict[str, Any]:
-        """Return what a trial drew, as the configuration's values."""
-
-        def drawn(one: Any) -> Any:
-            value = trial.params[one.key]
-            return one.value_of(value) if one.kind == "choice" else value
-
-        return self.space.draw(drawn)
-
-    def _top(self, config: RunConfig, slot: int) -> None:
-        """Put the winner on top of the folder: the file that trains it, and its run."""
-        place, run = self.place(slot), self.folder / "run"
-        if type(config) is not RunConfig:
-            if not (place / "run" / "model.safetensors").is_file():
-                self.make(config, place)
-            for name in DECISIONS:
-                copy_over(place / name, self.folder / name)
-        else:
-            self._write_run(config, self.folder / "run.toml", "schema.toml")
-            if not (run / "record.json").is_file() or not _begun(run, self._winner_config()):
-                _remove(run)
-                if (place / "model.safetensors").is_file():
-                    copy_over(place, run)
-        if (run / "record.json").is_file():
-            self.restate()
-        else:
-            source, schema, _ = open_job(self._winner_config().data, {})
-            run_training(self._winner_config(), source, schema, run, progress=self.progress)
-
-    def _write_run(self, config: RunConfig, path: Path, schema: str) -> None:
-        data = config.data.model_copy(update={"schema_path": schema})
-        track = config.track.model_copy(update={"run_name": self.given.track.run_name})
-        pairs = self.folder / "pairs.json"  # of an earlier search over pairs
-        text = job_text(config.model_copy(update={"data": data, "track": track}), pairs)
-        if path.parent != self.folder:
-            text = text.replace('"pairs.json"', '"../pairs.json"')
-        path.write_text(text, encoding="utf-8")
-
-    def _rows(
-        self, config: RunConfig, seeds: int, controls: str
-    ) -> dict[str, list[dict[str, Any]]]:
-        """Train the winner with more seeds, and what was there before the search with all."""
-        ours = {self.first: self._row(self.folder / "run", self.first)}
-        ours |= self._again(config, "seeds", list(self.seeds_from(seeds)))
-        if controls == "none":
-            return {"the search": list(ours.values())}
-        before = self._again(self.trial_config({}, None), "controls", list(ours))
-        both = [seed for seed in ours if seed in before]
-        rows = {"the search": [ours[s] for s in both], "before": [before[s] for s in both]}
-        return rows if both else {"the search": list(ours.values())}
-
-    def _again(
-        self, config: RunConfig, name: str, seeds: Sequence[int]
-    ) -> dict[int, dict[str, Any]]:
-        """Train a configuration with seeds; one that cannot be trained is told and left out."""
-        found = {}
-        for seed in seeds:
-            train = config.train.model_copy(update={"seed": seed})
-            place = self.folder / name / str(seed)
-            try:
-                with tracked_below(self.folder, role=name):
-                    run = self.make(config.model_copy(update={"train": train}), place)
-            except CtrkitError as error:
-                self.warn(f"{name}, seed {seed}: {error}")
-            else:
-                found[seed] = self._row(run, seed)
-        return found
-
-    def _row(self, run: Path, seed: int) -> dict[str, Any]:
-        record = RunRecord.load(run / "record.json")
-        return {
-            "seed": seed, "folder": str(run.relative_to(self.folder)),
-            "parameters": record.parameters["allocated"],
-            "bytes": (run / "model.safetensors").stat().st_size,
-            "seconds": record.timings["total_s"],
-            **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
-        }  # fmt: skip
-
-    def _pareto(self, members: list[FrozenTrial]) -> None:
-        """Write a file for each member of the Pareto set that trains it again."""
-        if self.search.over != "params":
-            return
-        _remove(self.folder / "pareto")
-        (self.folder / "pareto").mkdir()
-        for trial in members:
-            config = self.trial_config(self._point(trial), slot_of(trial))
-            self._write_run(config, self.folder / "pareto" / f"{slot_of(trial):04d}.toml",
-                            "../schema.toml")  # fmt: skip
-
-    def _record(
-        self, trials: Trials, clock: Clock, best: FrozenTrial, members: list[FrozenTrial],
-        rows: dict[str, list[dict[str, Any]]],
-    ) -> dict[str, Any]:  # fmt: skip
-        search = self.search.model_dump(mode="json")
-        search["storage"] = hide_password(self.url or "journal")
-        ended = trials.finished().values()
-        states = [t.state.name for t in ended]
-        counts = {s.lower(): states.count(s) for s in ("COMPLETE", "PRUNED", "FAIL")}
-        counts["retries"] = sum("retry_of" in t.user_attrs for t in trials.trials())
-        mattered = {
-            name: {k: list(v) for k, v in importances(trials.study, i).items()}
-            for i, name in enumerate(self.search.objectives)
-        }  # fmt: skip
-        return {
-            "format": FORMAT, "kind": "params", "model": self.given.model.name,
-            "config_sha256": self.config.sha256(), "search": search,
-            "winner": self._member(best), "front": [self._member(t) for t in members],
-            "counts": counts, "seconds": clock.seconds(), "importances": mattered,
-            "dimensions": {d.key: d.labels() if d.kind == "choice" else [d.low, d.high]
-                           for d in self.space.dimensions},
-            "logarithmic": [d.key for d in self.space.dimensions if d.log],
-            "rows": rows, "paired": self.paired("the search", rows), "warnings": self.warnings,
-        }  # fmt: skip
-
-    def _member(self, trial: FrozenTrial) -> dict[str, Any]:
-        return {"trial": slot_of(trial), "values": dict(
-            zip(self.search.objectives, trial.values, strict=True)), "params": trial.params,
-            "config_sha256": trial.user_attrs.get("config_sha256"),
-            "folder": str(self.place(slot_of(trial)).relative_to(self.folder))}  # fmt: skip
-
-
-def trials_frame(trials: Trials, objectives: Sequence[str]) -> pl.DataFrame:
-    """Return ``trials.parquet``: a row per trial of Optuna's; a retry names whose."""
-    rows = []
-    for t in trials.trials():
-        attrs = t.user_attrs
-        values = t.values if t.state.name == "COMPLETE" else [None] * len(objectives)
-        rows.append({
-            "trial": slot_of(t), "number": t.number, "attempt": int(attrs.get("attempt", 0)),
-            "retry_of": attrs.get("retry_of"), "state": t.state.name,
-            **dict(zip(objectives, values, strict=True)),
-            **{f"param.{k}": json.dumps(v) if isinstance(v, bool | str) else v
-               for k, v in t.params.items()},
-            "evaluations": len(t.intermediate_values), "begun": t.datetime_start,
-            "ended": t.datetime_complete, "seconds": attrs.get("seconds"),
-            "epochs": attrs.get("epochs"), "parameters": attrs.get("parameters"),
-            "config_sha256": attrs.get("config_sha256"), "failure": attrs.get("failure"),
-        })  # fmt: skip
-    return pl.DataFrame(rows, infer_schema_length=None)
+                            remove(part)
 
 
 def latency(run: Path, source: Source, schema: Schema) -> float:
@@ -568,164 +390,6 @@ def latency(run: Path, source: Source, schema: Schema) -> float:
         predictor.predict(frame)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times[2:])
-
-
-class Clock:
-    """Counts the seconds of a search over all its resumes."""
-
-    def __init__(self, path: Path, limit: float | None) -> None:
-        self.path, self.limit = path, limit
-        self.before = 0.0
-        if path.is_file():
-            self.before = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-        self.start = time.monotonic()
-
-    def seconds(self) -> float:
-        """Return the seconds so far."""
-        return self.before + time.monotonic() - self.start
-
-    def over(self) -> bool:
-        """Say whether no trial may begin."""
-        return self.limit is not None and self.seconds() >= self.limit
-
-    def tick(self) -> None:
-        """Remember the seconds."""
-        write_json(self.path, {"seconds": self.seconds()})
-
-
-class History:
-    """``metrics.jsonl`` of a search: a line per finished trial, mirrored to the parent run."""
-
-    def __init__(
-        self, folder: Path, objectives: Sequence[str], tracker: Tracker, progress: Any
-    ) -> None:
-        self.path, self.objectives = folder / "metrics.jsonl", objectives
-        self.tracker, self.progress = tracker, progress
-        self.lock = FileLock(str(folder / WORKERS / "history.lock"))
-        self.known: set[int] = set()
-
-    def take(self, trials: Trials) -> None:
-        """Write what ended since the last call, unless another process did."""
-        ended = trials.finished()
-        if not ended.keys() - self.known:
-            return
-        with self.lock:
-            self.known |= self._written()
-            fresh = [t for n, t in ended.items() if n not in self.known]
-            for trial in sorted(fresh, key=lambda t: str(t.datetime_complete)):
-                self._write(trial, ended, trials.config.trials)
-
-    def _written(self) -> set[int]:
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-        return {int(json.loads(line)["trial"]) for line in text.splitlines()}
-
-    def _write(self, trial: FrozenTrial, ended: Mapping[int, FrozenTrial], total: int) -> None:
-        self.known.add(slot_of(trial))
-        line: dict[str, Any] = {"step": len(self.known), "trial": slot_of(trial),
-                                "state": trial.state.name}  # fmt: skip
-        if trial.state.name == "COMPLETE":
-            line |= zip(self.objectives, trial.values, strict=True)
-        best = best_of([t for n, t in ended.items() if n in self.known], self.objectives)
-        if best is not None:
-            line[f"best_{self.objectives[0]}"] = best.values[0]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self._say(line, total)
-        step, numbers = split_line(line)
-        self.tracker.log(step, numbers)
-
-    def _say(self, line: Mapping[str, Any], total: int) -> None:
-        first = self.objectives[0]
-        best = line.get(f"best_{first}")
-        shown = "" if best is None else f"best {first} {best:.5f}"
-        value = f" {first} {line[first]:.5f}," if first in line else ""
-        logger.info("trial %d %s:%s %s (%d of %d)", line["trial"], line["state"].lower(), value,
-                    shown, line["step"], total)  # fmt: skip
-        if self.progress is not None:
-            self.progress.update("trials", line["step"], total, shown)
-
-
-class Workers:
-    """Processes that share the trials with any others that join."""
-
-    def __init__(self, job: ParamsJob, trials: Trials, clock: Clock, history: History) -> None:
-        self.job, self.trials, self.clock, self.history = job, trials, clock, history
-        self.running: dict[int, subprocess.Popen[bytes]] = {}
-        self.deaths = 0
-
-    def run(self) -> None:
-        """Start them, watch them, replace the dead."""
-        try:
-            for number in range(self.job.search.jobs):
-                self._start(number)
-            while self.running:
-                time.sleep(POLL_S)
-                self.clock.tick()
-                self.history.take(self.trials)
-                self._look()
-        finally:
-            self._stop()
-
-    def _start(self, number: int) -> None:
-        command = [sys.executable, "-m", "ctrkit.jobs.worker", str(self.job.folder)]
-        if self.clock.limit is not None:
-            command.append(str(max(0.0, self.clock.limit - self.clock.seconds())))
-        threads = str(self.job.threads())
-        env = {**os.environ, "OMP_NUM_THREADS": threads, "POLARS_MAX_THREADS": threads}
-        if self.job.url is not None:
-            env["CTRKIT_SEARCH_STORAGE"] = self.job.url
-        log = self.job.folder / WORKERS / f"{number}.log"
-        with log.open("ab") as file:  # a session of its own: Ctrl-C is passed on, once
-            self.running[number] = subprocess.Popen(
-                command, env=env, stdout=file, stderr=file, stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )  # fmt: skip
-
-    def _look(self) -> None:
-        for number, process in list(self.running.items()):
-            code = process.poll()
-            if code is None:
-                continue
-            del self.running[number]
-            if code == 0 or self.clock.over() or self.trials.done():
-                continue
-            if code == 2:  # a mistake of the user's, told in the log's last line
-                log = self.job.folder / WORKERS / f"{number}.log"
-                lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise CtrkitError(lines[-1] if lines else "a worker refused to work")
-            self.deaths += 1
-            log = self.job.folder / WORKERS / f"{number}.log"
-            if self.deaths > self.job.search.jobs * (1 + self.job.search.retries) + len(
-                self.trials.finished()
-            ):
-                raise CtrkitError(f"workers die again and again; the last words of one: {log}")
-            logger.warning("worker %d died (exit code %d): another takes its place", number, code)
-            self._start(number)
-
-    def _stop(self) -> None:
-        for process in self.running.values():
-            process.send_signal(2)
-        for process in self.running.values():
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _begun(place: Path, config: RunConfig) -> bool:
-    """Say whether a folder is empty, or holds this very run."""
-    path = place / "config.json"
-    if path.is_file():
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return RunConfig.model_validate(data).sha256() == _sha(config)
-    return True
-
-
-def _sha(config: RunConfig) -> str:
-    """Return the identity of a run, or of the search that is tried, once it is resolved."""
-    plain = resolve(plain_config(config))
-    return config.model_copy(update={"model": plain.model, "train": plain.train}).sha256()
 
 
 def _absolute(config: ParamsConfig) -> ParamsConfig:
@@ -753,10 +417,3 @@ def _absolute(config: ParamsConfig) -> ParamsConfig:
 
 def _digest(data: Mapping[str, Any]) -> str:
     return cache_key(data)[:16]
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -19,8 +19,9 @@ import torch
 from ctrkit.config import ParamsConfig, load_config
 from ctrkit.data.sources import open_source
 from ctrkit.errors import CtrkitError
+from ctrkit.jobs.history import Clock
 from ctrkit.jobs.inputs import read_options
-from ctrkit.jobs.tuning import Clock, ParamsJob
+from ctrkit.jobs.tuning import ParamsJob
 from ctrkit.schema import Schema
 
 logger = logging.getLogger(__name__)

@@ -138,6 +138,11 @@ class Space:
             _setting(self.config, model, one.key)))  # fmt: skip
         return {k: label_of(v) for k, v in point.items() if v is not None}
 
+    def point(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a point that Optuna stored."""
+        return self.draw(lambda one: one.value_of(stored[one.key]) if one.kind == "choice"
+                         else stored[one.key])  # fmt: skip
+
     def _exists(self, one: Dimension, values: Mapping[str, Any], active: set[str]) -> bool:
         if one.key.startswith(USE):
             chosen = any(values.get(USE + name) for name in self.pool)

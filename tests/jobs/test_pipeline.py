@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from ctrkit import jobs
@@ -87,6 +89,24 @@ def test_steps_can_be_left_out(clicks, tmp_path, capsys, monkeypatch):
     assert [row["step"] for row in record["steps"]] == ["before", "features", "train"]
     assert "kept" in capsys.readouterr().out
     assert not (out / "plain").exists()
+
+
+def test_the_ranking_keeps_what_informs_in_a_cross_alone_and_reads_text_as_told(tmp_path):
+    """XOR: neither field tells anything of the label alone; the file has no header."""
+    rng = np.random.default_rng(0)
+    a, b, main, noise = (rng.integers(0, n, 6_000) for n in (2, 2, 3, 50))
+    chance = 0.1 + 0.6 * (a ^ b) + 0.1 * main
+    rows = pl.DataFrame({"click": (rng.random(6_000) < chance).astype(int), "a": a, "b": b,
+                         "main": main, "noise": noise})  # fmt: skip
+    data = tmp_path / "rows.csv"
+    rows.write_csv(data, include_header=False)
+    found = jobs.search_pipeline(
+        data, out=tmp_path / "s", label="click", model="fm", seed=0, no_header=True,
+        columns=rows.columns, categorical=["a", "b", "main", "noise"], controls="none",
+        skip=["features", "interactions", "params"], set=["train.epochs=1", "model.dim=4"],
+    )  # fmt: skip
+    assert [row["step"] for row in found.record["steps"]] == ["before", "rank", "train"]
+    assert found.record["steps"][1]["said"] == "dropped noise"
 
 
 @pytest.mark.parametrize(

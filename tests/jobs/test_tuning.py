@@ -211,7 +211,9 @@ def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         main()
     assert not stop.value.code
-    said = capsys.readouterr().out
+    said, told = capsys.readouterr()
     assert f"ctrkit train {out / 'run.toml'}" in said
     assert "2 complete" in said
+    warned = [line for line in told.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == len(set(warned)), "what every trial repeats is told once"
     assert "use.fm" in (out / "record.json").read_text()

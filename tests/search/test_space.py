@@ -136,9 +136,7 @@ def test_the_first_point_is_the_settings_before_the_search():
     assert start["train.lr"] == 0.005
     assert start["train.l2"] == 1e-8  # 0 cannot be drawn on a logarithmic scale
     assert start["model.mlp.hidden"] == "[400, 400]"
-    labels = {d.key: d.labels() for d in found.dimensions if d.kind == "choice"}
-    point = {d.key: d.value_of(start[d.key]) if d.key in labels else start[d.key]
-             for d in found.dimensions}  # fmt: skip
+    point = found.point(start)
     assert resolve_model(found.apply(point).model) == resolve_model(found.config.model)
 
 

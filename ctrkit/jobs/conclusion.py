@@ -1,0 +1,186 @@
+"""The end of ``search params``: the winner retrained, set beside what was before, reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ctrkit.config import RunConfig, load_config
+from ctrkit.errors import CtrkitError
+from ctrkit.jobs.history import trials_frame
+from ctrkit.jobs.inputs import open_job
+from ctrkit.jobs.searching import FORMAT, SPLITS, begun, copy_over, job_text, remove, write_json
+from ctrkit.jobs.training import run_training
+from ctrkit.records import RunRecord
+from ctrkit.report import summarise_params_search, write_report
+from ctrkit.search.study import Trials, best_of, front, hide_password, importances, slot_of
+from ctrkit.track import tracked_below
+
+if TYPE_CHECKING:
+    from ctrkit.jobs.tuning import ParamsJob
+    from ctrkit.search.study import FrozenTrial
+
+DECISIONS = ("run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet",
+             "pairs.json", "run")  # fmt: skip
+"""Of another search's folder: what the winner puts on top."""
+
+
+class Conclusion:
+    """What follows the last trial of a study.
+
+    Args:
+        job: Whose study it is.
+        trials: All of them.
+    """
+
+    def __init__(self, job: ParamsJob, trials: Trials) -> None:
+        self.job, self.trials = job, trials
+        self.folder, self.search = job.folder, job.search
+
+    def write(self, seconds: float, seeds: int, controls: str) -> dict[str, Any]:
+        """Leave the winner, the files of the Pareto set, the record and the report.
+
+        Args:
+            seconds: That the search took.
+            seeds: How often the winner and the control are trained.
+            controls: ``default`` or ``none``.
+
+        Raises:
+            CtrkitError: No trial was completed.
+        """
+        ended = self.trials.finished()
+        best = best_of(list(ended.values()), self.search.objectives)
+        frame = trials_frame(self.trials, self.search.objectives)
+        frame.write_parquet(self.folder / "trials.parquet")
+        if best is None:
+            raise CtrkitError(
+                f"no trial was completed ({len(ended)} ended): give search.timeout more seconds, "
+                "or see the failures in trials.parquet"
+            )
+        winner = slot_of(best)
+        config = self.job.trial_config(self.job.space.point(best.params), winner)
+        self._top(config, winner)
+        rows = self._rows(config, seeds, controls)
+        members = front(list(ended.values()), self.search.objectives)
+        if len(self.search.objectives) > 1:
+            self._pareto(members)
+        record = self._record(seconds, best, members, rows)
+        write_json(self.folder / "record.json", record)
+        write_report(summarise_params_search(record, frame), self.folder / "report.html")
+        return record
+
+    def _top(self, config: RunConfig, slot: int) -> None:
+        """Put the winner on top of the folder: the file that trains it, and its run."""
+        place, run = self.job.place(slot), self.folder / "run"
+        if type(config) is not RunConfig:
+            if not (place / "run" / "model.safetensors").is_file():
+                self.job.make(config, place)
+            for name in DECISIONS:
+                copy_over(place / name, self.folder / name)
+        else:
+            self._write_run(config, self.folder / "run.toml", "schema.toml")
+            if not (run / "record.json").is_file() or not begun(run, self._winner_config()):
+                remove(run)
+                if (place / "model.safetensors").is_file():
+                    copy_over(place, run)
+        if (run / "record.json").is_file():
+            self.job.restate()
+        else:
+            source, schema, _ = open_job(self._winner_config().data, {})
+            run_training(self._winner_config(), source, schema, run, progress=self.job.progress)
+
+    def _winner_config(self) -> RunConfig:
+        return load_config(self.folder / "run.toml")
+
+    def _write_run(self, config: RunConfig, path: Path, schema: str) -> None:
+        data = config.data.model_copy(update={"schema_path": schema})
+        track = config.track.model_copy(update={"run_name": self.job.given.track.run_name})
+        pairs = self.folder / "pairs.json"  # of an earlier search over pairs
+        text = job_text(config.model_copy(update={"data": data, "track": track}), pairs)
+        if path.parent != self.folder:
+            text = text.replace('"pairs.json"', '"../pairs.json"')
+        path.write_text(text, encoding="utf-8")
+
+    def _rows(
+        self, config: RunConfig, seeds: int, controls: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Train the winner with more seeds, and what was there before the search with all."""
+        ours = {self.job.first: self._row(self.folder / "run", self.job.first)}
+        ours |= self._again(config, "seeds", list(self.job.seeds_from(seeds)))
+        if controls == "none":
+            return {"the search": list(ours.values())}
+        before = self._again(self.job.trial_config({}, None), "controls", list(ours))
+        both = [seed for seed in ours if seed in before]
+        rows = {"the search": [ours[s] for s in both], "before": [before[s] for s in both]}
+        return rows if both else {"the search": list(ours.values())}
+
+    def _again(
+        self, config: RunConfig, name: str, seeds: Sequence[int]
+    ) -> dict[int, dict[str, Any]]:
+        """Train a configuration with seeds; one that cannot be trained is told and left out."""
+        found = {}
+        for seed in seeds:
+            train = config.train.model_copy(update={"seed": seed})
+            place = self.folder / name / str(seed)
+            try:
+                with tracked_below(self.folder, role=name):
+                    run = self.job.make(config.model_copy(update={"train": train}), place)
+            except CtrkitError as error:
+                self.job.warn(f"{name}, seed {seed}: {error}")
+            else:
+                found[seed] = self._row(run, seed)
+        return found
+
+    def _row(self, run: Path, seed: int) -> dict[str, Any]:
+        record = RunRecord.load(run / "record.json")
+        return {
+            "seed": seed, "folder": str(run.relative_to(self.folder)),
+            "parameters": record.parameters["allocated"],
+            "bytes": (run / "model.safetensors").stat().st_size,
+            "seconds": record.timings["total_s"],
+            **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
+        }  # fmt: skip
+
+    def _pareto(self, members: list[FrozenTrial]) -> None:
+        """Write a file for each member of the Pareto set that trains it again."""
+        if self.search.over != "params":
+            return
+        remove(self.folder / "pareto")
+        (self.folder / "pareto").mkdir()
+        for trial in members:
+            config = self.job.trial_config(self.job.space.point(trial.params), slot_of(trial))
+            self._write_run(config, self.folder / "pareto" / f"{slot_of(trial):04d}.toml",
+                            "../schema.toml")  # fmt: skip
+
+    def _record(
+        self, seconds: float, best: FrozenTrial, members: list[FrozenTrial],
+        rows: dict[str, list[dict[str, Any]]],
+    ) -> dict[str, Any]:  # fmt: skip
+        search = self.search.model_dump(mode="json")
+        search["storage"] = hide_password(self.job.url or "journal")
+        ended = self.trials.finished().values()
+        states = [t.state.name for t in ended]
+        counts = {s.lower(): states.count(s) for s in ("COMPLETE", "PRUNED", "FAIL")}
+        counts["retries"] = sum("retry_of" in t.user_attrs for t in self.trials.trials())
+        mattered = {
+            name: {k: list(v) for k, v in importances(self.trials.study, i).items()}
+            for i, name in enumerate(self.search.objectives)
+        }  # fmt: skip
+        return {
+            "format": FORMAT, "kind": "params", "model": self.job.given.model.name,
+            "config_sha256": self.job.config.sha256(), "search": search,
+            "winner": self._member(best), "front": [self._member(t) for t in members],
+            "counts": counts, "seconds": seconds, "importances": mattered,
+            "dimensions": {d.key: d.labels() if d.kind == "choice" else [d.low, d.high]
+                           for d in self.job.space.dimensions},
+            "logarithmic": [d.key for d in self.job.space.dimensions if d.log],
+            "rows": rows, "paired": self.job.paired("the search", rows),
+            "warnings": self.job.warnings,
+        }  # fmt: skip
+
+    def _member(self, trial: FrozenTrial) -> dict[str, Any]:
+        return {"trial": slot_of(trial), "values": dict(
+            zip(self.search.objectives, trial.values, strict=True)), "params": trial.params,
+            "config_sha256": trial.user_attrs.get("config_sha256"),
+            "folder": str(self.job.place(slot_of(trial)).relative_to(self.folder))}  # fmt: skip
