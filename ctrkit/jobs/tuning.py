@@ -93,7 +93,8 @@ def search_params(
 ) -> Search:
     """Search for settings: of the model, of its training, or of another search.
 
-    The same call goes on where it was cut; given twice at once, or on several machines with one
+    The first trial takes the settings before the search, as near as the space has them. The same
+    call goes on where it was cut; given twice at once, or on several machines with one
     ``storage``, the processes share the trials.
 
     Args:

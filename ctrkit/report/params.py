@@ -83,8 +83,9 @@ def _settings(record: dict[str, Any]) -> dict[str, Any]:
     drawn = record["winner"]["params"]
     rows = [[key, _text(value), _range(record["dimensions"].get(key))]
             for key, value in drawn.items()]  # fmt: skip
+    note = "run.toml trains it again. Trial 0 took the settings before the search."
     return {"title": "What the winner drew", "columns": ["key", "value", "of"], "rows": rows,
-            "note": "run.toml trains it again."}  # fmt: skip
+            "note": note}  # fmt: skip
 
 
 def _range(choices: list[Any] | None) -> str:
