@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -916,13 +917,19 @@ def main() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     os.environ.setdefault(*MALLOC)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers stop jobs by it
     try:
         app()
     except CtrkitError as error:
         err.print(f"error: {escape(str(error))}", highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:  # typer ends an interrupt by exit code 130
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
         err.print("interrupted; the same command goes on where it was", highlight=False)
         sys.exit(130)
+    except OSError as error:  # a full disk, a folder that may not be written
+        err.print(f"error: {escape(str(error))}", highlight=False)
+        sys.exit(2)
     finally:
         gc.freeze()  # at exit the interpreter looks for garbage, a tenth of a second for none

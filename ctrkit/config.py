@@ -534,6 +534,9 @@ def parse_value(text: str) -> object:
         return text
 
 
+_ROLES = {f"data.{name}" for name in ("label", "time", "group", "weight", "key")}
+
+
 def explain(error: ValidationError, cls: type[BaseModel]) -> str:
     """Turn pydantic's first complaint into one line: key, rule, value, nearest key."""
     first = error.errors(include_url=False, include_context=True)[0]
@@ -541,9 +544,13 @@ def explain(error: ValidationError, cls: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         known = _keys_at(cls, [str(part) for part in first["loc"][:-1]])
         name = str(first["loc"][-1])
+        if where in _ROLES:
+            return f"unknown key {where!r}: name the column with --{name}, or in a schema.toml"
         return f"unknown key {where!r}{nearest(name, known)} (known here: {', '.join(known)})"
     rule = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {rule[:1].lower()}{rule[1:]}; got {first.get('input')!r}"
+    got = first.get("input")
+    said = "" if isinstance(got, Mapping) else f"; got {got!r}"  # a rule over a whole section
+    return f"{where}: {rule[:1].lower()}{rule[1:]}{said}"
 
 
 def _keys_at(cls: type[BaseModel], path: Sequence[str]) -> list[str]:

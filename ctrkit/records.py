@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ctrkit.errors import RunFolderError
+
 FORMAT = 1
 
 
@@ -49,6 +51,22 @@ class RunRecord:
     def load(cls, path: Path) -> RunRecord:
         """Read ``record.json``."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def run_of(path: str | Path) -> Path:
+    """Return a run folder: the one named, or the winner's where a search folder is named.
+
+    Raises:
+        RunFolderError: The search has not ended.
+    """
+    folder = Path(path)
+    if not (folder / "search.json").is_file():
+        return folder
+    if not (folder / "record.json").is_file():
+        raise RunFolderError(
+            f"the search in {str(folder)!r} has not ended: its command, given again, goes on"
+        )
+    return folder / "run"
 
 
 class Tracker(Protocol):

@@ -288,3 +288,24 @@ def test_freed_memory_goes_back_soon_unless_the_user_says_otherwise(ctrkit, monk
     monkeypatch.setenv(name, "narenas:1")
     ctrkit("list", "models")
     assert os.environ[name] == "narenas:1"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on where it was"),
+        (OSError(28, "No space left on device"), 2, "No space left on device"),
+    ],
+    ids=["interrupt", "disk"],
+)
+def test_an_interrupt_and_a_full_disk_are_one_line(ctrkit, monkeypatch, error, code, said):
+    from ctrkit import jobs
+
+    def stop(*args: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(jobs, "train", stop)
+    found, _, err = ctrkit("train", "rows.parquet")
+    assert found == code
+    assert err.strip().endswith(said)
+    assert len(err.strip().splitlines()) == 1

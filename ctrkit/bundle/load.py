@@ -18,6 +18,7 @@ from ctrkit.data.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
+from ctrkit.records import run_of
 from ctrkit.registry import load_entry_points, load_plugin
 from ctrkit.schema import Layout, Schema
 
@@ -30,7 +31,7 @@ def load(
     """Turn a run folder into a predictor of raw rows.
 
     Args:
-        path: The run folder.
+        path: The run folder, or a search folder: its winner's.
         trust_plugins: Run the plug-in code that the folder holds.
         device: Where the model computes.
 
@@ -42,7 +43,7 @@ def load(
 
         ctrkit.load("run").predict(frame)
     """
-    folder = Path(path)
+    folder = run_of(path)
     check_parts(folder)
     load_plugins(folder, trust=trust_plugins)
     try:

@@ -174,6 +174,21 @@ class Source:
             digest.update(json.dumps(known).encode())
         return digest.hexdigest()
 
+    def likeness(self) -> str:
+        """Return a sha256 that copies of the same files share on other machines.
+
+        It is over file names and sizes, and columns; folders and times are left out.
+        """
+        if self.memory is not None:
+            return self.fingerprint()
+        described = {n: str(t) for n, t in self.columns.items()}
+        files = [
+            [path, 0] if is_remote(path) else [os.path.basename(path), os.stat(path).st_size]
+            for path in self.files
+        ]
+        text = json.dumps([described, repr(self.options), files])
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 def _rechunk(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
     """Cut and join frames to exactly ``rows`` rows; the last may be shorter."""

@@ -54,14 +54,12 @@ class Conclusion:
         frame = trials_frame(self.trials, self.search.objectives)
         frame.write_parquet(self.folder / "trials.parquet")
         if best is None:
-            raise CtrkitError(
-                f"no trial was completed ({len(ended)} ended): give search.timeout more seconds, "
-                "or see the failures in trials.parquet"
-            )
+            raise CtrkitError(self._nothing(list(ended.values())))
         winner = slot_of(best)
         config = self.job.trial_config(self.job.space.point(best.params), winner)
         self._top(config, winner)
         rows = self._rows(config, seeds, controls)
+        self._warn_of_before(rows)
         members = front(list(ended.values()), self.search.objectives)
         if len(self.search.objectives) > 1:
             self._pareto(members)
@@ -69,6 +67,16 @@ class Conclusion:
         write_json(self.folder / "record.json", record)
         write_report(summarise_params_search(record, frame), self.folder / "report.html")
         return record
+
+    def _nothing(self, ended: Sequence[FrozenTrial]) -> str:
+        """Say why there is no winner, and what to do."""
+        failures = [t.user_attrs.get("failure", "its worker died") for t in ended
+                    if t.state.name == "FAIL"]  # fmt: skip
+        if failures:
+            return (f"no trial was completed; {len(failures)} of {len(ended)} failed: "
+                    f"{failures[0]} (more in trials.parquet; --force begins anew)")  # fmt: skip
+        return (f"no trial was completed ({len(ended)} ended): give search.timeout more seconds; "
+                "the same command goes on")  # fmt: skip
 
     def _top(self, config: RunConfig, slot: int) -> None:
         """Put the winner on top of the folder: the file that trains it, and its run."""
@@ -114,6 +122,16 @@ class Conclusion:
         both = [seed for seed in ours if seed in before]
         rows = {"the search": [ours[s] for s in both], "before": [before[s] for s in both]}
         return rows if both else {"the search": list(ours.values())}
+
+    def _warn_of_before(self, rows: dict[str, list[dict[str, Any]]]) -> None:
+        """Say where validation surely (95 %) prefers the settings before the search."""
+        if "before" not in rows or self.search.objectives[0] != "logloss":
+            return
+        before, ours = rows["before"][0], rows["the search"][0]
+        if self.job.tested(before, ours, "validation")["low"] > 0:
+            theirs, own = (r["validation"]["logloss"] for r in (before, ours))
+            self.job.warn(f"the search did not pay here: on validation the settings before it "
+                          f"have a log loss of {theirs:.5f}, the winner {own:.5f}")  # fmt: skip
 
     def _again(
         self, config: RunConfig, name: str, seeds: Sequence[int]

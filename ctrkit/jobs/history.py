@@ -91,8 +91,9 @@ class History:
         best = line.get(f"best_{first}")
         shown = "" if best is None else f"best {first} {best:.5f}"
         value = f" {first} {line[first]:.5f}," if first in line else ""
-        logger.info("trial %d %s:%s %s (%d of %d)", line["trial"], line["state"].lower(), value,
-                    shown, line["step"], total)  # fmt: skip
+        how = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[line["state"]]
+        logger.info("trial %d %s:%s %s (%d of %d)", line["trial"], how, value,
+                    shown or "none is complete yet", line["step"], total)  # fmt: skip
         if self.progress is not None:
             self.progress.update("trials", line["step"], total, shown)
 

@@ -15,8 +15,16 @@ from ctrkit.data.batches import Batches
 from ctrkit.data.crosses import count_crosses, distinct_crosses
 from ctrkit.data.sources import Source
 from ctrkit.errors import ConfigError, SchemaError
-from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.jobs.searching import FORMAT, Search, SearchJob, check_repeats, plain_config, write_json
+from ctrkit.jobs.inputs import DataOptions, PathLike
+from ctrkit.jobs.searching import (
+    FORMAT,
+    Search,
+    SearchJob,
+    check_repeats,
+    open_search,
+    plain_config,
+    write_json,
+)
 from ctrkit.jobs.sharing import shared_value
 from ctrkit.models.build import field_pairs, find_preset
 from ctrkit.models.model import Model
@@ -82,18 +90,12 @@ def search_interactions(
         RunFolderError: ``out`` holds another search, or files of none.
     """
     check_repeats(controls, CONTROLS, seeds)
-    given = None if data is None else Path(data)
-    is_config = given is not None and given.suffix in (".toml", ".json")
-    config = cast(InteractionsConfig, job_config(
-        None if is_config else data, options, config=given if is_config else None,
-        model=model if model or is_config else "optinter", seed=seed, plugins=plugins,
-        kind=InteractionsConfig,
+    config, source, schema, warnings = open_search(
+        data, options, InteractionsConfig, model=model, seed=seed, plugins=plugins,
+        otherwise="optinter",
         more={"search.budget": budget, "model.crosses": "exact" if exact else None,
               "search.pairs": None if pairs is None else str(Path(pairs).absolute())},
-    ))  # fmt: skip
-    source, schema, warnings = open_job(config.data, options)
-    if schema.label is None:
-        raise SchemaError("a search needs a label: name its column with --label")
+    )  # fmt: skip
     if len(schema.fields) < 2:
         raise SchemaError(f"pairs need at least two fields; the schema has {len(schema.fields)}")
     job = _Search(_with_pairs(config), source, schema, Path(out), seeds, controls, warnings,

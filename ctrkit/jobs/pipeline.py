@@ -7,19 +7,29 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Unpack, cast
+from typing import Any, ClassVar, Unpack
 
 from ctrkit.config import PipelineConfig, RunConfig, Section, load_config
 from ctrkit.data.sources import Source
-from ctrkit.errors import ConfigError, SchemaError, nearest
-from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.errors import ConfigError, nearest
+from ctrkit.jobs.inputs import DataOptions, PathLike
 from ctrkit.jobs.interactions import search_interactions
 from ctrkit.jobs.ranking import FORMAT as RANKING
 from ctrkit.jobs.ranking import run_ranking
-from ctrkit.jobs.searching import FORMAT, SPLITS, Search, SearchJob, copy_over, job_text, write_json
+from ctrkit.jobs.searching import (
+    FORMAT,
+    SPLITS,
+    Search,
+    SearchJob,
+    copy_over,
+    job_text,
+    open_search,
+    quiet_training,
+    write_json,
+)
 from ctrkit.jobs.selecting import search_features
 from ctrkit.jobs.sharing import shared_folder
 from ctrkit.jobs.training import RunResult, train
@@ -28,6 +38,7 @@ from ctrkit.rank import RankOptions
 from ctrkit.records import RunRecord
 from ctrkit.report import summarise_pipeline, write_report
 from ctrkit.schema import Schema
+from ctrkit.track.tracker import flatten
 
 logger = logging.getLogger(__name__)
 
@@ -108,16 +119,10 @@ def search_pipeline(
         raise ConfigError(f"controls are one of default, none; got {controls!r}")
     if seeds < 1:
         raise ConfigError(f"seeds is at least 1; got {seeds}")
-    given = None if data is None else Path(data)
-    is_config = given is not None and given.suffix in (".toml", ".json")
-    config = cast(PipelineConfig, job_config(
-        None if is_config else data, options, config=given if is_config else None, model=model,
-        seed=seed, plugins=plugins, kind=PipelineConfig,
+    config, source, schema, warnings = open_search(
+        data, options, PipelineConfig, model=model, seed=seed, plugins=plugins,
         more={"params.trials": trials, "params.jobs": jobs},
-    ))  # fmt: skip
-    source, schema, warnings = open_job(config.data, options)
-    if schema.label is None:
-        raise SchemaError("a search needs a label: name its column with --label")
+    )  # fmt: skip
     steps = [step for step in STEPS if step.name not in skip]
     job = Pipeline(config, source, schema, Path(out).absolute(), steps, seeds, warnings, progress)
     job.claim(force)
@@ -240,22 +245,23 @@ class Pipeline(SearchJob):
 
     def _seeded(self, place: str, file: Path) -> list[dict[str, Any]]:
         """Train a file with every seed."""
-        return [
-            self._figures(self._train(file, self.folder / place / str(seed), seed).folder)
-            for seed in (self.first, *self.seeds_from(self.seeds))
-        ]
+        with quiet_training():
+            return [
+                self._figures(self._train(file, self.folder / place / str(seed), seed).folder)
+                for seed in (self.first, *self.seeds_from(self.seeds))
+            ]
 
     def settings(self, section: Section) -> list[str]:
         """Return a step's ``[search]``, as far as the user set it, as texts of ``--set``."""
         data = section.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-        return [f"search.{key}={json.dumps(value)}" for key, value in _leaves(data)]
+        return [f"search.{key}={json.dumps(value)}" for key, value in flatten(data)]
 
     def _params_settings(self) -> list[str]:
         """Return the settings of the search for settings: what the user set is not searched."""
         found = [*self.settings(self.given.params), "train.init=random"]
         if "free" not in self.given.params.model_fields_set:
             found.append("search.free=true")
-            space = dict(_leaves(self.given.params.space))
+            space = dict(flatten(self.given.params.space))
             fixed = [f"train.{n}" for n in self.given.train.model_fields_set]
             fixed += [f"model.{n}" for n in self.given.model.model_fields_set - {"parameters"}]
             fixed += [f"model.{owner}.{key}" for owner, table in
@@ -293,14 +299,6 @@ class Pipeline(SearchJob):
             "rows": members, "paired": self.paired("pipeline", members),
             "warnings": self.warnings,
         }  # fmt: skip
-
-
-def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:

@@ -6,20 +6,21 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import polars as pl
 
 from ctrkit.config import ModelConfig, RunConfig, TrainConfig, load_config, to_toml
 from ctrkit.data.batches import Batches
 from ctrkit.data.sources import Source
-from ctrkit.errors import ConfigError, RunFolderError
+from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.evaluate import judge, score_batches
-from ctrkit.jobs.inputs import open_job
-from ctrkit.jobs.training import RunResult, load_dataset, resolve, run_training
+from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.jobs.training import RunResult, check_device, load_dataset, resolve, run_training
 from ctrkit.metrics import paired_logloss_test
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 SPLITS = ("validation", "test")
+_IDENTITY = {"source": "state of the data", "config": "setting", "config_sha256": "setting"}
+"""What the parts of a search's identity are called."""
+Config = TypeVar("Config", bound=RunConfig)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,40 @@ def check_repeats(controls: str, known: Iterable[str], seeds: int) -> None:
         raise ConfigError(f"seeds is at least 1; got {seeds}")
 
 
+def open_search(
+    data: PathLike | None, options: DataOptions, kind: type[Config], *, model: str | None,
+    seed: int | None, plugins: Sequence[PathLike], more: Mapping[str, Any],
+    otherwise: str | None = None,
+) -> tuple[Config, Source, Schema, list[str]]:  # fmt: skip
+    """Return what a search begins with: configuration, rows, schema, and warnings.
+
+    Args:
+        data: Rows, or a file of settings (``.toml, .json``) that names them.
+        options: Of the rows.
+        kind: Of the configuration.
+        model: A preset, or a registered interaction alone.
+        seed: Of weights and batches.
+        plugins: Python files that register components.
+        more: Settings from arguments; None: not given.
+        otherwise: The model where neither ``model`` nor a file names one.
+
+    Raises:
+        ConfigError: An option is unknown or out of bounds.
+        SchemaError: No column is the label.
+    """
+    given = None if data is None else Path(data)
+    is_file = given is not None and given.suffix in (".toml", ".json")
+    config = job_config(
+        None if is_file else data, options, config=given if is_file else None,
+        model=model or (None if is_file else otherwise), seed=seed, plugins=plugins, kind=kind,
+        more=more,
+    )  # fmt: skip
+    source, schema, warnings = open_job(config.data, options)
+    if schema.label is None:
+        raise SchemaError("a search needs a label: name its column with --label")
+    return cast(Config, config), source, schema, warnings
+
+
 class SearchJob:
     """A search over training runs, in a folder of its own.
 
@@ -80,6 +118,8 @@ class SearchJob:
         self.source, self.schema, self.folder = source, schema, folder
         self.warnings, self.progress = list(warnings), progress
         self.first = config.train.seed
+        self.force = False
+        check_device(config.train.device)
 
     # ---- the folder
 
@@ -92,6 +132,7 @@ class SearchJob:
         known = {*self.top, *self.parts, "search.json", "record.json", "report.html"}
         if self.folder.is_file():
             raise RunFolderError(f"the output {str(self.folder)!r} is a file; name a folder")
+        self.force = force
         present = self._present()
         foreign = [name for name in present if name not in known]
         if foreign:
@@ -101,13 +142,13 @@ class SearchJob:
             )
         if present and not self._same() and not force:
             raise RunFolderError(
-                f"the folder {str(self.folder)!r} holds another search; name another with -o, "
-                "or replace it with --force"
+                f"the folder {str(self.folder)!r} holds another search{self._differs()}; name "
+                "another with -o, or replace it with --force"
             )
 
     def open_folder(self) -> None:
-        """Remove another search, and say whose the folder is; not before the data are read."""
-        if not self._same():
+        """Remove another search, or by force this one; not before the data are read."""
+        if self.force or not self._same():
             for name in self._present():
                 place = self.folder / name
                 shutil.rmtree(place) if place.is_dir() else place.unlink()
@@ -122,6 +163,17 @@ class SearchJob:
     def _same(self) -> bool:
         path = self.folder / "search.json"
         return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == self.identity()
+
+    def _differs(self) -> str:
+        """Say in what the search in the folder is another one."""
+        path = self.folder / "search.json"
+        if not path.is_file():
+            return ""
+        there, ours = json.loads(path.read_text(encoding="utf-8")), self.identity()
+        parts = {
+            _IDENTITY.get(k, k): None for k in {**there, **ours} if there.get(k) != ours.get(k)
+        }
+        return f" (another {', '.join(parts)})"
 
     def identity(self) -> dict[str, Any]:
         """Return what makes a search the same one when it is given again."""
@@ -234,6 +286,20 @@ class SearchJob:
         return {"difference": test.difference, "error": test.error, "p": test.p,
                 "low": test.difference - 1.96 * test.error,
                 "high": test.difference + 1.96 * test.error}  # fmt: skip
+
+
+@contextmanager
+def quiet_training() -> Iterator[None]:
+    """Leave the lines of single trainings to their folders; warnings are still told."""
+    loggers = [logging.getLogger(name) for name in ("ctrkit.train", "ctrkit.jobs.training")]
+    before = [found.level for found in loggers]
+    for found in loggers:
+        found.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for found, level in zip(loggers, before, strict=True):
+            found.setLevel(level)
 
 
 def plain_config(config: RunConfig) -> RunConfig:

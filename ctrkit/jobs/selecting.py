@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Unpack, cast
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import polars as pl
@@ -17,9 +17,17 @@ from safetensors.torch import load_file, save_file
 from ctrkit.config import FeaturesConfig, to_toml
 from ctrkit.data.prune import prune
 from ctrkit.data.sources import Source
-from ctrkit.errors import ConfigError, SchemaError
-from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.jobs.searching import FORMAT, Search, SearchJob, check_repeats, plain_config, write_json
+from ctrkit.errors import ConfigError
+from ctrkit.jobs.inputs import DataOptions, PathLike
+from ctrkit.jobs.searching import (
+    FORMAT,
+    Search,
+    SearchJob,
+    check_repeats,
+    open_search,
+    plain_config,
+    write_json,
+)
 from ctrkit.models.build import build_model
 from ctrkit.nn.gates import MOST_DENSE
 from ctrkit.report import summarise_feature_search, write_report
@@ -80,16 +88,10 @@ def search_features(
         RunFolderError: ``out`` holds another search, or files of none.
     """
     check_repeats(controls, CONTROLS, seeds)
-    given = None if data is None else Path(data)
-    is_config = given is not None and given.suffix in (".toml", ".json")
-    config = cast(FeaturesConfig, job_config(
-        None if is_config else data, options, config=given if is_config else None, model=model,
-        seed=seed, plugins=plugins, kind=FeaturesConfig,
+    config, source, schema, warnings = open_search(
+        data, options, FeaturesConfig, model=model, seed=seed, plugins=plugins,
         more={"search.target_ratio": list(target_ratio) or None},
-    ))  # fmt: skip
-    source, schema, warnings = open_job(config.data, options)
-    if schema.label is None:
-        raise SchemaError("a search needs a label: name its column with --label")
+    )  # fmt: skip
     if config.model.table == "hashed":
         raise ConfigError("gates are of values with rows of their own: set model.table = auto")
     search = _Search(config, source, schema, Path(out), seeds, controls, warnings, progress)

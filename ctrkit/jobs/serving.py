@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ctrkit.config import TrackConfig
 from ctrkit.errors import CtrkitError
 from ctrkit.jobs.inputs import PathLike
+from ctrkit.records import run_of
 from ctrkit.track import tracking_uri
 from ctrkit.track.serving import (
     register_model,
@@ -35,7 +37,7 @@ def serve(
     Rows are posted to ``/invocations`` as ``{"inputs": [{"column": value, ...}, ...]}``.
 
     Args:
-        run: The run folder.
+        run: The run folder, or a search folder: its winner's.
         host: Address to listen on; other machines reach any but the default.
         port: Its port.
         trust_plugins: Run the plug-in code that the run folder holds.
@@ -46,7 +48,7 @@ def serve(
     """
     with tempfile.TemporaryDirectory(prefix="ctrkit-serve-") as scratch:
         model = Path(scratch) / "model"
-        save_model(Path(run), model, trust_plugins=trust_plugins)
+        save_model(run_of(run), model, trust_plugins=trust_plugins)
         if started is not None:
             started(f"http://{host}:{port}/invocations")
         _run(serve_command(model, host, port))
@@ -85,22 +87,23 @@ def register(run: PathLike, name: str, *, trust_plugins: bool = False) -> tuple[
     """Add a run to MLflow's registry as a model of raw rows.
 
     Args:
-        run: The run folder.
+        run: The run folder, or a search folder: its winner's.
         name: Of the registered model.
         trust_plugins: Let the loaded model run the plug-in code that the run folder holds.
 
     Returns:
         The store and the model's version.
     """
-    return register_model(Path(run), name, trust_plugins=trust_plugins)
+    return register_model(run_of(run), name, trust_plugins=trust_plugins)
 
 
 def _run(command: list[str]) -> None:
     process = subprocess.Popen(command, env=server_environment())
     try:
         code = process.wait()
-    except KeyboardInterrupt:
-        process.wait(30)
+    except KeyboardInterrupt:  # from a terminal, the server has it too
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
         raise
     finally:
         if process.poll() is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.jobs.inputs import PathLike
 from ctrkit.jobs.outputs import refuse_existing
+from ctrkit.records import run_of
 from ctrkit.registry import load_plugin, registry
 from ctrkit.report import summarise_run, summarise_runs, write_report
 from ctrkit.testing import Verdict, check_interaction
@@ -18,7 +19,7 @@ def report(runs: Sequence[PathLike], *, out: PathLike = "report.html", force: bo
     """Write one page about a run, or a comparison of several.
 
     Args:
-        runs: Run folders.
+        runs: Run folders; of a search folder, its winner's.
         out: ``.html``, ``.md`` or ``.json`` file to write.
         force: Replace ``out`` where it exists.
     """
@@ -26,7 +27,7 @@ def report(runs: Sequence[PathLike], *, out: PathLike = "report.html", force: bo
     if path.suffix not in (".html", ".md", ".json"):
         raise CtrkitError(f"a report is a .html, .md or .json file; got {str(out)!r}")
     refuse_existing(path, force=force)
-    folders = [Path(run) for run in runs]
+    folders = [run_of(run) for run in runs]
     for folder in folders:
         if not (folder / "record.json").is_file():
             raise RunFolderError(f"{str(folder)!r} is no finished run: it has no record.json")

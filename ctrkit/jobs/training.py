@@ -105,7 +105,7 @@ def run_training(
     started = time.perf_counter()
     if schema.label is None:
         raise SchemaError("training needs a label: name its column with --label")
-    _check_device(config.train.device)
+    check_device(config.train.device)
     config = resolve(config)
     fingerprint = source.fingerprint()
     if claim(folder, config, schema, fingerprint, force=force):
@@ -198,7 +198,12 @@ def resolve(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"model": model, "train": train})
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know, or that this machine has not.
+
+    Raises:
+        ConfigError: One line about it.
+    """
     if device == "auto":
         return
     try:

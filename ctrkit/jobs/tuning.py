@@ -7,9 +7,10 @@ import logging
 import os
 import statistics
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Unpack, cast
+from typing import Any, ClassVar, Unpack
 
 import torch
 from filelock import FileLock
@@ -18,10 +19,10 @@ from ctrkit.bundle import load
 from ctrkit.config import FeaturesConfig, ParamsConfig, RunConfig
 from ctrkit.data.cache import cache_key, home
 from ctrkit.data.sources import Source
-from ctrkit.errors import ConfigError, CtrkitError, SchemaError
+from ctrkit.errors import ConfigError, CtrkitError
 from ctrkit.jobs.conclusion import DECISIONS, Conclusion
 from ctrkit.jobs.history import Clock, History
-from ctrkit.jobs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.jobs.inputs import DataOptions, PathLike
 from ctrkit.jobs.interactions import search_interactions
 from ctrkit.jobs.searching import (
     FORMAT,
@@ -30,6 +31,8 @@ from ctrkit.jobs.searching import (
     begun,
     check_repeats,
     job_text,
+    open_search,
+    quiet_training,
     remove,
     sha_of,
     write_json,
@@ -123,20 +126,14 @@ def search_params(
         RunFolderError: ``out`` holds another search, or files of none.
     """
     check_repeats(controls, CONTROLS, seeds)
-    given = None if data is None else Path(data)
-    is_config = given is not None and given.suffix in (".toml", ".json")
     flags = {"trials": trials, "timeout": timeout, "sampler": sampler, "pruner": pruner,
              "over": over, "jobs": jobs, "storage": storage,
              "objectives": list(objectives) or None,
              "interactions": list(interactions) or None}  # fmt: skip
-    config = cast(ParamsConfig, job_config(
-        None if is_config else data, options, config=given if is_config else None, model=model,
-        seed=seed, plugins=plugins, kind=ParamsConfig,
+    config, source, schema, warnings = open_search(
+        data, options, ParamsConfig, model=model, seed=seed, plugins=plugins,
         more={f"search.{k}": v for k, v in flags.items()},
-    ))  # fmt: skip
-    source, schema, warnings = open_job(config.data, options)
-    if schema.label is None:
-        raise SchemaError("a search needs a label: name its column with --label")
+    )  # fmt: skip
     job = ParamsJob(config, source, schema, Path(out), warnings, progress)
     job.claim(force)
     return job.run(seeds, controls)
@@ -159,6 +156,8 @@ class ParamsJob(SearchJob):
         self.space = make_space(self.given)
         super().__init__(self.given, source, schema, folder.absolute(), warnings, progress)
         self.search = config.search
+        if self.search.jobs > 1 and "latency" in self.search.objectives:
+            self.warnings.append("latency is measured while other workers train: --jobs 1 is exact")
         self.url = config.search.storage or os.environ.get("CTRKIT_SEARCH_STORAGE")
         tracked = tracking_uri(config.track)
         if self.url and tracked and same_database(self.url, tracked):
@@ -200,9 +199,22 @@ class ParamsJob(SearchJob):
         place.mkdir(parents=True, exist_ok=True)
         return FileLock(str(place / f"{_digest({'folder': str(self.folder)})}.lock"))
 
+    def study_name(self) -> str:
+        """Return the study's name: the same wherever the same search is given.
+
+        What differs between machines is left out: folders, times of files, resolved defaults.
+        """
+        data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True,
+                                     exclude={"track", "plugins"})  # fmt: skip
+        for section, names in (("data", ("path", "schema", "encoder")), ("search", ELASTIC)):
+            data[section] = {k: v for k, v in data.get(section, {}).items() if k not in names}
+        facts = {"format": FORMAT, "config": data, "rows": self.source.likeness(),
+                 "schema": self.schema.to_toml()}  # fmt: skip
+        return f"ctrkit-{_digest(facts)}"
+
     def trials(self) -> Trials:
         """Open the study."""
-        name = self.search.study or "ctrkit-" + _digest(self.identity())
+        name = self.search.study or self.study_name()
         return Trials(self.search, self.folder, name, self.first, self.url, self.space.start())
 
     def threads(self) -> int:
@@ -215,6 +227,7 @@ class ParamsJob(SearchJob):
         """Search, retrain the winner, compare, report."""
         self.load()
         trials = self.trials()
+        self._say_what_is_there(trials)
         tracker = self._tracker()
         clock = Clock(self.folder / "clock.json", self.search.timeout)
         history = History(self.folder, self.search.objectives, tracker, self.progress)
@@ -223,9 +236,13 @@ class ParamsJob(SearchJob):
                 Workers(self, trials, clock, history).run()
             else:
                 torch.set_num_threads(self.search.threads or torch.get_num_threads())
-                self.work(trials, clock, history)
+                with quiet_training():
+                    self.work(trials, clock, history)
             history.take(trials)
-            with FileLock(str(self.folder / WORKERS / "finish.lock")):
+            if clock.over() and not trials.done():
+                logger.info("time is up after %.0f s: %d of %d trials have ended", clock.seconds(),
+                            len(trials.finished()), self.search.trials)  # fmt: skip
+            with FileLock(str(self.folder / WORKERS / "finish.lock")), quiet_training():
                 record = Conclusion(self, trials).write(clock.seconds(), seeds, controls)
         except KeyboardInterrupt:
             tracker.finish("KILLED")
@@ -237,6 +254,17 @@ class ParamsJob(SearchJob):
             trials.close()
         tracker.finish("FINISHED")
         return self.finished(record)
+
+    def _say_what_is_there(self, trials: Trials) -> None:
+        """Say which study it is, and what of it is done."""
+        ended = len(trials.finished())
+        if self.url is not None:
+            logger.info("study %s in %s", trials.name, hide_password(self.url))
+        if ended and self.force:
+            self.warn(f"--force leaves a database alone: {ended} trials of the study count; "
+                      "--set search.study=NAME begins another")  # fmt: skip
+        elif ended and not (self.folder / "record.json").is_file():
+            logger.info("going on: %d of %d trials have ended", ended, self.search.trials)
 
     def _tracker(self) -> Tracker:
         tracker = make_search_tracker(self.config.track, name=self.folder.name)
@@ -279,10 +307,13 @@ class ParamsJob(SearchJob):
             except KeyboardInterrupt:
                 trials.interrupt(claim)
                 raise
-            except (CtrkitError, RuntimeError, MemoryError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
+            except OSError:  # such as a full disk: not of this point, and worth another attempt
+                raise
+            except Exception as error:
+                reason = _reason(error)
                 logger.warning("trial %d failed: %s", claim.slot, reason)
-                self._note(claim, {"state": "FAIL", "said": reason})
+                self._note(claim, {"state": "FAIL", "said": reason,
+                                   "traceback": traceback.format_exc()})  # fmt: skip
                 trials.fail(claim, reason)
             else:
                 trials.complete(claim, values)
@@ -378,6 +409,14 @@ class ParamsJob(SearchJob):
                                  (base / name for name in HEAVY)):  # fmt: skip
                         if part.exists():
                             remove(part)
+
+
+def _reason(error: Exception) -> str:
+    """Return an error as one line; ours need no name."""
+    first = (str(error).splitlines() or [""])[0]
+    if isinstance(error, CtrkitError):
+        return first
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def latency(run: Path, source: Source, schema: Schema) -> float:

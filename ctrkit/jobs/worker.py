@@ -80,4 +80,5 @@ def _interrupt(number: int, frame: Any) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, _interrupt)  # a background job may have it ignored
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
+_LOG_TIME = re.compile(r"^[\d-]+ [\d:,]+ ")
 
 
 class Workers:
@@ -68,7 +70,7 @@ class Workers:
             if code == 2:  # a mistake of the user's, told in the log's last line
                 log = self.job.folder / WORKERS / f"{number}.log"
                 lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise CtrkitError(lines[-1] if lines else "a worker refused to work")
+                raise CtrkitError(_LOG_TIME.sub("", lines[-1]) if lines else "a worker gave up")
             self.deaths += 1
             log = self.job.folder / WORKERS / f"{number}.log"
             if self.deaths > self.job.search.jobs * (1 + self.job.search.retries) + len(

@@ -12,6 +12,8 @@ from ctrkit.report.seeds import DIFFERENCE_NOTE, difference, mean_and_spread
 
 _SLICES = 8
 _SHOWN = 30
+_AXES = 9
+"""Of the parallel coordinates, beside the objective's: the settings that mattered most."""
 _SMALLER = {"logloss": True, "auc": False, "bytes": True, "latency": True}
 _UNITS = {"logloss": "log loss", "auc": "AUC", "bytes": "bytes", "latency": "ms"}
 
@@ -225,13 +227,16 @@ def _slices(done: pl.DataFrame, record: dict[str, Any], objective: str) -> list[
 
 
 def _parallel(done: pl.DataFrame, record: dict[str, Any], objective: str) -> dict[str, Any] | None:
+    mattered = record["importances"].get(objective, {})
     keys = [k for k in record["dimensions"] if f"param.{k}" in done.columns]
+    keys = sorted(keys, key=lambda k: -mattered.get(k, [0.0])[0])[:_AXES]
     if done.height < 2 or not keys:
         return None
     axes, columns = [], []
     for key in keys:
         values, names = _column(done, key, record)
-        axis, places = _axis(key, values, names, key in record["logarithmic"])
+        name = key.removeprefix("model.").removeprefix("train.")
+        axis, places = _axis(name, values, names, key in record["logarithmic"])
         axes.append(axis)
         columns.append(places)
     scores = [float(v) for v in done[objective]]
@@ -241,7 +246,8 @@ def _parallel(done: pl.DataFrame, record: dict[str, Any], objective: str) -> dic
     sign = 1 if _SMALLER[objective] else -1
     order = sorted(range(len(scores)), key=lambda i: -sign * scores[i])
     rank = {i: r / max(1, len(scores) - 1) for r, i in enumerate(order)}
-    return {"kind": "parallel", "title": "Parallel coordinates (orange: the best fifth)",
+    title = "Parallel coordinates of what mattered most (orange: the best fifth)"
+    return {"kind": "parallel", "title": title,
             "axes": axes, "lines": [list(line) for line in zip(*columns, strict=True)],
             "colours": [rank[i] for i in range(len(scores))]}  # fmt: skip
 

@@ -45,9 +45,10 @@ def _bought(record: dict[str, Any]) -> dict[str, Any]:
                "test AUC", "MB", "models", "seconds"]  # fmt: skip
     note = (
         "Each step starts from what the last one left. The difference is the step's log loss less "
-        "that of the model as given, on the same test rows: below zero the step is better. The "
-        "plain model got as many trials as the steps trained models."
+        "that of the model as given, on the same test rows: below zero the step is better."
     )
+    if any(row["step"] == "plain" for row in record["steps"]):
+        note += " The plain model got as many trials as the steps trained models."
     return {"title": "What each step bought", "columns": columns, "rows": rows, "note": note}
 
 

@@ -408,9 +408,13 @@ def _read(key: str, value: Any) -> Dimension | None:
             raise ConfigError(
                 f"search.space.{key}: unknown {name!r}{nearest(name, _TABLE)} (known: {known})"
             )
+    conditions = value.get("when", {})
+    if not isinstance(conditions, Mapping):
+        raise ConfigError(
+            f"search.space.{key}: when is a table of keys and their values; got {conditions!r}"
+        )
     when = tuple(
-        (k, tuple(v) if isinstance(v, list | tuple) else (v,))
-        for k, v in value.get("when", {}).items()
+        (k, tuple(v) if isinstance(v, list | tuple) else (v,)) for k, v in _flat(conditions)
     )
     if "choices" in value:
         choices = tuple(tuple(c) if isinstance(c, list) else c for c in value["choices"])
@@ -430,6 +434,9 @@ def _numbers(key: str, value: Mapping[str, Any]) -> Dimension:
         raise ConfigError(f"search.space.{key}: low is at most high; got {low} and {high}")
     if log and (low <= 0 or step is not None):
         raise ConfigError(f"search.space.{key}: log needs low above 0, and no step")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)
+                             or not 0 < step < math.inf):  # fmt: skip
+        raise ConfigError(f"search.space.{key}: step is a number above 0; got {step!r}")
     whole = all(isinstance(v, int) for v in (low, high, *([] if step is None else [step])))
     return Dimension(key, "int" if whole else "float", low, high, log, step)
 
@@ -454,11 +461,29 @@ def _check(space: Space, models: list[dict[str, Any]]) -> None:
         except ConfigError as error:
             raise ConfigError(f"search.space: {error}") from None
     for one in space.dimensions:
-        for key, _ in one.when:
-            if key not in [d.key for d in space.dimensions]:
-                raise ConfigError(f"search.space.{one.key}: when names {key!r}, not searched")
+        for key, allowed in one.when:
+            _check_condition(space, one, key, allowed)
         if not _first(one):
             _probe(space, one, models)
+
+
+def _check_condition(space: Space, one: Dimension, key: str, allowed: tuple[Any, ...]) -> None:
+    """Refuse a condition on what is not drawn, or that never holds."""
+    drawn = {d.key: d for d in space.dimensions}
+    if key not in drawn:
+        raise ConfigError(
+            f"search.space.{one.key}: when names {key!r}, not searched{nearest(key, drawn)}"
+        )
+    other = drawn[key]
+    for value in allowed:
+        if other.near(value) is None or (other.kind != "choice" and other.near(value) != value):
+            known = ", ".join(map(str, other.labels())) if other.kind == "choice" else (
+                f"{other.low:g} to {other.high:g}")  # fmt: skip
+            hint = nearest(str(value), [str(v) for v in other.choices])
+            raise ConfigError(
+                f"search.space.{one.key}: when needs {key} = {value!r}, which is not drawn{hint}; "
+                f"it is one of {known}"
+            )
 
 
 def _probe(space: Space, one: Dimension, models: list[dict[str, Any]]) -> None:

@@ -92,7 +92,7 @@ class Trials:
         import optuna
         from optuna.storages.journal import JournalFileBackend
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         if self.url is None:
             path = self.folder.absolute() / JOURNAL  # absolute: else stale locks stay for ever
             self.storage: Any = optuna.storages.JournalStorage(JournalFileBackend(str(path)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from ctrkit.track.tracker import (
     MlflowTracker,
     SearchTracker,
     connect,
+    read_pending,
     read_state,
     tagged,
 )
@@ -89,7 +91,10 @@ def sync(folder: Path) -> int:
     tags = {"ctrkit.config_sha256": config.sha256(), "ctrkit.run_folder": str(folder.absolute())}
     path = folder / "record.json"
     record = RunRecord.load(path) if path.is_file() else None
-    tracker = MlflowTracker(_store_of(folder, config.track), config.track.experiment, name)
+    pending = read_pending(folder) or {}
+    tracker = MlflowTracker(
+        _store_of(folder, config.track), config.track.experiment, pending.get("name", name)
+    )
     return _replay(tracker, folder, text, tags, record, "FINISHED" if record else "")
 
 
@@ -104,15 +109,24 @@ def _sync_search(folder: Path) -> int:
         status = "FINISHED" if (folder / "record.json").is_file() else ""
         tags = {"ctrkit.search_folder": str(folder.absolute())}
         lines += _replay(tracker, folder, text, tags, None, status)
-    for record in sorted(folder.rglob("metrics.jsonl")):
-        child = record.parent
+    found = (path.parent for path in folder.rglob("metrics.jsonl"))
+    for child in sorted(found, key=lambda p: (p.name == "run", -len(p.parts), p)):  # copies last
         if child == folder or not (child / "config.json").is_file():
             continue
+        _take_over(child)
         outcome = _outcome(folder, child)
         with tracked_below(folder, **({"trial": outcome["slot"]} if outcome else {})):
             lines += sync(child)
         _adopt_child(folder, child, outcome)
     return lines
+
+
+def _take_over(child: Path) -> None:
+    """Let a copy of a run, such as the winner's on top, be the run that it was copied from."""
+    tags = (read_pending(child) or {}).get("tags", {})
+    original = Path(tags.get("ctrkit.run_folder", child))
+    if original.absolute() != child.absolute() and read_state(original) is not None:
+        shutil.copyfile(original / "tracking.json", child / "tracking.json")
 
 
 def _outcome(folder: Path, child: Path) -> dict[str, Any]:
@@ -149,9 +163,10 @@ def _replay(
     tracker: MlflowTracker, folder: Path, text: str, tags: Mapping[str, str],
     record: RunRecord | None, status: str,
 ) -> int:  # fmt: skip
-    state = read_state(folder)
+    state, pending = read_state(folder), read_pending(folder) or {}
     status = status or (state["status"] if state else "KILLED")
-    tracker.start(folder, json.loads(text), tags)
+    parameters = pending.get("parameters") or json.loads(text)
+    tracker.start(folder, parameters, {**tags, **pending.get("tags", {})})
     tracker.finish("KILLED" if status == "RUNNING" else status, record)
     if tracker.dead:
         raise RunFolderError(f"the store {tracker.uri} does not answer; try again when it does")

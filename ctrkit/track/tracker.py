@@ -59,7 +59,14 @@ class MlflowTracker:
     def start(self, folder: Path, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Begin the run, or go on with the one that ``tracking.json`` names."""
         self.folder = folder
+        self._try(lambda: self._announce(parameters, tags))
         self._try(lambda: self._start(parameters, tags))
+
+    def _announce(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Leave in the folder what a later replay needs, should the store not answer."""
+        if _read(self.folder) is None:
+            known = {"parameters": dict(parameters), "tags": {**tags, **_TAGS.get({})}}
+            self._write({"run_id": "", "name": self.run_name, **known})
 
     def _start(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         state = read_state(self.folder)
@@ -135,8 +142,12 @@ class MlflowTracker:
         self.status = status
         state: dict[str, Any] = {"uri": self.uri, "experiment": self.experiment}
         state.update(run_id=self.run_id, status=status, step=self.step)
+        self._write(state)
+
+    def _write(self, state: Mapping[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         beside = self.folder / ".tracking.json"
-        beside.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(state, indent=1, default=str) + "\n", encoding="utf-8")
         beside.replace(self.folder / "tracking.json")
 
     def _try(self, act: Callable[[], None]) -> None:
@@ -149,7 +160,9 @@ class MlflowTracker:
         except Exception as error:
             self.dead = True
             reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-            logger.warning(
+            told = logging.DEBUG if _TAGS.get({}) else logging.WARNING  # a search tells it once
+            logger.log(
+                told,
                 "tracking stopped: the store %s failed (%s); the run goes on, and `ctrkit sync %s` "
                 "replays it", self.uri, reason[0][:200], self.folder,
             )  # fmt: skip
@@ -210,7 +223,18 @@ def open_store(uri: str, name: str) -> tuple[Any, str]:
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
-    """Return ``tracking.json``, or None where there is none."""
+    """Return ``tracking.json`` of a run that a store holds, or None."""
+    state = _read(folder)
+    return state if state and state["run_id"] else None
+
+
+def read_pending(folder: Path) -> dict[str, Any] | None:
+    """Return the name, parameters and tags of a run that no store holds yet, or None."""
+    state = _read(folder)
+    return None if state is None or state["run_id"] else state
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
     path = folder / "tracking.json"
     if not path.is_file():
         return None

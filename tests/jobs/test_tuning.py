@@ -9,11 +9,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ctrkit import jobs
+from ctrkit import jobs, load
 from ctrkit.cli import main
 from ctrkit.config import RunConfig, load_config
 from ctrkit.data.synthetic import planted_clicks
 from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.jobs import tuning
 
 FAST = ["train.epochs=2", "train.batch_size=512", "model.mlp.hidden=[8]",
         "search.space.model.dim=[2, 4]", "search.prune_after=2", "search.warmup=0"]  # fmt: skip
@@ -125,6 +126,103 @@ def test_a_trial_that_cannot_learn_fails_and_the_search_goes_on(clicks, tmp_path
         search(clicks, tmp_path / "t", set=[*FAST, "search.space.train.lr=[1e30, 1e31]"])
 
 
+def test_a_layer_that_raises_costs_its_trial_alone(clicks, tmp_path, monkeypatch):
+    whole, calls = tuning.run_training, []
+
+    def train(config, *args, **options):
+        calls.append(config)
+        if len(calls) == 2:
+            raise ValueError("rank must be a multiple of 4")
+        return whole(config, *args, **options)
+
+    monkeypatch.setattr(tuning, "run_training", train)
+    search(clicks, tmp_path / "s", trials=3, controls="none")
+    frame = pl.read_parquet(tmp_path / "s" / "trials.parquet")
+    assert frame["state"].to_list() == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert frame["failure"][1] == "ValueError: rank must be a multiple of 4"
+    note = json.loads((tmp_path / "s/trials/0001.json").read_text())
+    assert "multiple of 4" in note["traceback"]
+
+
+def test_a_full_disk_stops_the_search_and_costs_no_trial(clicks, tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "run_training", full)
+        with pytest.raises(OSError, match="No space"):
+            search(clicks, tmp_path / "s", trials=2, controls="none")
+    found = search(clicks, tmp_path / "s", trials=2, controls="none")
+    assert found.record["counts"]["complete"] == 2
+
+
+def test_force_begins_anew_where_all_trials_had_failed(clicks, tmp_path, monkeypatch):
+    def fail(*args, **options):
+        raise CtrkitError("the layer is not ready")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "run_training", fail)
+        with pytest.raises(CtrkitError, match=r"2 of 2 failed: the layer is not ready .*--force"):
+            search(clicks, tmp_path / "s", trials=2)
+    with pytest.raises(CtrkitError, match="not ready"):
+        search(clicks, tmp_path / "s", trials=2)
+    found = search(clicks, tmp_path / "s", trials=2, controls="none", force=True)
+    assert found.record["counts"] == {"complete": 2, "pruned": 0, "fail": 0, "retries": 0}
+
+
+def test_copies_of_the_rows_share_one_study(clicks, tmp_path):
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    for machine in ("a", "b"):
+        (tmp_path / machine).mkdir()
+        shutil.copyfile(clicks, tmp_path / machine / "rows.parquet")
+    numbers = [
+        search(tmp_path / machine / "rows.parquet", tmp_path / machine / "s", trials=trials,
+               storage=storage, controls="none", set=[*FAST, "search.pruner=none"],
+               ).record["counts"]["complete"]
+        for machine, trials in (("a", 2), ("b", 3))
+    ]  # fmt: skip
+    assert numbers == [2, 3], "the second machine found two of its three"
+    here, there = (pl.read_parquet(tmp_path / m / "s" / "trials.parquet") for m in ("a", "b"))
+    assert there["logloss"].to_list()[:2] == here["logloss"].to_list()
+    shutil.copyfile(clicks, tmp_path / "b" / "more.parquet")
+    other = search(tmp_path / "b" / "*.parquet", tmp_path / "c", trials=2, storage=storage,
+                   controls="none", set=[*FAST, "search.pruner=none"])  # fmt: skip
+    assert len(pl.read_parquet(other.folder / "trials.parquet")) == 2, "other rows, other study"
+
+
+def test_a_search_folder_stands_for_its_winner(searched, clicks, tmp_path):
+    frame = pl.read_parquet(clicks).head(5)
+    ours = load(searched.folder).predict(frame)
+    assert (ours == load(searched.folder / "run").predict(frame)).all()
+    jobs.report([searched.folder], out=tmp_path / "r.html")
+    jobs.report([searched.folder, searched.folder / "run"], out=tmp_path / "two.html")
+    assert "Comparison of 2 runs" in (tmp_path / "two.html").read_text()
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "search.json").write_text("{}")
+    with pytest.raises(RunFolderError, match="has not ended"):
+        load(tmp_path / "s")
+
+
+@pytest.mark.parametrize(("low", "told"), [(0.001, True), (-0.001, False)])
+def test_a_search_says_where_the_settings_before_were_surely_better(
+    clicks, tmp_path, monkeypatch, low, told
+):
+    whole = tuning.ParamsJob.tested
+
+    def tested(job, theirs, ours, split="test"):
+        found = whole(job, theirs, ours, split)
+        return {**found, "low": low} if split == "validation" else found
+
+    monkeypatch.setattr(tuning.ParamsJob, "tested", tested)
+    found = search(clicks, tmp_path / "s", trials=1)
+    assert any("did not pay here" in text for text in found.record["warnings"]) == told
+
+
+def test_another_search_in_the_folder_is_told_by_what_differs(searched, clicks):
+    with pytest.raises(RunFolderError, match=r"another search \(another setting\)"):
+        search(clicks, searched.folder, seed=7)
+
+
 def test_time_is_counted_over_resumes(clicks, tmp_path):
     with pytest.raises(CtrkitError, match=r"search\.timeout"):
         search(clicks, tmp_path / "s", timeout=1e-6)
@@ -180,6 +278,9 @@ def test_the_knobs_of_the_search_over_pairs(clicks, tmp_path):
         ({"controls": "some"}, "controls are one of"),
         ({"seeds": 0}, "at least 1"),
         ({"over": "pairs"}, r"search\.over"),
+        ({"set": ["train.device=cude"]}, r"train\.device"),
+        ({"set": ["data.label=click"]}, "--label"),
+        ({"objectives": ["auc", "auc"]}, "each once$"),
         ({"storage": "sqlite:///one.db", "set": ["track.uri=sqlite:///one.db"]}, "one database"),
     ],
     ids=str,
@@ -216,4 +317,5 @@ def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
     assert "2 complete" in said
     warned = [line for line in told.splitlines() if line.startswith("warning: ")]
     assert len(warned) == len(set(warned)), "what every trial repeats is told once"
+    assert "step " not in told, "single trainings speak in their folders"
     assert "use.fm" in (out / "record.json").read_text()

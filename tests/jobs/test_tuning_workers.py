@@ -275,6 +275,31 @@ def test_the_study_is_a_run_and_its_trials_are_its_children(clicks, tmp_path, ho
     assert {"run.toml", "record.json", "report.html", "trials.parquet"} <= artifacts
 
 
+def test_a_replay_leaves_what_a_living_store_would_have(clicks, tmp_path, monkeypatch, caplog):
+    """The same search twice: its store away and replayed, and in another store all along."""
+    found = {}
+    for name in ("live", "replayed"):
+        uri = f"sqlite:///{tmp_path / name}.db"
+        monkeypatch.setenv("CTRKIT_HOME", str(tmp_path / name))
+        dead = name == "replayed"
+        monkeypatch.setenv("CTRKIT_TRACKING_URI", "http://127.0.0.1:9" if dead else uri)
+        search(clicks, tmp_path / name / "s", 2, seeds=2, controls="default")
+        monkeypatch.setenv("CTRKIT_TRACKING_URI", uri)
+        assert (jobs.sync(tmp_path / name / "s") > 0) == dead
+        client, experiment = open_store(uri, "ctrkit")
+        found[name] = {
+            (r.info.run_name, r.info.status, len(r.data.params),
+             *sorted((k, "" if "sha256" in k else v.replace(f"/{name}/", "/"))  # of the folder, too
+                     for k, v in r.data.tags.items() if k.startswith("ctrkit.")),
+             "mlflow.parentRunId" in r.data.tags)
+            for r in runs_of(client, experiment)
+        }  # fmt: skip
+    assert found["live"] == found["replayed"]
+    assert len(found["live"]) == 6  # the search, two trials, a seed more, two of before
+    told = [r for r in caplog.records if "tracking stopped" in r.message and r.levelname != "DEBUG"]
+    assert len(told) == 1
+
+
 def open_one(start: Barrier, stores: list[str]) -> None:
     for store in stores:
         start.wait(60)

@@ -119,6 +119,11 @@ def test_a_condition_of_ones_own():
     found = space("search.derive=false", 'search.space.train.schedule=["constant", "cosine"]',
                   'search.space={"train.schedule" = ["constant", "cosine"], "train.warmup_steps" '
                   '= {low = 0, high = 9, when = {"train.schedule" = "cosine"}}}')  # fmt: skip
+    natural = space(
+        "search.derive=false", 'search.space={train.schedule = ["constant", "cosine"], '
+        'train.warmup_steps = {low = 0, high = 9, when = {train.schedule = "cosine"}}}',
+    )  # fmt: skip
+    assert natural.dimensions == found.dimensions
     for seed in range(8):
         values = found.draw(at_random(seed))
         assert ("train.warmup_steps" in values) == (values["train.schedule"] == "cosine")
@@ -196,6 +201,14 @@ def test_the_knobs_of_another_search():
         (["search.space.train.lr={low=0, high=1, log=true}"], "log needs"),
         (["search.space.train.lr=3"], "list of choices"),
         (["search.space.train.lr=[]"], "at least one choice"),
+        (["search.space.train.lr={low=1, high=2, step=0}"], "step is a number above 0"),
+        (["search.space.train.lr={low=1.0, high=2.0, step=-0.1}"], "step is a number above 0"),
+        (["search.space.train.lr={low=1, high=2, when=3}"], "when is a table"),
+        (['search.space.train.lr={low=1e-4, high=1e-2, when={train.schedule="cosin"}}'],
+         "did you mean 'cosine'"),
+        (['search.space.train.lr={low=1e-4, high=1e-2, when={train.schedul="cosine"}}'],
+         "did you mean 'train.schedule'"),
+        (["search.space.train.lr={low=1e-4, high=1e-2, when={model.dim=99}}"], "4 to 64"),
         (["search.space.train.seed=[1, 2]"], "no setting"),
         (["search.space.model.dim={low=8, high=9999}"], "4096"),
         (['search.interactions=["fn"]'], "unknown interaction 'fn'"),
