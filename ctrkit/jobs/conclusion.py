@@ -139,11 +139,15 @@ class Conclusion:
         """Train a configuration with seeds; one that cannot be trained is told and left out."""
         found = {}
         for seed in seeds:
-            train = config.train.model_copy(update={"seed": seed})
             place = self.folder / name / str(seed)
+            named = f"{self.job.given.track.run_name or self.folder.name}-{name}-{seed}"
+            one = config.model_copy(update={
+                "train": config.train.model_copy(update={"seed": seed}),
+                "track": config.track.model_copy(update={"run_name": named}),
+            })  # fmt: skip
             try:
                 with tracked_below(self.folder, role=name):
-                    run = self.job.make(config.model_copy(update={"train": train}), place)
+                    run = self.job.make(one, place)
             except CtrkitError as error:
                 self.job.warn(f"{name}, seed {seed}: {error}")
             else:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit import jobs
+from ctrkit.report.seeds import difference
 
 HERE = Path(__file__).parent
 ARMS = {"tpe": ["search.sampler=tpe"], "random": ["search.sampler=random"]}
@@ -73,7 +74,7 @@ def _pipeline(runs: Path, seeds: int, records: Path, more: list[str]) -> None:
     found = jobs.search_pipeline(
         None if any(t.startswith("data.path=") for t in given) else Path("data/movielens_1m"),
         model="deepfm", out=runs / "pipeline", trials=10, seeds=seeds,
-        set=["train.epochs=8", "train.batch_size=4096", *given],
+        set=["train.epochs=5", "train.batch_size=4096", *given],
     )  # fmt: skip
     names = ("steps", "against_before", "rows", "paired", "warnings")
     text = json.dumps({k: found.record[k] for k in names}, indent=1)
@@ -85,12 +86,14 @@ def _comparison(records: Path) -> str:
     lines = [head,
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     before: dict[int, dict[str, Any]] = {}
+    losses: dict[str, dict[int, float]] = {}
     for arm in ARMS:
         paths = sorted(records.glob(f"{arm}-*.json"))
         found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         if not found:
             continue
         rows = [record["rows"]["the search"][0] for record in found]
+        losses[arm] = {row["seed"]: row["test"]["logloss"] for row in rows}
         before |= {r["seed"]: r for f in found for r in f["rows"].get("before", [])}
         ended = [sum(f["counts"][k] for k in ("complete", "pruned", "fail")) for f in found]
         pruned = [f["counts"]["pruned"] for f in found]
@@ -98,7 +101,15 @@ def _comparison(records: Path) -> str:
                           f"{statistics.mean(pruned):.0f}"))  # fmt: skip
     if before:
         lines.append(_row("defaults", list(before.values()), "–", "–"))
-    return "\n".join(lines) + "\n"
+        losses["defaults"] = {seed: row["test"]["logloss"] for seed, row in before.items()}
+    lines.append("")
+    for other in [name for name in losses if name != "tpe"]:
+        seeds = sorted(losses.get("tpe", {}).keys() & losses[other].keys())
+        if len(seeds) > 1:
+            apart = [{"difference": losses["tpe"][s] - losses[other][s]} for s in seeds]
+            lines.append(f"Test log loss, tpe less {other}, {len(seeds)} seeds, mean and 95 % "
+                         f"interval: {difference(apart)}\n")  # fmt: skip
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _row(name: str, rows: list[dict[str, Any]], trials: str, pruned: str) -> str:
