@@ -541,7 +541,8 @@ def pipeline(
                   box=None, pad_edge=False)  # fmt: skip
     for row in result.record["steps"]:
         table.add_row(
-            row["step"], escape(row["said"]), f"{row['test']['auc']:.5f}",
+            row["step"], escape(row["said"] + ("" if row.get("taken", True) else ": not taken")),
+            f"{row['test']['auc']:.5f}",
             f"{row['test']['logloss']:.5f}", f"{row['bytes'] / 1e6:,.2f}", str(row["models"]),
             f"{row['seconds']:,.0f}",
         )  # fmt: skip

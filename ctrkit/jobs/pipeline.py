@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
@@ -60,12 +60,14 @@ class Outcome:
         run: Its trained run.
         models: How many models it trained.
         said: One line about what it decided.
+        must: Whether it is taken even where validation prefers the model before it.
     """
 
     file: Path
     run: Path
     models: int
     said: str
+    must: bool = False
 
 
 def search_pipeline(
@@ -87,7 +89,8 @@ def search_pipeline(
     """Rank features, select values, choose interactions, search settings, train; compare.
 
     Every step starts from what the last one left, and is resumed by itself: the same call goes on
-    where it was cut.
+    where it was cut. A step is not taken where validation surely (95 %) prefers the model before
+    it, unless it drops fields that leak the label, or values to a size that ``features`` asks for.
 
     Args:
         data: As of :func:`ctrkit.jobs.train`; or a ``pipeline.toml``, whose tables ``features``,
@@ -158,9 +161,14 @@ class Pipeline(SearchJob):
         self.load()
         file = self._plain_file()
         rows = [self._before(file)]
+        best = rows[0]
         for step in self.steps:
-            rows.append(self._take(step, file))
-            file = self.folder / rows[-1]["file"]
+            rows.append(row := self._take(step, file))
+            row["taken"] = row["must"] or not self._costs(row, best)
+            if row["taken"]:
+                best, file = row, self.folder / row["file"]
+            else:
+                logger.info("step %s is not taken: validation prefers the model before", step.name)
         members = {"pipeline": self._seeded("train", file)}
         if controls == "default":
             rows.append(self._plain(sum(row["models"] for row in rows[1:])))
@@ -170,6 +178,10 @@ class Pipeline(SearchJob):
         write_json(self.folder / "record.json", record)
         write_report(summarise_pipeline(record), self.folder / "report.html")
         return self.finished(record)
+
+    def _costs(self, row: dict[str, Any], best: dict[str, Any]) -> bool:
+        """Say whether validation surely (95 %) prefers the model that a step began with."""
+        return self.tested(best, row, "validation")["low"] > 0
 
     def _plain_file(self) -> Path:
         """Write the training job as it was given."""
@@ -222,7 +234,7 @@ class Pipeline(SearchJob):
             seconds = before + time.monotonic() - started
             clock.write_text(str(seconds), encoding="utf-8")
         row = {**self._figures(outcome.run), "step": name, "models": outcome.models,
-               "seconds": seconds, "said": outcome.said,
+               "seconds": seconds, "said": outcome.said, "must": outcome.must,
                "file": str(outcome.file.relative_to(self.folder))}  # fmt: skip
         write_json(path, row)
         return row
@@ -322,7 +334,16 @@ def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:
     narrow.write_text(text.replace(json.dumps(whole), json.dumps(str(folder / "schema.toml"))),
                       encoding="utf-8")  # fmt: skip
     said = f"dropped {', '.join(dropped)}" if dropped else "kept every field"
-    return job._trained(narrow, "steps/rank", said)
+    leaks = [n for n in dropped if n in _leaking(folder)]
+    said += f"; leaking: {', '.join(leaks)}" if leaks else ""
+    return replace(job._trained(narrow, "steps/rank", said), must=bool(leaks))
+
+
+def _leaking(folder: Path) -> set[str]:
+    """Return the fields that a ranking found to know the label: no validation can judge them."""
+    leaks = {"leaking", "near_copy"}
+    ranking = json.loads((folder / "rank.json").read_text(encoding="utf-8"))
+    return {row["name"] for row in ranking["features"] if leaks & set(row["flags"])}
 
 
 def _features(job: Pipeline, file: Path, folder: Path) -> Outcome:
@@ -332,7 +353,8 @@ def _features(job: Pipeline, file: Path, folder: Path) -> Outcome:
     best = found.record["rows"]["optfs"][0]
     said = f"kept {best['kept']:,} of {best['values']:,} values"
     tried = 2 * len(found.record["candidates"])
-    return Outcome(folder / "run.toml", found.run.folder, tried, said)
+    asked = bool({"target_ratio", "penalty", "preset"} & job.given.features.model_fields_set)
+    return Outcome(folder / "run.toml", found.run.folder, tried, said, must=asked)
 
 
 def _interactions(job: Pipeline, file: Path, folder: Path) -> Outcome:
@@ -358,7 +380,7 @@ def _params(job: Pipeline, file: Path, folder: Path) -> Outcome:
 def _train(job: Pipeline, file: Path, folder: Path) -> Outcome:
     """Train the outcome; the other seeds follow."""
     run = job._train(file, folder / str(job.first), job.first)
-    return Outcome(file, run.folder, 1, "the outcome, trained")
+    return Outcome(file, run.folder, 1, "the outcome, trained", must=True)
 
 
 STEPS = (

@@ -332,7 +332,7 @@ def remove(path: Path) -> None:
 
 def copy_over(source: Path, target: Path) -> None:
     """Copy a file or folder over what is there; what is absent is left out."""
-    if not source.exists():
+    if not source.exists() or (target.exists() and source.samefile(target)):
         return
     if source.is_dir():
         shutil.rmtree(target, ignore_errors=True)

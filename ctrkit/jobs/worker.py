@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
             job.work(trials, clock)
         finally:
             trials.close()
-    except CtrkitError as error:
+    except (CtrkitError, OSError) as error:  # another worker would meet it too
         logger.error("%s", error)  # noqa: TRY400
         return 2
     except KeyboardInterrupt:

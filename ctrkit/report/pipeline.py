@@ -16,12 +16,13 @@ def summarise_pipeline(record: dict[str, Any]) -> dict[str, Any]:
         record: Its ``record.json``.
     """
     steps = record["steps"]
-    taken = [row["step"] for row in steps if row["step"] not in _NAMES]
+    tried = [row for row in steps if row["step"] not in _NAMES]
+    taken = [row["step"] for row in tried if row.get("taken", True)]
     return {
         "title": f"{record['model']}: {' → '.join(taken)}",
         "facts": {
-            "models trained": str(sum(r["models"] for r in steps if r["step"] in taken)),
-            "time": f"{sum(r['seconds'] for r in steps if r['step'] in taken):,.0f} s",
+            "models trained": str(sum(r["models"] for r in tried)),
+            "time": f"{sum(r['seconds'] for r in tried):,.0f} s",
             "config": record["config_sha256"][:12],
         },
         "warnings": list(record["warnings"]),
@@ -35,8 +36,9 @@ def _bought(record: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for row in record["steps"]:
         test = record["against_before"].get(row["step"])
+        said = row["said"] if row.get("taken", True) else f"{row['said']}: not taken"
         rows.append([
-            _NAMES.get(row["step"], row["step"]), row["said"],
+            _NAMES.get(row["step"], row["step"]), said,
             f"{row['validation']['logloss']:.5f}", f"{row['test']['logloss']:.5f}",
             difference([test]) if test else "", f"{row['test']['auc']:.5f}",
             f"{row['bytes'] / 1e6:,.2f}", str(row["models"]), f"{row['seconds']:,.0f}",
@@ -44,8 +46,9 @@ def _bought(record: dict[str, Any]) -> dict[str, Any]:
     columns = ["step", "decided", "validation log loss", "test log loss", "against as given, 95 %",
                "test AUC", "MB", "models", "seconds"]  # fmt: skip
     note = (
-        "Each step starts from what the last one left. The difference is the step's log loss less "
-        "that of the model as given, on the same test rows: below zero the step is better."
+        "Each step starts from what the last one left; where validation surely (95 %) prefers the "
+        "model before a step, it is not taken. The difference is the step's log loss less that of "
+        "the model as given, on the same test rows: below zero the step is better."
     )
     if any(row["step"] == "plain" for row in record["steps"]):
         note += " The plain model got as many trials as the steps trained models."

@@ -14,6 +14,7 @@ from ctrkit.cli import main
 from ctrkit.data.synthetic import planted_clicks
 from ctrkit.errors import CtrkitError
 from ctrkit.jobs import pipeline
+from ctrkit.schema import Schema
 
 FAST = ["train.epochs=1", "train.batch_size=512", "model.mlp.hidden=[8]", "model.dim=4",
         "features.target_ratio=[0.5]", "features.epochs=1", "interactions.epochs=1"]  # fmt: skip
@@ -41,6 +42,7 @@ def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
         raise KeyboardInterrupt
 
     steps = [s if s.name != "params" else pipeline.Step("params", cut) for s in pipeline.STEPS]
+    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: False)  # each step is taken
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "STEPS", tuple(steps))
         with pytest.raises(KeyboardInterrupt):
@@ -107,6 +109,36 @@ def test_the_ranking_keeps_what_informs_in_a_cross_alone_and_reads_text_as_told(
     )  # fmt: skip
     assert [row["step"] for row in found.record["steps"]] == ["before", "rank", "train"]
     assert found.record["steps"][1]["said"] == "dropped noise"
+
+
+@pytest.mark.parametrize("leaks", [False, True])
+def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, monkeypatch, leaks):
+    rng = np.random.default_rng(0)
+    main, noise = (rng.integers(0, n, 3_000) for n in (3, 50))
+    click = (rng.random(3_000) < 0.1 + 0.3 * main).astype(int)
+    told = click if leaks else rng.integers(0, 4, 3_000)
+    data = tmp_path / "rows.parquet"
+    pl.DataFrame({"click": click, "main": main, "noise": noise, "told": told}).write_parquet(data)
+    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: True)
+    found = jobs.search_pipeline(
+        data, out=tmp_path / "s", label="click", model="fm", controls="none",
+        categorical=["main", "noise", "told"], skip=["features", "interactions", "params"],
+        set=["train.epochs=1", "model.dim=4"],
+    )  # fmt: skip
+    rows = {row["step"]: row for row in found.record["steps"]}
+    assert "told" in rows["rank"]["said"]
+    assert rows["rank"]["taken"] == leaks
+    assert ("leaking: told" in rows["rank"]["said"]) == leaks
+    assert (": not taken" in (found.folder / "report.html").read_text()) != leaks
+    kept = Schema.load(found.folder / "schema.toml").names
+    assert kept == (["main"] if leaks else ["main", "noise", "told"])
+
+
+def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: True)
+    found = search(clicks, tmp_path / "s", model="fm", controls="none", skip=[
+        "rank", "interactions", "params"], set=[*FAST[:2], *FAST[3:6]])  # fmt: skip
+    assert [row["taken"] for row in found.record["steps"][1:]] == [True, True]
 
 
 @pytest.mark.parametrize(
