@@ -140,15 +140,17 @@ def test_a_killed_search_loses_no_trial_and_runs_none_twice(clicks, tmp_path, ho
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_trials_to_go_on_from_their_checkpoints(clicks, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])  # a person's, a scheduler's
+def test_an_interrupt_leaves_trials_to_go_on_from_their_checkpoints(clicks, tmp_path, sent):
     out = tmp_path / "s"
     parent = subprocess.Popen(
         command(clicks, out, "--trials", "2"), stderr=subprocess.PIPE, text=True
     )
     until(lambda: begun(out))
-    parent.send_signal(signal.SIGINT)
+    parent.send_signal(sent)
     _, said = parent.communicate(timeout=90)
     assert parent.returncode == 130, said
+    assert said.strip().endswith("interrupted; the same command goes on where it was")
     assert [p for p in begun(out) if (p / "checkpoint").is_dir()]
     cut = {p: (p / "metrics.jsonl").read_text().splitlines() for p in begun(out)}
     done = subprocess.run(
