@@ -277,6 +277,7 @@ def test_the_study_is_a_run_and_its_trials_are_its_children(clicks, tmp_path, ho
     assert {"run.toml", "record.json", "report.html", "trials.parquet"} <= artifacts
 
 
+@pytest.mark.slow
 def test_a_replay_leaves_what_a_living_store_would_have(clicks, tmp_path, monkeypatch, caplog):
     """The same search twice: its store away and replayed, and in another store all along."""
     found = {}
