@@ -173,6 +173,9 @@ class Pipeline(SearchJob):
         if controls == "default":
             rows.append(self._plain(sum(row["models"] for row in rows[1:])))
             members["plain"] = self._seeded("plain/seeds", self.folder / rows[-1]["file"])
+            if self._costs(best, rows[-1]):
+                self.warn("validation prefers the plain model, searched with as many trials: "
+                          f"{rows[-1]['file']} trains it")  # fmt: skip
         self._adopt(file)
         record = self._record(rows, members)
         write_json(self.folder / "record.json", record)

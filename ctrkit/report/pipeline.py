@@ -79,6 +79,6 @@ def _end(record: dict[str, Any]) -> dict[str, Any]:
 
 def _sizes(steps: list[dict[str, Any]]) -> dict[str, Any]:
     points = [[r["bytes"] / 1e6, r["test"]["logloss"], _NAMES.get(r["step"], r["step"])]
-              for r in steps]  # fmt: skip
+              for r in steps if r["step"] != "train"]  # fmt: skip
     return {"kind": "scatter", "title": "Size against log loss", "x": "MB", "y": "test log loss",
             "points": points, "linear": True}  # fmt: skip

@@ -141,6 +141,14 @@ def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
     assert [row["taken"] for row in found.record["steps"][1:]] == [True, True]
 
 
+@pytest.mark.parametrize("better", [False, True])
+def test_a_plain_model_that_wins_is_named(clicks, tmp_path, monkeypatch, better):
+    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: better)
+    found = search(clicks, tmp_path / "s", model="fm", set=[*FAST[:2], *FAST[3:4]], skip=[
+        "rank", "features", "interactions", "params"])  # fmt: skip
+    assert any("plain/search/run.toml" in w for w in found.record["warnings"]) == better
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
