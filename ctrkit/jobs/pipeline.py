@@ -24,6 +24,7 @@ from ctrkit.jobs.searching import (
     SPLITS,
     Search,
     SearchJob,
+    check_repeats,
     copy_over,
     job_text,
     open_search,
@@ -118,10 +119,7 @@ def search_pipeline(
         if name not in skippable:
             known = ", ".join(skippable)
             raise ConfigError(f"no step {name!r} to skip{nearest(name, skippable)}: {known}")
-    if controls not in ("default", "none"):
-        raise ConfigError(f"controls are one of default, none; got {controls!r}")
-    if seeds < 1:
-        raise ConfigError(f"seeds is at least 1; got {seeds}")
+    check_repeats(controls, ("default", "none"), seeds)
     config, source, schema, warnings = open_search(
         data, options, PipelineConfig, model=model, seed=seed, plugins=plugins,
         more={"params.trials": trials, "params.jobs": jobs},

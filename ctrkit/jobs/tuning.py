@@ -208,6 +208,8 @@ class ParamsJob(SearchJob):
                                      exclude={"track", "plugins"})  # fmt: skip
         for section, names in (("data", ("path", "schema", "encoder")), ("search", ELASTIC)):
             data[section] = {k: v for k, v in data.get(section, {}).items() if k not in names}
+        if "init" in data.get("train", {}):
+            data["train"]["init"] = Path(str(data["train"]["init"])).name
         facts = {"format": FORMAT, "config": data, "rows": self.source.likeness(),
                  "schema": self.schema.to_toml()}  # fmt: skip
         return f"ctrkit-{_digest(facts)}"

@@ -11,10 +11,11 @@ import pytest
 
 from ctrkit import jobs, load
 from ctrkit.cli import main
-from ctrkit.config import RunConfig, load_config
+from ctrkit.config import ParamsConfig, RunConfig, load_config
 from ctrkit.data.synthetic import planted_clicks
 from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.jobs import tuning
+from ctrkit.jobs.inputs import open_job
 
 FAST = ["train.epochs=2", "train.batch_size=512", "model.mlp.hidden=[8]",
         "search.space.model.dim=[2, 4]", "search.prune_after=2", "search.warmup=0"]  # fmt: skip
@@ -221,6 +222,19 @@ def test_a_search_says_where_the_settings_before_were_surely_better(
 def test_another_search_in_the_folder_is_told_by_what_differs(searched, clicks):
     with pytest.raises(RunFolderError, match=r"another search \(another setting\)"):
         search(clicks, searched.folder, seed=7)
+
+
+def test_workers_share_the_cores_and_latency_beside_them_is_told(clicks, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    settings = ["model.name=dnn", f'data.path="{clicks}"', 'search.objectives=["auc", "latency"]']
+    made = []
+    for jobs_, threads in ((1, 0), (3, 0), (3, 5)):
+        more = [f"search.jobs={jobs_}", f"search.threads={threads}"]
+        config = load_config(overrides=[*settings, *more], kind=ParamsConfig)
+        source, schema, _ = open_job(config.data, {"label": "click"})
+        made.append(tuning.ParamsJob(config, source, schema, tmp_path / "s"))
+    assert [job.threads() for job in made] == [8, 2, 5]
+    assert [any("latency" in w for w in job.warnings) for job in made] == [False, True, True]
 
 
 def test_time_is_counted_over_resumes(clicks, tmp_path):
