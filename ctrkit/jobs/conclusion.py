@@ -128,7 +128,7 @@ class Conclusion:
         if "before" not in rows or self.search.objectives[0] != "logloss":
             return
         before, ours = rows["before"][0], rows["the search"][0]
-        if self.job.tested(before, ours, "validation")["low"] > 0:
+        if self.job.prefers(before, ours):
             theirs, own = (r["validation"]["logloss"] for r in (before, ours))
             self.job.warn(f"the search did not pay here: on validation the settings before it "
                           f"have a log loss of {theirs:.5f}, the winner {own:.5f}")  # fmt: skip

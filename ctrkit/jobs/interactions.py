@@ -151,7 +151,7 @@ class _Search(SearchJob):
         """Say which controls validation surely (95 %) prefers to the search's model."""
         ours = rows["optinter"][0]
         for name, others in rows.items():
-            if name != "optinter" and self.tested(others[0], ours, "validation")["low"] > 0:
+            if name != "optinter" and self.prefers(others[0], ours):
                 theirs, own = (r["validation"]["logloss"] for r in (others[0], ours))
                 self.warn(
                     f"the search did not pay here: on validation {name!r} has a log loss of "

@@ -162,7 +162,7 @@ class Pipeline(SearchJob):
         best = rows[0]
         for step in self.steps:
             rows.append(row := self._take(step, file))
-            row["taken"] = row["must"] or not self._costs(row, best)
+            row["taken"] = row["must"] or not self.prefers(best, row)
             if row["taken"]:
                 best, file = row, self.folder / row["file"]
             else:
@@ -171,7 +171,7 @@ class Pipeline(SearchJob):
         if controls == "default":
             rows.append(self._plain(sum(row["models"] for row in rows[1:])))
             members["plain"] = self._seeded("plain/seeds", self.folder / rows[-1]["file"])
-            if self._costs(best, rows[-1]):
+            if self.prefers(rows[-1], best):
                 self.warn("validation prefers the plain model, searched with as many trials: "
                           f"{rows[-1]['file']} trains it")  # fmt: skip
         self._adopt(file)
@@ -179,10 +179,6 @@ class Pipeline(SearchJob):
         write_json(self.folder / "record.json", record)
         write_report(summarise_pipeline(record), self.folder / "report.html")
         return self.finished(record)
-
-    def _costs(self, row: dict[str, Any], best: dict[str, Any]) -> bool:
-        """Say whether validation surely (95 %) prefers the model that a step began with."""
-        return self.tested(best, row, "validation")["low"] > 0
 
     def _plain_file(self) -> Path:
         """Write the training job as it was given."""

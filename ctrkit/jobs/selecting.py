@@ -157,7 +157,7 @@ class _Search(SearchJob):
         if WHOLE not in CONTROLS[self.controls]:
             return False
         whole = self.control(WHOLE, best)
-        return self.tested(whole, best, "validation")["low"] > 0
+        return self.prefers(whole, best)
 
     def _keep_all(self, best: Path) -> tuple[Path, dict[str, Any]]:
         """Make the model over all values the winner; its gates are those of a candidate."""

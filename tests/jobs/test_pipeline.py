@@ -42,7 +42,7 @@ def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
         raise KeyboardInterrupt
 
     steps = [s if s.name != "params" else pipeline.Step("params", cut) for s in pipeline.STEPS]
-    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: False)  # each step is taken
+    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: False)  # each step is taken
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "STEPS", tuple(steps))
         with pytest.raises(KeyboardInterrupt):
@@ -119,7 +119,7 @@ def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, m
     told = click if leaks else rng.integers(0, 4, 3_000)
     data = tmp_path / "rows.parquet"
     pl.DataFrame({"click": click, "main": main, "noise": noise, "told": told}).write_parquet(data)
-    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: True)
+    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: True)
     found = jobs.search_pipeline(
         data, out=tmp_path / "s", label="click", model="fm", controls="none",
         categorical=["main", "noise", "told"], skip=["features", "interactions", "params"],
@@ -135,7 +135,7 @@ def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, m
 
 
 def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: True)
+    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: True)
     found = search(clicks, tmp_path / "s", model="fm", controls="none", skip=[
         "rank", "interactions", "params"], set=[*FAST[:2], *FAST[3:6]])  # fmt: skip
     assert [row["taken"] for row in found.record["steps"][1:]] == [True, True]
@@ -143,7 +143,7 @@ def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("better", [False, True])
 def test_a_plain_model_that_wins_is_named(clicks, tmp_path, monkeypatch, better):
-    monkeypatch.setattr(pipeline.Pipeline, "_costs", lambda *rows: better)
+    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: better)
     found = search(clicks, tmp_path / "s", model="fm", set=[*FAST[:2], *FAST[3:4]], skip=[
         "rank", "features", "interactions", "params"])  # fmt: skip
     assert any("plain/search/run.toml" in w for w in found.record["warnings"]) == better
