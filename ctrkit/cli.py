@@ -63,16 +63,21 @@ Trust = Annotated[
 ]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trials in all; default 50.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Worker processes.")]
-ModelName = Annotated[
-    str | None,
-    typer.Option("--model", help="A model, or an interaction alone."),
-]
+ModelName = Annotated[str | None, typer.Option("--model", help="A model, or an interaction alone.")]
 
 
 def _options(**given: Any) -> dict[str, Any]:
     """Split comma lists; leave out what was not given."""
-    lists = ("numeric", "categorical", "multi", "ignore", "columns", "objectives", "interactions",
-             "skip")  # fmt: skip
+    lists = (
+        "numeric",
+        "categorical",
+        "multi",
+        "ignore",
+        "columns",
+        "objectives",
+        "interactions",
+        "skip",
+    )
     for name in lists:
         if given.get(name):
             given[name] = tuple(part for text in given[name] for part in text.split(",") if part)
@@ -94,8 +99,13 @@ class _Progress:
             from rich import progress as bars
 
             columns = ("{task.description}", bars.BarColumn(), "{task.completed}/{task.total}")
-            self.bar = bars.Progress(*columns, bars.TimeRemainingColumn(), "{task.fields[text]}",
-                                     console=err, transient=True)  # fmt: skip
+            self.bar = bars.Progress(
+                *columns,
+                bars.TimeRemainingColumn(),
+                "{task.fields[text]}",
+                console=err,
+                transient=True,
+            )
             self.bar.start()
         if stage != self.stage:
             if self.task is not None:
@@ -148,10 +158,21 @@ def schema(
     from ctrkit import jobs
 
     options = _options(
-        label=label, schema=schema_file, numeric=numeric, categorical=categorical, multi=multi,
-        ignore=ignore, time=time, group=group, weight=weight, key=key, columns=columns,
-        no_header=no_header, set=set_, force=force,
-    )  # fmt: skip
+        label=label,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        set=set_,
+        force=force,
+    )
     found, warnings = jobs.schema(data, out=output, **options)
     for warning in warnings:
         err.print(f"warning: {escape(warning)}")
@@ -167,8 +188,7 @@ def rank(
         int, typer.Option(min=1, max=2, help="1: features; 2: also crosses of two.")
     ] = 1,
     score: Annotated[
-        str,
-        typer.Option(help="What is sorted by: gain, adj, ami, mi, z, outrank or randomised."),
+        str, typer.Option(help="What is sorted by: gain, adj, ami, mi, z, outrank or randomised.")
     ] = "gain",
     evaluate: Annotated[
         int | None,
@@ -219,19 +239,43 @@ def rank(
     from ctrkit import jobs
 
     options = _options(
-        label=label, schema=schema_file, numeric=numeric, categorical=categorical, multi=multi,
-        ignore=ignore, time=time, group=group, weight=weight, key=key, columns=columns,
-        no_header=no_header, set=set_, force=force, seed=seed, seconds=seconds, evaluate=evaluate,
-    )  # fmt: skip
+        label=label,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        set=set_,
+        force=force,
+        seed=seed,
+        seconds=seconds,
+        evaluate=evaluate,
+    )
     progress = _Progress()
     try:
         ranking = jobs.rank(
-            data, out=output, order=order, score=score, noise_controls=noise_controls,
-            three_mr=three_mr, missing=("", *(missing or [])), rare=rare,
-            redundant=redundant, tokens=tokens,
-            replicates=replicates, crosses=crosses, report=not no_report, progress=progress,
+            data,
+            out=output,
+            order=order,
+            score=score,
+            noise_controls=noise_controls,
+            three_mr=three_mr,
+            missing=("", *(missing or [])),
+            rare=rare,
+            redundant=redundant,
+            tokens=tokens,
+            replicates=replicates,
+            crosses=crosses,
+            report=not no_report,
+            progress=progress,
             **options,
-        )  # fmt: skip
+        )
     finally:
         progress.close()
     for warning in ranking.warnings:
@@ -296,10 +340,22 @@ def encode(
     from ctrkit import jobs
 
     options = _options(
-        label=label, schema=schema_file, numeric=numeric, categorical=categorical, multi=multi,
-        ignore=ignore, time=time, group=group, weight=weight, key=key, columns=columns,
-        no_header=no_header, set=set_, force=force, seed=seed,
-    )  # fmt: skip
+        label=label,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        set=set_,
+        force=force,
+        seed=seed,
+    )
     progress = _Progress()
     try:
         dataset = jobs.encode(data, out=output, progress=progress, **options)
@@ -312,8 +368,7 @@ def encode(
 @app.command()
 def train(
     data: Annotated[
-        str | None,
-        typer.Argument(metavar="DATA|RUN.toml", help="Raw rows, or a file naming them."),
+        str | None, typer.Argument(metavar="DATA|RUN.toml", help="Raw rows, or a file naming them.")
     ] = None,
     label: Label = None,
     model: ModelName = None,
@@ -338,10 +393,24 @@ def train(
     from ctrkit import jobs
 
     options = _options(
-        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
-        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
-        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
-    )  # fmt: skip
+        label=label,
+        model=model,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        seed=seed,
+        force=force,
+        set=set_,
+        plugins=plugin,
+    )
     progress = _Progress()
     try:
         result = jobs.train(data, out=output, progress=progress, **options)
@@ -398,16 +467,35 @@ def features(
     from ctrkit import jobs
 
     options = _options(
-        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
-        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
-        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
-    )  # fmt: skip
+        label=label,
+        model=model,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        seed=seed,
+        force=force,
+        set=set_,
+        plugins=plugin,
+    )
     progress = _Progress()
     try:
         result = jobs.search_features(
-            data, out=output, target_ratio=tuple(target_ratio or ()), seeds=seeds,
-            controls=controls, progress=progress, **options,
-        )  # fmt: skip
+            data,
+            out=output,
+            target_ratio=tuple(target_ratio or ()),
+            seeds=seeds,
+            controls=controls,
+            progress=progress,
+            **options,
+        )
     finally:
         progress.close()
     _print_feature_search(result)
@@ -470,12 +558,33 @@ def params(
     from ctrkit import jobs
 
     options = _options(
-        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
-        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
-        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
-        trials=trials, timeout=timeout, objectives=objective, sampler=sampler, pruner=pruner,
-        over=over, interactions=interactions, jobs=jobs_, storage=storage,
-    )  # fmt: skip
+        label=label,
+        model=model,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        seed=seed,
+        force=force,
+        set=set_,
+        plugins=plugin,
+        trials=trials,
+        timeout=timeout,
+        objectives=objective,
+        sampler=sampler,
+        pruner=pruner,
+        over=over,
+        interactions=interactions,
+        jobs=jobs_,
+        storage=storage,
+    )
     progress = _Progress()
     try:
         result = jobs.search_params(
@@ -525,11 +634,27 @@ def pipeline(
     from ctrkit import jobs
 
     options = _options(
-        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
-        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
-        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
-        trials=trials, jobs=jobs_, skip=skip,
-    )  # fmt: skip
+        label=label,
+        model=model,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        seed=seed,
+        force=force,
+        set=set_,
+        plugins=plugin,
+        trials=trials,
+        jobs=jobs_,
+        skip=skip,
+    )
     progress = _Progress()
     try:
         result = jobs.search_pipeline(
@@ -537,30 +662,45 @@ def pipeline(
         )
     finally:
         progress.close()
-    table = Table("step", "decided", "test auc", "test logloss", "MB", "models", "seconds",
-                  box=None, pad_edge=False)  # fmt: skip
+    table = Table(
+        "step",
+        "decided",
+        "test auc",
+        "test logloss",
+        "MB",
+        "models",
+        "seconds",
+        box=None,
+        pad_edge=False,
+    )
     for row in result.record["steps"]:
         table.add_row(
-            row["step"], escape(row["said"] + ("" if row.get("taken", True) else ": not taken")),
+            row["step"],
+            escape(row["said"] + ("" if row.get("taken", True) else ": not taken")),
             f"{row['test']['auc']:.5f}",
-            f"{row['test']['logloss']:.5f}", f"{row['bytes'] / 1e6:,.2f}", str(row["models"]),
+            f"{row['test']['logloss']:.5f}",
+            f"{row['bytes'] / 1e6:,.2f}",
+            str(row["models"]),
             f"{row['seconds']:,.0f}",
-        )  # fmt: skip
+        )
     out.print(table)
     out.print(f"again   ctrkit train {result.folder / 'run.toml'}")
     out.print(f"report  {result.folder / 'report.html'}")
 
 
 def _print_params_search(result: Any) -> None:
-    table = Table("settings", "test auc", "test logloss", "parameters", "MB", box=None,
-                  pad_edge=False)  # fmt: skip
+    table = Table(
+        "settings", "test auc", "test logloss", "parameters", "MB", box=None, pad_edge=False
+    )
     for name, members in result.record["rows"].items():
         for row in members:
             table.add_row(
-                "before the search" if name == "before" else name, f"{row['test']['auc']:.5f}",
-                f"{row['test']['logloss']:.5f}", f"{row['parameters']:,}",
+                "before the search" if name == "before" else name,
+                f"{row['test']['auc']:.5f}",
+                f"{row['test']['logloss']:.5f}",
+                f"{row['parameters']:,}",
                 f"{row['bytes'] / 1e6:,.2f}",
-            )  # fmt: skip
+            )
     out.print(table)
     counts, best = result.record["counts"], result.record["winner"]
     for member in result.record["front"] if len(best["values"]) > 1 else []:
@@ -581,13 +721,18 @@ def _print_feature_search(result: Any) -> None:
         for row in members:
             table.add_row(
                 "the search" if name == "optfs" else name,
-                f"{row['test']['auc']:.5f}", f"{row['test']['logloss']:.5f}",
-                f"{row['ratio']:.1%}", f"{row['traffic']:.1%}", f"{row['parameters']:,}",
+                f"{row['test']['auc']:.5f}",
+                f"{row['test']['logloss']:.5f}",
+                f"{row['ratio']:.1%}",
+                f"{row['traffic']:.1%}",
+                f"{row['parameters']:,}",
                 f"{row['bytes'] / 1e6:,.2f}",
-            )  # fmt: skip
+            )
     out.print(table)
-    out.print(f"search  {result.folder}  ({result.record['winner']} of "
-              f"{len(result.record['candidates'])} tried)")  # fmt: skip
+    out.print(
+        f"search  {result.folder}  ({result.record['winner']} of "
+        f"{len(result.record['candidates'])} tried)"
+    )
     out.print(f"again   ctrkit train {result.folder / 'run.toml'}")
     out.print(f"report  {result.folder / 'report.html'}")
 
@@ -639,16 +784,37 @@ def interactions(
     from ctrkit import jobs
 
     options = _options(
-        label=label, model=model, schema=schema_file, numeric=numeric, categorical=categorical,
-        multi=multi, ignore=ignore, time=time, group=group, weight=weight, key=key,
-        columns=columns, no_header=no_header, seed=seed, force=force, set=set_, plugins=plugin,
-    )  # fmt: skip
+        label=label,
+        model=model,
+        schema=schema_file,
+        numeric=numeric,
+        categorical=categorical,
+        multi=multi,
+        ignore=ignore,
+        time=time,
+        group=group,
+        weight=weight,
+        key=key,
+        columns=columns,
+        no_header=no_header,
+        seed=seed,
+        force=force,
+        set=set_,
+        plugins=plugin,
+    )
     progress = _Progress()
     try:
         result = jobs.search_interactions(
-            data, out=output, budget=None if budget is None else _bytes(budget), exact=exact,
-            pairs=pairs, seeds=seeds, controls=controls, progress=progress, **options,
-        )  # fmt: skip
+            data,
+            out=output,
+            budget=None if budget is None else _bytes(budget),
+            exact=exact,
+            pairs=pairs,
+            seeds=seeds,
+            controls=controls,
+            progress=progress,
+            **options,
+        )
     finally:
         progress.close()
     _print_interaction_search(result)
@@ -667,17 +833,29 @@ def _bytes(text: str) -> int:
 
 
 def _print_interaction_search(result: Any) -> None:
-    names = ("pairs", "test auc", "test logloss", "memorize", "factorize", "naive", "parameters",
-             "crosses MB", "")  # fmt: skip
+    names = (
+        "pairs",
+        "test auc",
+        "test logloss",
+        "memorize",
+        "factorize",
+        "naive",
+        "parameters",
+        "crosses MB",
+        "",
+    )
     table = Table(*names, box=None, pad_edge=False)
     for name, members in result.record["rows"].items():
         for row in members:
             table.add_row(
                 "the search" if name == "optinter" else name,
-                f"{row['test']['auc']:.5f}", f"{row['test']['logloss']:.5f}",
+                f"{row['test']['auc']:.5f}",
+                f"{row['test']['logloss']:.5f}",
                 *(str(row["pairs"][op]) for op in ("memorize", "factorize", "naive")),
-                f"{row['parameters']:,}", f"{row['cross_bytes'] / 1e6:,.2f}", row["label"],
-            )  # fmt: skip
+                f"{row['parameters']:,}",
+                f"{row['cross_bytes'] / 1e6:,.2f}",
+                row["label"],
+            )
     out.print(table)
     chosen = [p for p in result.record["pairs"] if p["op"] == "memorize"]
     chosen.sort(key=lambda p: -p["probability"][0])
@@ -845,9 +1023,7 @@ def list_(
 
 
 @app.command()
-def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plug-in file.")],
-) -> None:
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="A plug-in file.")]) -> None:
     """Run the contract suite on the components of a plug-in file."""
     from ctrkit import jobs
 

@@ -265,19 +265,38 @@ def published_pairs(name: str) -> dict[str, dict[str, Any]]:
     touched rows, for no step of ours costs time in proportion to the tables.
     """
     dim, second, hidden, lr = {
-        "criteo": (20, 10, [700] * 5, 1e-4), "avazu": (40, 4, [500] * 5, 1e-3),
-    }[name]  # fmt: skip
+        "criteo": (20, 10, [700] * 5, 1e-4),
+        "avazu": (40, 4, [500] * 5, 1e-3),
+    }[name]
     return {
         "model": {
-            "name": "optinter", "dim": dim, "second_dim": second, "crosses": "exact",
-            "cross_min_count": 20 if name == "criteo" else 1, "mlp": {"hidden": hidden},
+            "name": "optinter",
+            "dim": dim,
+            "second_dim": second,
+            "crosses": "exact",
+            "cross_min_count": 20 if name == "criteo" else 1,
+            "mlp": {"hidden": hidden},
         },
-        "train": {"batch_size": 2000, "lr": 1e-3, "l2": 3e-8, "epochs": 10, "patience": 1,
-                  "evals_per_epoch": 1, "monitor": "auc"},
-        "search": {"epochs": 10, "lr": lr, "gate_lr": 1e-3, "slope": 5e-5, "start": "random",
-                   "warmup": 0,
-                   "update": "joint", "select": "best"},
-    }  # fmt: skip
+        "train": {
+            "batch_size": 2000,
+            "lr": 1e-3,
+            "l2": 3e-8,
+            "epochs": 10,
+            "patience": 1,
+            "evals_per_epoch": 1,
+            "monitor": "auc",
+        },
+        "search": {
+            "epochs": 10,
+            "lr": lr,
+            "gate_lr": 1e-3,
+            "slope": 5e-5,
+            "start": "random",
+            "warmup": 0,
+            "update": "joint",
+            "select": "best",
+        },
+    }
 
 
 _PUBLISHED_GATES = {
@@ -306,10 +325,16 @@ def published_gates(name: str) -> dict[str, dict[str, Any]]:
     return {
         "train": {"lr": lr, "l2": l2, "l2_rows": "all", "batch_size": 4096},
         "search": {
-            "penalty": [penalty], "unit": "loss", "temperature": temperature, "epochs": epochs,
-            "rewind": rewind, "schedule": "release", "update": "adam", "eps": 1e-8,
+            "penalty": [penalty],
+            "unit": "loss",
+            "temperature": temperature,
+            "epochs": epochs,
+            "rewind": rewind,
+            "schedule": "release",
+            "update": "adam",
+            "eps": 1e-8,
         },
-    }  # fmt: skip
+    }
 
 
 class ParamsSearchConfig(Section):

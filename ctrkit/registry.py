@@ -110,10 +110,15 @@ STATIC: tuple[Entry, ...] = (
         ("attention", "AutoInt's multi-head self-attention over fields", "arXiv:1810.11921"),
         ("pairs", "OptInter's crosses and products of chosen pairs", "arXiv:2108.01265"),
     ),
-    Entry("sum", "head", "adds the branches; a branch wider than 1 gets a linear layer", "",
-          "ctrkit.nn.head"),
+    Entry(
+        "sum",
+        "head",
+        "adds the branches; a branch wider than 1 gets a linear layer",
+        "",
+        "ctrkit.nn.head",
+    ),
     Entry("mlp", "head", "a perceptron over the concatenated branches", "", "ctrkit.nn.head"),
-)  # fmt: skip
+)
 
 
 @dataclass

@@ -80,9 +80,13 @@ def sample_inputs(rows: int, layout: Layout = LAYOUT, seed: int = 0) -> Inputs:
     """Draw random codes, numbers (some missing) and bags (some empty)."""
     draw = torch.Generator().manual_seed(seed)
     coded = layout.of_kind("categorical")
-    codes = torch.stack(
-        [torch.randint(0, min(f.rows, 2**31), (rows,), generator=draw) for f in coded], dim=1
-    ) if coded else torch.zeros(rows, 0, dtype=torch.int64)  # (B, Fc)  # fmt: skip
+    codes = (
+        torch.stack(
+            [torch.randint(0, min(f.rows, 2**31), (rows,), generator=draw) for f in coded], dim=1
+        )
+        if coded
+        else torch.zeros(rows, 0, dtype=torch.int64)
+    )  # (B, Fc)
     numbers = torch.randn(rows, len(layout.of_kind("numeric")), generator=draw)  # (B, Fn)
     numbers[torch.rand(numbers.shape, generator=draw) < 0.2] = float("nan")
     bags = []

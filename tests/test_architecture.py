@@ -17,29 +17,38 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = sorted(p for d in ("datasets", "experiments") for p in (ROOT / d).rglob("*.py"))
 
 LEVELS = {
-    "errors": 0, "schema": 0, "records": 0, "registry": 0,
-    "config": 1, "metrics": 1, "data": 1, "nn": 1,
-    "rank": 2, "models": 2,
+    "errors": 0,
+    "schema": 0,
+    "records": 0,
+    "registry": 0,
+    "config": 1,
+    "metrics": 1,
+    "data": 1,
+    "nn": 1,
+    "rank": 2,
+    "models": 2,
     "bundle": 3,
-    "train": 4, "evaluate": 4,
-    "search": 5, "track": 5, "report": 5, "testing": 5,
+    "train": 4,
+    "evaluate": 4,
+    "search": 5,
+    "track": 5,
+    "report": 5,
+    "testing": 5,
     "jobs": 6,
     "cli": 7,
     "__main__": 8,
     "__init__": 9,  # the package's face: jobs and load on first use; the last test keeps it light
-}  # fmt: skip
+}
 """Room -> level; a room imports itself and lower levels (level 0: also each other)."""
 
 ONLY_IN = {
-    "torch": {
-        "nn", "models", "bundle", "train", "evaluate", "testing", "search", "jobs",
-    },
+    "torch": {"nn", "models", "bundle", "train", "evaluate", "testing", "search", "jobs"},
     "mlflow": {"track"},
     "optuna": {"search"},
     "polars_hash": {"data/hashing.py"},
     "typer": {"cli"},
     "rich": {"cli"},
-}  # fmt: skip
+}
 """Library -> the rooms or files that may import it."""
 
 """Library -> rooms that import it inside functions only."""

@@ -65,8 +65,17 @@ def test_train_evaluate_explain_predict_report(ctrkit, clicks, tmp_path):
     assert code == 0, err
     assert "test" in out
     assert str(run) in out.replace("\n", "")
-    for name in ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors",
-                 "metrics.jsonl", "record.json", "report.html", "predictions"):  # fmt: skip
+    for name in (
+        "config.json",
+        "schema.toml",
+        "layout.json",
+        "encoder",
+        "model.safetensors",
+        "metrics.jsonl",
+        "record.json",
+        "report.html",
+        "predictions",
+    ):
         assert (run / name).exists(), name
     assert not (run / "checkpoint").exists()
     record = json.loads((run / "record.json").read_text())
@@ -125,9 +134,20 @@ def test_plugin_trains_lists_sets_and_checks(ctrkit, clicks, tmp_path):
     assert code == 0
     assert "my_cross" in out
     code, _, err = ctrkit(
-        "train", clicks, "--label", "click", "--plugin", PLUGIN, "--model", "my_cross",
-        "--set", "model.my_cross.low_rank=4", "-o", run, *FAST,
-    )  # fmt: skip
+        "train",
+        clicks,
+        "--label",
+        "click",
+        "--plugin",
+        PLUGIN,
+        "--model",
+        "my_cross",
+        "--set",
+        "model.my_cross.low_rank=4",
+        "-o",
+        run,
+        *FAST,
+    )
     assert code == 0, err
     config = json.loads((run / "config.json").read_text())
     assert config["model"]["parameters"]["my_cross"]["low_rank"] == 4
@@ -136,10 +156,23 @@ def test_plugin_trains_lists_sets_and_checks(ctrkit, clicks, tmp_path):
     code, out, _ = ctrkit("check", PLUGIN)
     assert code == 0, out
     fails_in_one_line(
-        ctrkit("train", clicks, "--label", "click", "--plugin", PLUGIN, "--model", "my_cross",
-               "--set", "model.my_cross.low_rnk=4", "-o", tmp_path / "x"),
-        "low_rnk", "low_rank",
-    )  # fmt: skip
+        ctrkit(
+            "train",
+            clicks,
+            "--label",
+            "click",
+            "--plugin",
+            PLUGIN,
+            "--model",
+            "my_cross",
+            "--set",
+            "model.my_cross.low_rnk=4",
+            "-o",
+            tmp_path / "x",
+        ),
+        "low_rnk",
+        "low_rank",
+    )
     assert not (tmp_path / "x").exists()
 
 
@@ -203,9 +236,13 @@ def test_a_column_whose_type_changes_between_files_is_an_error(ctrkit, tmp_path)
 def test_a_constant_and_an_empty_field_are_warnings(ctrkit, tmp_path):
     rng = np.random.default_rng(0)
     frame = pl.DataFrame(
-        {"click": rng.integers(0, 2, 400), "site": rng.integers(0, 9, 400).astype(str),
-         "same": ["x"] * 400, "none": pl.Series([None] * 400, dtype=pl.String)}
-    )  # fmt: skip
+        {
+            "click": rng.integers(0, 2, 400),
+            "site": rng.integers(0, 9, 400).astype(str),
+            "same": ["x"] * 400,
+            "none": pl.Series([None] * 400, dtype=pl.String),
+        }
+    )
     frame.write_parquet(tmp_path / "d.parquet")
     run = tmp_path / "run"
     code, _, err = ctrkit("train", tmp_path / "d.parquet", "--label", "click", "-o", run, *FAST)
@@ -228,9 +265,12 @@ def test_csv_and_parquet_of_the_same_rows_give_the_same_model(ctrkit, tmp_path):
     rng = np.random.default_rng(0)
     n = 1_000
     frame = pl.DataFrame(
-        {"click": rng.integers(0, 2, n), "user": 2**60 + rng.integers(0, 50, n),
-         "site": rng.choice(["a", "b", "c"], n)}
-    )  # fmt: skip
+        {
+            "click": rng.integers(0, 2, n),
+            "user": 2**60 + rng.integers(0, 50, n),
+            "site": rng.choice(["a", "b", "c"], n),
+        }
+    )
     frame.write_parquet(tmp_path / "d.parquet")
     frame.write_csv(tmp_path / "d.csv")
     for name in ("d.parquet", "d.csv"):
@@ -259,9 +299,22 @@ def test_encode_leaves_shards(ctrkit, clicks, tmp_path):
 def test_rank_narrows_the_schema_and_says_so(ctrkit, clicks, tmp_path):
     out = tmp_path / "rank"
     code, text, err = ctrkit(
-        "rank", clicks, "--label", "click", "--ignore", "time", "--order", 2, "--3mr", 4,
-        "--missing", "NA", "-o", out, "--no-report",
-    )  # fmt: skip
+        "rank",
+        clicks,
+        "--label",
+        "click",
+        "--ignore",
+        "time",
+        "--order",
+        2,
+        "--3mr",
+        4,
+        "--missing",
+        "NA",
+        "-o",
+        out,
+        "--no-report",
+    )
     assert code == 0, err
     assert "site x device" in text
     assert "pairs: " in text

@@ -206,9 +206,12 @@ def test_ablation_tells_synergy_from_additive_from_nothing():
 
 def test_ablation_of_no_pairs():
     found = ablate(
-        lambda e: e.numbers[:, 0], encoded_rows(5), np.array([0, 1, 0, 1, 1], np.uint8), LAYOUT,
+        lambda e: e.numbers[:, 0],
+        encoded_rows(5),
+        np.array([0, 1, 0, 1, 1], np.uint8),
+        LAYOUT,
         choose=lambda single: [],
-    )  # fmt: skip
+    )
     assert found.scores.shape == (0, 2)
 
 
@@ -285,8 +288,12 @@ def test_explanation_of_a_messy_source(messy):
     np.testing.assert_allclose(maps.sum(axis=-1), 1.0, atol=1e-5)
     assert len(found["attention"]["pairs"]) == 6
     assert {*found["attention"]["values"][0]} == {
-        "fields", "values", "lift", "support", "label_rate",
-    }  # fmt: skip
+        "fields",
+        "values",
+        "lift",
+        "support",
+        "label_rate",
+    }
     assert all(row["support"] >= 5 for row in found["attention"]["values"])
     assert (found["ablation"]["evaluated"], found["ablation"]["not_evaluated"]) == (3, 3)
     assert "not attribution" in found["caveats"]
@@ -300,13 +307,20 @@ def test_values_are_decoded(messy):
     found = explain_source(
         fresh_predictor(frame, schema), frame_source(frame), repeats=1, min_support=2
     )
-    seen = {(f, v) for r in found["attention"]["values"]
-            for f, v in zip(r["fields"], r["values"], strict=True)}  # fmt: skip
+    seen = {
+        (f, v)
+        for r in found["attention"]["values"]
+        for f, v in zip(r["fields"], r["values"], strict=True)
+    }
     sites = {v for f, v in seen if f == "site"}
     assert sites & {*frame["site"]}
     assert {v for f, v in seen if f == "age"} <= {
-        "lowest quarter", "second quarter", "third quarter", "highest quarter", "(missing)",
-    }  # fmt: skip
+        "lowest quarter",
+        "second quarter",
+        "third quarter",
+        "highest quarter",
+        "(missing)",
+    }
 
 
 def test_a_model_without_attention_is_explained_by_ablation(messy):

@@ -73,9 +73,12 @@ def test_the_default_split_follows_the_time():
 
 def test_layout_reads_back_equal():
     layout = Layout(
-        (LayoutField("a", "categorical", 9, edges=(0.5, 1.5)), LayoutField("n", "numeric", 0),
-         LayoutField("m", "multi", 2**32, hashed=True))
-    )  # fmt: skip
+        (
+            LayoutField("a", "categorical", 9, edges=(0.5, 1.5)),
+            LayoutField("n", "numeric", 0),
+            LayoutField("m", "multi", 2**32, hashed=True),
+        )
+    )
     assert Layout.from_json(layout.to_json()) == layout
 
 

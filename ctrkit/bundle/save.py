@@ -94,8 +94,10 @@ def zero_unreached(model: Model, layout: Layout) -> dict[str, list[str]]:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         logger.warning(
             "%s values of %d fields (%s) were not met in training: they score as a zero vector",
-            kind, len(names), shown,
-        )  # fmt: skip
+            kind,
+            len(names),
+            shown,
+        )
     return told
 
 

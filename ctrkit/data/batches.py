@@ -50,9 +50,18 @@ class Batches:
     """Epochs over one split; their order is a function of seed and epoch alone."""
 
     def __init__(
-        self, shards: Shards, split: str, batch_size: int, *, shuffle: bool, seed: int = 0,
-        window: int = 1_048_576, rank: int = 0, world: int = 1, part: Part = "all",
-    ) -> None:  # fmt: skip
+        self,
+        shards: Shards,
+        split: str,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        window: int = 1_048_576,
+        rank: int = 0,
+        world: int = 1,
+        part: Part = "all",
+    ) -> None:
         """Plan the epochs.
 
         Args:

@@ -203,8 +203,12 @@ class Counts:
     def save(self, folder: Path) -> None:
         """Write ``counts.json`` and one parquet file per counted field."""
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"format": FORMAT, "schema": self.schema.to_toml(), "rows": self.rows,
-                 "missing": self.missing}  # fmt: skip
+        facts = {
+            "format": FORMAT,
+            "schema": self.schema.to_toml(),
+            "rows": self.rows,
+            "missing": self.missing,
+        }
         for index, f in enumerate(self.schema.fields):
             if f.name in self._tallies:
                 self.table(f.name).write_parquet(folder / f"{index}.parquet")

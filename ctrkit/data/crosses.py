@@ -326,9 +326,11 @@ def save_crosses(folder: Path, crosses: CrossKeys, layout: Layout) -> None:
     rows = dict(zip(layout.names, cross_rows(layout), strict=True))
     members = {name for pair in crosses.pairs for name in pair}
     facts = {
-        "format": FORMAT, "min_count": crosses.min_count, "pairs": crosses.pairs,
+        "format": FORMAT,
+        "min_count": crosses.min_count,
+        "pairs": crosses.pairs,
         "rows": {name: rows[name] for name in layout.names if name in members},
-    }  # fmt: skip
+    }
     np.save(folder / "keys.npy", crosses.keys, allow_pickle=False)
     np.save(folder / "counts.npy", crosses.counts, allow_pickle=False)
     (folder / "crosses.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

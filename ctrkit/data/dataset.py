@@ -48,10 +48,18 @@ class Dataset:
 
 
 def prepare_dataset(
-    source: Source, schema: Schema, *, split: str | None = None, seed: int = 0,
-    encoder: Encoder | None = None, cache: Path | None = None, cache_limit: int = 50_000_000_000,
-    out: Path | None = None, force: bool = False, progress: Any = None,
-) -> Dataset:  # fmt: skip
+    source: Source,
+    schema: Schema,
+    *,
+    split: str | None = None,
+    seed: int = 0,
+    encoder: Encoder | None = None,
+    cache: Path | None = None,
+    cache_limit: int = 50_000_000_000,
+    out: Path | None = None,
+    force: bool = False,
+    progress: Any = None,
+) -> Dataset:
     """Split, count the training rows, freeze the encoder and write shards.
 
     Args:
@@ -76,9 +84,17 @@ def prepare_dataset(
         raise RunFolderError(f"{str(out)!r} is not empty; choose another folder or give --force")
     plan = plan_split(source, schema, by=split, seed=seed)
     frozen = None if encoder is None else [encoder.schema.to_toml(), _digest(encoder)]
-    key = cache_key({"source": source.fingerprint(), "schema": schema.to_toml(), "seed": seed,
-                     "split": plan.describe(), "encoder": frozen, "format": FORMAT,
-                     "frozen": ENCODING})  # fmt: skip
+    key = cache_key(
+        {
+            "source": source.fingerprint(),
+            "schema": schema.to_toml(),
+            "seed": seed,
+            "split": plan.describe(),
+            "encoder": frozen,
+            "format": FORMAT,
+            "frozen": ENCODING,
+        }
+    )
 
     def build(folder: Path) -> None:
         _build(source, schema, plan, encoder, folder, key, progress)
@@ -105,10 +121,15 @@ def _open(folder: Path, hit: bool = False, keep: object = None) -> Dataset:
 
 def _digest(encoder: Encoder) -> str:
     crosses = encoder.crosses
-    keys = {} if crosses is None else {
-        "\0crosses": crosses.pairs, "\0least": crosses.min_count,
-        "\0keys": hashlib.sha256(crosses.keys.tobytes()).hexdigest(),
-    }  # fmt: skip
+    keys = (
+        {}
+        if crosses is None
+        else {
+            "\0crosses": crosses.pairs,
+            "\0least": crosses.min_count,
+            "\0keys": hashlib.sha256(crosses.keys.tobytes()).hexdigest(),
+        }
+    )
     return cache_key({name: repr(state) for name, state in encoder.states.items()} | keys)
 
 
@@ -121,9 +142,14 @@ def _check_columns(source: Source, schema: Schema, *, frozen: bool) -> None:
 
 
 def _build(
-    source: Source, schema: Schema, plan: SplitPlan, encoder: Encoder | None, folder: Path,
-    key: str, progress: Any,
-) -> None:  # fmt: skip
+    source: Source,
+    schema: Schema,
+    plan: SplitPlan,
+    encoder: Encoder | None,
+    folder: Path,
+    key: str,
+    progress: Any,
+) -> None:
     started = time.perf_counter()
     warnings: list[str] = []
     if encoder is None:
@@ -133,10 +159,13 @@ def _build(
     encoder.save(folder / "encoder")
     seconds = time.perf_counter() - started
     info = {
-        "rows": shards.rows, "positives": shards.positives, "fingerprint": key,
-        "encode_rows_s": sum(shards.rows.values()) / seconds, "split": plan.describe(),
+        "rows": shards.rows,
+        "positives": shards.positives,
+        "fingerprint": key,
+        "encode_rows_s": sum(shards.rows.values()) / seconds,
+        "split": plan.describe(),
         "warnings": warnings,
-    }  # fmt: skip
+    }
     text = json.dumps(info, indent=1, default=str)
     (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
 

@@ -19,12 +19,7 @@ from ctrkit.data.crosses import load_crosses, save_crosses
 from ctrkit.data.freeze import FieldState, freeze
 from ctrkit.data.hashing import fold, splitmix64, stable_hash
 from ctrkit.data.lookup import ABSENT, Lookup
-from ctrkit.data.numeric import (
-    bucket_codes,
-    log_category,
-    real_numbers,
-    to_numbers,
-)
+from ctrkit.data.numeric import bucket_codes, log_category, real_numbers, to_numbers
 from ctrkit.errors import DataError, RunFolderError, SchemaError
 from ctrkit.schema import (
     DROPPED,
@@ -37,7 +32,7 @@ from ctrkit.schema import (
     Layout,
     LayoutField,
     Schema,
-)  # fmt: skip
+)
 
 FORMAT = 1
 Codes = npt.NDArray[np.uint32]
@@ -240,18 +235,25 @@ class Encoder:
         for index, f in enumerate(self.schema.fields):
             s = self.states[f.name]
             facts[f.name] = {
-                "hashed": s.hashed, "mean": s.mean.hex(), "sd": s.sd.hex(),
-                "edges": [e.hex() for e in s.edges], "missing": s.missing, "distinct": s.distinct,
+                "hashed": s.hashed,
+                "mean": s.mean.hex(),
+                "sd": s.sd.hex(),
+                "edges": [e.hex() for e in s.edges],
+                "missing": s.missing,
+                "distinct": s.distinct,
                 "counts": s.counts[: None if s.edges or not s.values else RESERVED],
                 **({"recode": s.recode} if s.recode else {}),
-            }  # fmt: skip
+            }
             if s.dropped:
                 hashes = {"hash": s.dropped}
                 path = folder / "vocabulary" / f"{index}.dropped.parquet"
                 pl.DataFrame(hashes, schema={"hash": pl.UInt64}).write_parquet(path)
             if s.values:
-                table = {"code": range(RESERVED, RESERVED + len(s.values)), "value": s.values,
-                         "count": s.counts[RESERVED:]}  # fmt: skip
+                table = {
+                    "code": range(RESERVED, RESERVED + len(s.values)),
+                    "value": s.values,
+                    "count": s.counts[RESERVED:],
+                }
                 kinds = {"code": pl.UInt32, "value": pl.String, "count": pl.Int64}
                 path = folder / "vocabulary" / f"{index}.parquet"
                 pl.DataFrame(table, schema=kinds).write_parquet(path)
@@ -287,10 +289,17 @@ class Encoder:
             held = path_of_dropped.is_file()
             dropped = tuple(pl.read_parquet(path_of_dropped)["hash"]) if held else ()
             states[f.name] = FieldState(
-                facts["hashed"], values, counts, float.fromhex(facts["mean"]),
-                float.fromhex(facts["sd"]), tuple(map(float.fromhex, facts["edges"])),
-                facts["missing"], facts["distinct"], tuple(facts.get("recode", ())), dropped,
-            )  # fmt: skip
+                facts["hashed"],
+                values,
+                counts,
+                float.fromhex(facts["mean"]),
+                float.fromhex(facts["sd"]),
+                tuple(map(float.fromhex, facts["edges"])),
+                facts["missing"],
+                facts["distinct"],
+                tuple(facts.get("recode", ())),
+                dropped,
+            )
         found, crosses = cls(schema, states), path.parent / "crosses"
         if crosses.is_dir():
             return replace(found, crosses=load_crosses(crosses, found.layout()))

@@ -62,19 +62,23 @@ def freeze(f: Field, counts: Counts) -> FieldState:
         if not f.bucketised:
             read = real_numbers(lower_bounds(cell), f.transform, mean, sd)
             edges = real_edges(read, count, f.bins)
-            return FieldState(mean=mean, sd=sd, edges=edges, missing=missing,
-                              distinct=table.height)  # fmt: skip
+            return FieldState(mean=mean, sd=sd, edges=edges, missing=missing, distinct=table.height)
         edges = quantile_edges(cell, count, f.bins)
         bucket = bucket_codes(lower_bounds(cell), edges)
         by_code = np.bincount(bucket, weights=count, minlength=RESERVED + len(edges) + 1)
         by_code[MISSING] = missing
-        return FieldState(counts=tuple(map(int, by_code)), edges=edges, missing=missing,
-                          distinct=table.height)  # fmt: skip
+        return FieldState(
+            counts=tuple(map(int, by_code)), edges=edges, missing=missing, distinct=table.height
+        )
     kept = table.filter(pl.col("count") >= f.min_count)
     if f.encoding == "auto" and kept.height > f.max_rows and f.kind != "numeric":
         return FieldState(hashed=True, missing=missing, distinct=table.height)
     kept = kept.sort("count", descending=True, maintain_order=True)  # it is sorted by value
     rare = int(table["count"].sum()) - int(kept["count"].sum())
     by_value = (missing, rare, 0, *kept["count"].to_list())
-    return FieldState(values=tuple(kept["value"].to_list()), counts=by_value, missing=missing,
-                      distinct=table.height)  # fmt: skip
+    return FieldState(
+        values=tuple(kept["value"].to_list()),
+        counts=by_value,
+        missing=missing,
+        distinct=table.height,
+    )

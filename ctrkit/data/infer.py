@@ -148,8 +148,9 @@ def _kinds(sample: pl.DataFrame) -> dict[str, FieldKind | None]:
         number = not date and c.name in numbers and bool(_all_like([c], _NUMBER))
         fraction = number and c.str.contains(_FRACTION).any()
         found[c.name] = None if date else "numeric" if fraction else "categorical"
-    return {c.name: found[c.name] if c.name in found else _kind(c.dtype)
-            for c in sample.get_columns()}  # fmt: skip
+    return {
+        c.name: found[c.name] if c.name in found else _kind(c.dtype) for c in sample.get_columns()
+    }
 
 
 def _kind(dtype: pl.DataType) -> FieldKind | None:

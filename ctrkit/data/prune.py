@@ -34,9 +34,10 @@ def prune(encoder: Encoder, kept: Mapping[str, Mask]) -> Encoder:
     """
     needed = {member for cross in encoder.schema.crosses for member in cross.fields}
     names = [
-        f.name for f in encoder.schema.fields
+        f.name
+        for f in encoder.schema.fields
         if f.name in needed or f.name not in kept or kept[f.name].any()
-    ]  # fmt: skip
+    ]
     if not names:
         raise ConfigError("the selection drops every value of every field: lower its penalty")
     states = {n: encoder.states[n] for n in names}

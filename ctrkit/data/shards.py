@@ -127,9 +127,12 @@ def write_shards(
 
 
 def _part(
-    table: pa.RecordBatch, part: npt.NDArray[np.uint8], ids: npt.NDArray[np.uint64],
-    writers: Mapping[str, _Writer], info: ShardInfo,
-) -> None:  # fmt: skip
+    table: pa.RecordBatch,
+    part: npt.NDArray[np.uint8],
+    ids: npt.NDArray[np.uint64],
+    writers: Mapping[str, _Writer],
+    info: ShardInfo,
+) -> None:
     """Hand each split its rows of a chunk."""
     label = table.column(LABEL).to_numpy()
     for index, (split, writer) in enumerate(writers.items()):

@@ -114,9 +114,13 @@ def planted_clicks(
 
 
 def xor_fields(
-    rows: int, seed: int = 0, *, fields: int = 10, pair: tuple[int, int] = (3, 7),
+    rows: int,
+    seed: int = 0,
+    *,
+    fields: int = 10,
+    pair: tuple[int, int] = (3, 7),
     flips: float = 0.1,
-) -> tuple[pl.DataFrame, Truth]:  # fmt: skip
+) -> tuple[pl.DataFrame, Truth]:
     """Generate binary fields and ``label = XOR`` of two of them, a share of labels flipped.
 
     The acceptance data of AutoInt: no single field tells anything. Source: methods.md 2.11-7.
@@ -152,9 +156,14 @@ OPERATION_NOISE = (5, 40, 400, 4000)
 
 
 def planted_operations(
-    rows: int, seed: int = 0, *, table: float = 1.5, product: float = 2.0,
-    click_rate: float = 0.3, values: int = 2000,
-) -> tuple[pl.DataFrame, Truth]:  # fmt: skip
+    rows: int,
+    seed: int = 0,
+    *,
+    table: float = 1.5,
+    product: float = 2.0,
+    click_rate: float = 0.3,
+    values: int = 2000,
+) -> tuple[pl.DataFrame, Truth]:
     """Generate a pair of fields to memorize, one to factorize, and noise to leave alone.
 
     ``table_a x table_b``: 30 values each and a random table of 900 click rates, so that each
@@ -189,9 +198,11 @@ def planted_operations(
     probability = 1 / (1 + np.exp(-logit))
     click = (draw.random(rows) < probability).astype(np.uint8)
     columns = {
-        "table_a": _named(a, "a", TABLE_SIDE), "table_b": _named(b, "b", TABLE_SIDE),
-        "product_a": _named(c, "a", values), "product_b": _named(d, "b", values),
-    }  # fmt: skip
+        "table_a": _named(a, "a", TABLE_SIDE),
+        "table_b": _named(b, "b", TABLE_SIDE),
+        "product_a": _named(c, "a", values),
+        "product_b": _named(d, "b", values),
+    }
     informative = tuple(columns)
     for size in OPERATION_NOISE:
         codes = _zipf(draw, rows, size, 0.8 if size >= 400 else 0.0)[0]
@@ -245,8 +256,14 @@ def ranking_fields(rows: int, seed: int = 0) -> tuple[pl.DataFrame, Truth]:
     logit = np.full(rows, -1.35)
     columns: dict[str, pl.Series] = {}
     for size, strength in (
-        (2, 0.25), (10, 0.22), (100, 0.3), (500, 0.3), (5_000, 0.45), (20_000, 0.6), (50_000, 0.8)
-    ):  # fmt: skip
+        (2, 0.25),
+        (10, 0.22),
+        (100, 0.3),
+        (500, 0.3),
+        (5_000, 0.45),
+        (20_000, 0.6),
+        (50_000, 0.8),
+    ):
         codes, _ = _zipf(draw, rows, size, 0.6)
         side = effects.normal(0, strength, size) if size > 2 else np.array([-strength, strength])
         logit += side[codes]

@@ -12,6 +12,14 @@ from ctrkit.evaluate.judge import judge
 from ctrkit.evaluate.scoring import Scores, save_predictions, score_batches, score_source
 
 __all__ = [
-    "Scores", "ablate", "attention_maps", "explain_rows", "explain_source",
-    "explanation_text", "judge", "save_predictions", "score_batches", "score_source",
-]  # fmt: skip
+    "Scores",
+    "ablate",
+    "attention_maps",
+    "explain_rows",
+    "explain_source",
+    "explanation_text",
+    "judge",
+    "save_predictions",
+    "score_batches",
+    "score_source",
+]

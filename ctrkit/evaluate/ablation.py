@@ -81,13 +81,14 @@ def ablate(
     """
     count = max(1, min(repeats, len(label) // 2))
     parts = np.array_split(np.arange(len(label)), count)
-    order = np.concatenate([np.random.default_rng([seed, n]).permutation(part)
-                            for n, part in enumerate(parts)])  # fmt: skip
+    order = np.concatenate(
+        [np.random.default_rng([seed, n]).permutation(part) for n, part in enumerate(parts)]
+    )
 
     def losses(logit: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        return np.array([
-            logloss(label[p], logit[p], None if weight is None else weight[p]) for p in parts
-        ])  # fmt: skip
+        return np.array(
+            [logloss(label[p], logit[p], None if weight is None else weight[p]) for p in parts]
+        )
 
     logit = score(encoded)
     base = losses(logit)

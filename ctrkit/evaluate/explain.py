@@ -87,16 +87,23 @@ def explain_source(
     ranked: list[Pair] = []
     if has_attention(predictor):
         attention = _attention(predictor, encoded, label, top=top, min_support=support)
-        ranked = [(names.index(a), names.index(b))
-                  for a, b in (pair["fields"] for pair in attention["pairs"])]  # fmt: skip
+        ranked = [
+            (names.index(a), names.index(b))
+            for a, b in (pair["fields"] for pair in attention["pairs"])
+        ]
 
     def choose(single: npt.NDArray[np.float64]) -> list[Pair]:
         return (ranked or pairs_by_importance(single))[:top]
 
     ablation = ablate(
-        predictor.encoded_logits, encoded, label, predictor.layout,
-        choose=choose, repeats=repeats, seed=seed,
-    )  # fmt: skip
+        predictor.encoded_logits,
+        encoded,
+        label,
+        predictor.layout,
+        choose=choose,
+        repeats=repeats,
+        seed=seed,
+    )
     return {
         "format": FORMAT,
         "rows": frame.height,
@@ -136,11 +143,13 @@ def explain_rows(predictor: Predictor, data: object, top: int = 5) -> list[dict[
         arrays = [m.double().cpu().numpy() for m in maps]  # L times (B, H, F, F)
         for row in range(len(arrays[0])):
             scores = pair_table(np.stack([a[row].mean(axis=0) for a in arrays]), names)[:top]
-            found.append({
-                "prediction": float(predictions[len(found)]),
-                "pairs": [{"fields": s["fields"], "lift": s["lift"][0]} for s in scores],
-                "maps": [a[row].tolist() for a in arrays],
-            })  # fmt: skip
+            found.append(
+                {
+                    "prediction": float(predictions[len(found)]),
+                    "pairs": [{"fields": s["fields"], "lift": s["lift"][0]} for s in scores],
+                    "maps": [a[row].tolist() for a in arrays],
+                }
+            )
     return found
 
 
@@ -148,8 +157,9 @@ def explanation_text(found: dict[str, Any], top: int = 10) -> str:
     """Return an explanation as a text of tables."""
     lines = [f"{found['rows']:,} rows, log loss {found['logloss']:.5f}", ""]
     lines += ["field importance (log-loss increase when permuted alone)"]
-    lines += [f"  {r['increase']:+.5f} ± {r['se']:.5f}  {r['field']}"
-              for r in found["importance"][:top]]  # fmt: skip
+    lines += [
+        f"  {r['increase']:+.5f} ± {r['se']:.5f}  {r['field']}" for r in found["importance"][:top]
+    ]
     attention, ablation = found["attention"], found["ablation"]
     if attention:
         lines += ["", "pairs by attention (lift over 1/F per layer; rollout)"]
@@ -163,8 +173,10 @@ def explanation_text(found: dict[str, Any], top: int = 10) -> str:
                 f"  {row['lift']:6.3f}  {row['support']:6d}  {row['label_rate']:.3f}  {what}"
             )
     lines += ["", "pairs by ablation (negative: the model needs both together)"]
-    lines += [f"  {p['score']:+.5f} ± {p['se']:.5f}  {' x '.join(p['fields'])}"
-              for p in ablation["pairs"][:top]]  # fmt: skip
+    lines += [
+        f"  {p['score']:+.5f} ± {p['se']:.5f}  {' x '.join(p['fields'])}"
+        for p in ablation["pairs"][:top]
+    ]
     lines += [f"  {ablation['note']}", "", found["caveats"]]
     return "\n".join(lines)
 
@@ -208,10 +220,14 @@ def _attention(
     values: list[dict[str, Any]] = []
     for column, (m, k) in enumerate(positions):
         values += value_table(
-            scores[:, column], label, field_values(predictor, encoded, m),
-            field_values(predictor, encoded, k), fields=(names[m], names[k]), count=len(names),
+            scores[:, column],
+            label,
+            field_values(predictor, encoded, m),
+            field_values(predictor, encoded, k),
+            fields=(names[m], names[k]),
+            count=len(names),
             min_support=min_support,
-        )[:top]  # fmt: skip
+        )[:top]
     values.sort(key=lambda row: -row["lift"])
     return {
         "baseline": 1 / len(names),
@@ -287,5 +303,10 @@ def _pairs(ablation: Ablation, names: Sequence[str], *, by: str) -> dict[str, An
     ]
     left = len(names) * (len(names) - 1) // 2 - len(pairs)
     note = f"{len(pairs)} pairs, the first by {by}, were ablated; {left} others were not evaluated"
-    return {"chosen_by": by, "evaluated": len(pairs), "not_evaluated": left, "note": note,
-            "pairs": pairs}  # fmt: skip
+    return {
+        "chosen_by": by,
+        "evaluated": len(pairs),
+        "not_evaluated": left,
+        "note": note,
+        "pairs": pairs,
+    }

@@ -25,8 +25,11 @@ def judge(scores: Scores, shift: float = 0.0, *, intervals: bool = True) -> dict
     found = SortedRows(len(scores.logit), parts, shift).metrics(intervals)
     if intervals and scores.group is not None:
         within = _within_groups(scores)
-        found |= {"group_auc": within.auc, "groups": within.groups,
-                  "groups_skipped": within.skipped}  # fmt: skip
+        found |= {
+            "group_auc": within.auc,
+            "groups": within.groups,
+            "groups_skipped": within.skipped,
+        }
     return found
 
 

@@ -66,8 +66,13 @@ def score_batches(
             for batch in batches:
                 inputs = model_inputs(batch.codes, batch.numbers, batch.bags, place)
                 logit = model(*inputs).float().cpu().numpy()  # (B,)
-                columns.add(logit=logit, label=batch.label, weight=batch.weight,
-                            group=batch.group, row=batch.row)  # fmt: skip
+                columns.add(
+                    logit=logit,
+                    label=batch.label,
+                    weight=batch.weight,
+                    group=batch.group,
+                    row=batch.row,
+                )
     finally:
         model.train(training)
     return columns.scores()
@@ -110,15 +115,25 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
 
     ``row``, ``weight`` and ``group`` are left out where they are not known.
     """
-    columns = {"row": scores.row, "label": scores.label, "weight": scores.weight,
-               "group": scores.group, "logit": scores.logit}  # fmt: skip
+    columns = {
+        "row": scores.row,
+        "label": scores.label,
+        "weight": scores.weight,
+        "group": scores.group,
+        "logit": scores.logit,
+    }
     path = folder / "predictions" / f"{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     known = {name: pa.array(values) for name, values in columns.items() if values is not None}
     try:  # Arrow takes the arrays as they are, uncopied
-        pq.write_table(pa.table(known), beside, row_group_size=131_072, compression="zstd",
-                       use_dictionary=False)  # fmt: skip
+        pq.write_table(
+            pa.table(known),
+            beside,
+            row_group_size=131_072,
+            compression="zstd",
+            use_dictionary=False,
+        )
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -129,9 +144,13 @@ class _Columns:
     """The columns of :class:`Scores`, part by part."""
 
     def __init__(self) -> None:
-        self._columns = {"logit": MappedColumn(np.float32), "label": MappedColumn(np.uint8),
-                         "weight": MappedColumn(np.float32), "group": MappedColumn(np.uint64),
-                         "row": MappedColumn(np.uint64)}  # fmt: skip
+        self._columns = {
+            "logit": MappedColumn(np.float32),
+            "label": MappedColumn(np.uint8),
+            "weight": MappedColumn(np.float32),
+            "group": MappedColumn(np.uint64),
+            "row": MappedColumn(np.uint64),
+        }
 
     def add(self, **parts: npt.NDArray[Any] | None) -> None:
         """Add rows."""

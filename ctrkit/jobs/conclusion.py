@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from ctrkit.jobs.tuning import ParamsJob
     from ctrkit.search.study import FrozenTrial
 
-DECISIONS = ("run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet",
-             "pairs.json", "run")  # fmt: skip
+DECISIONS = (
+    "run.toml",
+    "schema.toml",
+    "encoder",
+    "init.safetensors",
+    "features.parquet",
+    "pairs.json",
+    "run",
+)
 """Of another search's folder: what the winner puts on top."""
 
 
@@ -70,13 +77,18 @@ class Conclusion:
 
     def _nothing(self, ended: Sequence[FrozenTrial]) -> str:
         """Say why there is no winner, and what to do."""
-        failures = [t.user_attrs.get("failure", "its worker died") for t in ended
-                    if t.state.name == "FAIL"]  # fmt: skip
+        failures = [
+            t.user_attrs.get("failure", "its worker died") for t in ended if t.state.name == "FAIL"
+        ]
         if failures:
-            return (f"no trial was completed; {len(failures)} of {len(ended)} failed: "
-                    f"{failures[0]} (more in trials.parquet; --force begins anew)")  # fmt: skip
-        return (f"no trial was completed ({len(ended)} ended): give search.timeout more seconds; "
-                "the same command goes on")  # fmt: skip
+            return (
+                f"no trial was completed; {len(failures)} of {len(ended)} failed: "
+                f"{failures[0]} (more in trials.parquet; --force begins anew)"
+            )
+        return (
+            f"no trial was completed ({len(ended)} ended): give search.timeout more seconds; "
+            "the same command goes on"
+        )
 
     def _top(self, config: RunConfig, slot: int) -> None:
         """Put the winner on top of the folder: the file that trains it, and its run."""
@@ -130,8 +142,10 @@ class Conclusion:
         before, ours = rows["before"][0], rows["the search"][0]
         if self.job.prefers(before, ours):
             theirs, own = (r["validation"]["logloss"] for r in (before, ours))
-            self.job.warn(f"the search did not pay here: on validation the settings before it "
-                          f"have a log loss of {theirs:.5f}, the winner {own:.5f}")  # fmt: skip
+            self.job.warn(
+                f"the search did not pay here: on validation the settings before it "
+                f"have a log loss of {theirs:.5f}, the winner {own:.5f}"
+            )
 
     def _again(
         self, config: RunConfig, name: str, seeds: Sequence[int]
@@ -141,10 +155,12 @@ class Conclusion:
         for seed in seeds:
             place = self.folder / name / str(seed)
             named = f"{self.job.given.track.run_name or self.folder.name}-{name}-{seed}"
-            one = config.model_copy(update={
-                "train": config.train.model_copy(update={"seed": seed}),
-                "track": config.track.model_copy(update={"run_name": named}),
-            })  # fmt: skip
+            one = config.model_copy(
+                update={
+                    "train": config.train.model_copy(update={"seed": seed}),
+                    "track": config.track.model_copy(update={"run_name": named}),
+                }
+            )
             try:
                 with tracked_below(self.folder, role=name):
                     run = self.job.make(one, place)
@@ -157,12 +173,13 @@ class Conclusion:
     def _row(self, run: Path, seed: int) -> dict[str, Any]:
         record = RunRecord.load(run / "record.json")
         return {
-            "seed": seed, "folder": str(run.relative_to(self.folder)),
+            "seed": seed,
+            "folder": str(run.relative_to(self.folder)),
             "parameters": record.parameters["allocated"],
             "bytes": (run / "model.safetensors").stat().st_size,
             "seconds": record.timings["total_s"],
             **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
-        }  # fmt: skip
+        }
 
     def _pareto(self, members: list[FrozenTrial]) -> None:
         """Write a file for each member of the Pareto set that trains it again."""
@@ -172,13 +189,17 @@ class Conclusion:
         (self.folder / "pareto").mkdir()
         for trial in members:
             config = self.job.trial_config(self.job.space.point(trial.params), slot_of(trial))
-            self._write_run(config, self.folder / "pareto" / f"{slot_of(trial):04d}.toml",
-                            "../schema.toml")  # fmt: skip
+            self._write_run(
+                config, self.folder / "pareto" / f"{slot_of(trial):04d}.toml", "../schema.toml"
+            )
 
     def _record(
-        self, seconds: float, best: FrozenTrial, members: list[FrozenTrial],
+        self,
+        seconds: float,
+        best: FrozenTrial,
+        members: list[FrozenTrial],
         rows: dict[str, list[dict[str, Any]]],
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         search = self.search.model_dump(mode="json")
         search["storage"] = hide_password(self.job.url or "journal")
         ended = self.trials.finished().values()
@@ -188,21 +209,33 @@ class Conclusion:
         mattered = {
             name: {k: list(v) for k, v in importances(self.trials.study, i).items()}
             for i, name in enumerate(self.search.objectives)
-        }  # fmt: skip
+        }
         return {
-            "format": FORMAT, "kind": "params", "model": self.job.given.model.name,
-            "config_sha256": self.job.config.sha256(), "search": search,
-            "winner": self._member(best), "front": [self._member(t) for t in members],
-            "counts": counts, "seconds": seconds, "importances": mattered,
-            "dimensions": {d.key: d.labels() if d.kind == "choice" else [d.low, d.high]
-                           for d in self.job.space.dimensions},
+            "format": FORMAT,
+            "kind": "params",
+            "model": self.job.given.model.name,
+            "config_sha256": self.job.config.sha256(),
+            "search": search,
+            "winner": self._member(best),
+            "front": [self._member(t) for t in members],
+            "counts": counts,
+            "seconds": seconds,
+            "importances": mattered,
+            "dimensions": {
+                d.key: d.labels() if d.kind == "choice" else [d.low, d.high]
+                for d in self.job.space.dimensions
+            },
             "logarithmic": [d.key for d in self.job.space.dimensions if d.log],
-            "rows": rows, "paired": self.job.paired("the search", rows),
+            "rows": rows,
+            "paired": self.job.paired("the search", rows),
             "warnings": self.job.warnings,
-        }  # fmt: skip
+        }
 
     def _member(self, trial: FrozenTrial) -> dict[str, Any]:
-        return {"trial": slot_of(trial), "values": dict(
-            zip(self.search.objectives, trial.values, strict=True)), "params": trial.params,
+        return {
+            "trial": slot_of(trial),
+            "values": dict(zip(self.search.objectives, trial.values, strict=True)),
+            "params": trial.params,
             "config_sha256": trial.user_attrs.get("config_sha256"),
-            "folder": str(self.job.place(slot_of(trial)).relative_to(self.folder))}  # fmt: skip
+            "folder": str(self.job.place(slot_of(trial)).relative_to(self.folder)),
+        }

@@ -50,9 +50,16 @@ def demo(
     for model in ("lr", "autoint"):
         logger.info("training %s on %d generated rows", model, rows)
         runs[model] = jobs.train(
-            data, label="click", model=model, out=folder / model, seed=seed, force=force,
-            set=SETTINGS, ignore=["time"], progress=progress,
-        )  # fmt: skip
+            data,
+            label="click",
+            model=model,
+            out=folder / model,
+            seed=seed,
+            force=force,
+            set=SETTINGS,
+            ignore=["time"],
+            progress=progress,
+        )
     found = jobs.explain(folder / "autoint", data, rows=10_000, top=55, seed=seed)
     jobs.predict(folder / "autoint", data, out=folder / "predictions.parquet", force=True)
     page = folder / "report.html"

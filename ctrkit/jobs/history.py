@@ -73,8 +73,11 @@ class History:
 
     def _write(self, trial: FrozenTrial, ended: Mapping[int, FrozenTrial], total: int) -> None:
         self.known.add(slot_of(trial))
-        line: dict[str, Any] = {"step": len(self.known), "trial": slot_of(trial),
-                                "state": trial.state.name}  # fmt: skip
+        line: dict[str, Any] = {
+            "step": len(self.known),
+            "trial": slot_of(trial),
+            "state": trial.state.name,
+        }
         if trial.state.name == "COMPLETE":
             line |= zip(self.objectives, trial.values, strict=True)
         best = best_of([t for n, t in ended.items() if n in self.known], self.objectives)
@@ -92,8 +95,15 @@ class History:
         shown = "" if best is None else f"best {first} {best:.5f}"
         value = f" {first} {line[first]:.5f}," if first in line else ""
         how = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[line["state"]]
-        logger.info("trial %d %s:%s %s (%d of %d)", line["trial"], how, value,
-                    shown or "none is complete yet", line["step"], total)  # fmt: skip
+        logger.info(
+            "trial %d %s:%s %s (%d of %d)",
+            line["trial"],
+            how,
+            value,
+            shown or "none is complete yet",
+            line["step"],
+            total,
+        )
         if self.progress is not None:
             self.progress.update("trials", line["step"], total, shown)
 
@@ -104,15 +114,26 @@ def trials_frame(trials: Trials, objectives: Sequence[str]) -> pl.DataFrame:
     for t in trials.trials():
         attrs = t.user_attrs
         values = t.values if t.state.name == "COMPLETE" else [None] * len(objectives)
-        rows.append({
-            "trial": slot_of(t), "number": t.number, "attempt": int(attrs.get("attempt", 0)),
-            "retry_of": attrs.get("retry_of"), "state": t.state.name,
-            **dict(zip(objectives, values, strict=True)),
-            **{f"param.{k}": json.dumps(v) if isinstance(v, bool | str) else v
-               for k, v in t.params.items()},
-            "evaluations": len(t.intermediate_values), "begun": t.datetime_start,
-            "ended": t.datetime_complete, "seconds": attrs.get("seconds"),
-            "epochs": attrs.get("epochs"), "parameters": attrs.get("parameters"),
-            "config_sha256": attrs.get("config_sha256"), "failure": attrs.get("failure"),
-        })  # fmt: skip
+        rows.append(
+            {
+                "trial": slot_of(t),
+                "number": t.number,
+                "attempt": int(attrs.get("attempt", 0)),
+                "retry_of": attrs.get("retry_of"),
+                "state": t.state.name,
+                **dict(zip(objectives, values, strict=True)),
+                **{
+                    f"param.{k}": json.dumps(v) if isinstance(v, bool | str) else v
+                    for k, v in t.params.items()
+                },
+                "evaluations": len(t.intermediate_values),
+                "begun": t.datetime_start,
+                "ended": t.datetime_complete,
+                "seconds": attrs.get("seconds"),
+                "epochs": attrs.get("epochs"),
+                "parameters": attrs.get("parameters"),
+                "config_sha256": attrs.get("config_sha256"),
+                "failure": attrs.get("failure"),
+            }
+        )
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -60,8 +60,9 @@ def place_of(data: PathLike, options: DataOptions) -> Place:
     _check_options(options)
     if options.get("set"):
         found = job_config(data, options).data
-        return Place(found.path, found.schema_path, found.text_encoding, found.separator,
-                     found.header)  # fmt: skip
+        return Place(
+            found.path, found.schema_path, found.text_encoding, found.separator, found.header
+        )
     schema = _absolute(options["schema"]) if "schema" in options else None
     return Place(_absolute(data), schema, header=not options.get("no_header"))
 

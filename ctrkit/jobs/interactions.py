@@ -38,9 +38,10 @@ from ctrkit.search.interactions import HELD_SHARE, random_ops, search_pairs, und
 logger = logging.getLogger(__name__)
 
 CONTROLS = {
-    "none": (), "default": ("all naive", "random"),
+    "none": (),
+    "default": ("all naive", "random"),
     "all": ("all naive", "random", "all memorize", "all factorize"),
-}  # fmt: skip
+}
 ROWS = 1_000_000
 """Training rows from which crosses are counted, where a sample does."""
 BATCH = 65_536
@@ -91,15 +92,24 @@ def search_interactions(
     """
     check_repeats(controls, CONTROLS, seeds)
     config, source, schema, warnings = open_search(
-        data, options, InteractionsConfig, model=model, seed=seed, plugins=plugins,
+        data,
+        options,
+        InteractionsConfig,
+        model=model,
+        seed=seed,
+        plugins=plugins,
         otherwise="optinter",
-        more={"search.budget": budget, "model.crosses": "exact" if exact else None,
-              "search.pairs": None if pairs is None else str(Path(pairs).absolute())},
-    )  # fmt: skip
+        more={
+            "search.budget": budget,
+            "model.crosses": "exact" if exact else None,
+            "search.pairs": None if pairs is None else str(Path(pairs).absolute()),
+        },
+    )
     if len(schema.fields) < 2:
         raise SchemaError(f"pairs need at least two fields; the schema has {len(schema.fields)}")
-    job = _Search(_with_pairs(config), source, schema, Path(out), seeds, controls, warnings,
-                  progress)  # fmt: skip
+    job = _Search(
+        _with_pairs(config), source, schema, Path(out), seeds, controls, warnings, progress
+    )
     job.claim(force)
     return job.run()
 
@@ -118,9 +128,16 @@ class _Search(SearchJob):
     parts: ClassVar = ("searches", "controls", "crosses.json")
 
     def __init__(
-        self, config: InteractionsConfig, source: Source, schema: Schema, folder: Path,
-        seeds: int, controls: str, warnings: list[str], progress: Any,
-    ) -> None:  # fmt: skip
+        self,
+        config: InteractionsConfig,
+        source: Source,
+        schema: Schema,
+        folder: Path,
+        seeds: int,
+        controls: str,
+        warnings: list[str],
+        progress: Any,
+    ) -> None:
         super().__init__(config, source, schema, folder, warnings, progress)
         self.seeds, self.controls = seeds, controls
         self.exact = config.model.crosses == "exact"
@@ -184,8 +201,13 @@ class _Search(SearchJob):
         if path.is_file():
             return cast(list[int], json.loads(path.read_text(encoding="utf-8"))["rows"])
         least = self.config.model.cross_min_count if self.exact else None
-        facts = {"cross_rows": self.names, "min_count": least, "most_rows": ROWS,
-                 "rows": self.data.info["fingerprint"], "format": FORMAT}  # fmt: skip
+        facts = {
+            "cross_rows": self.names,
+            "min_count": least,
+            "most_rows": ROWS,
+            "rows": self.data.info["fingerprint"],
+            "format": FORMAT,
+        }
         rows = cast(list[int], shared_value(self.config.data, facts, self._count))
         write_json(path, {"format": FORMAT, "pairs": self.names, "rows": rows})
         return rows
@@ -224,26 +246,49 @@ class _Search(SearchJob):
         model = self._open_model(seed)
         bilevel = search.update == "bilevel"
         batches = Batches(
-            self.data.shards, "train", train.batch_size, shuffle=True, seed=seed,
-            window=train.shuffle_rows, part="rest" if bilevel else "all",
-        )  # fmt: skip
+            self.data.shards,
+            "train",
+            train.batch_size,
+            shuffle=True,
+            seed=seed,
+            window=train.shuffle_rows,
+            part="rest" if bilevel else "all",
+        )
         held = self._held(train.batch_size, seed) if bilevel else None
         logger.info("searching %d pairs, seed %d", len(self.searched), seed)
         found = search_pairs(
-            model, batches, held, train, search,
+            model,
+            batches,
+            held,
+            train,
+            search,
             cost=[self._bytes(self.rows[p]) for p in self.searched],
-            evaluate=self.validation(train), folder=folder / "search", progress=self.progress,
-        )  # fmt: skip
+            evaluate=self.validation(train),
+            folder=folder / "search",
+            progress=self.progress,
+        )
         seconds = found.fit.steps * train.batch_size / found.fit.examples_s
-        write_json(folder / "found.json", {
-            "ops": found.ops, "probability": found.probability.round(6).tolist(),
-            "price": found.price, "seconds": seconds, "steps": found.fit.steps,
-        })  # fmt: skip
+        write_json(
+            folder / "found.json",
+            {
+                "ops": found.ops,
+                "probability": found.probability.round(6).tolist(),
+                "price": found.price,
+                "seconds": seconds,
+                "steps": found.fit.steps,
+            },
+        )
         shutil.rmtree(folder / "search", ignore_errors=True)
 
     def _held(self, batch_size: int, seed: int) -> Batches:
-        held = Batches(self.data.shards, "train", max(1, batch_size // HELD_SHARE), shuffle=True,
-                       seed=seed + OTHER, part="tenth")  # fmt: skip
+        held = Batches(
+            self.data.shards,
+            "train",
+            max(1, batch_size // HELD_SHARE),
+            shuffle=True,
+            seed=seed + OTHER,
+            part="tenth",
+        )
         if not held.steps():
             raise ConfigError("too few training rows for search.update = 'bilevel': use 'joint'")
         return held
@@ -262,21 +307,25 @@ class _Search(SearchJob):
         exact = self.exact and self._bytes(self._met(ops)) <= self.config.search.budget
         update = {"crosses": "exact" if exact else "hashed", "cross_rows": self._shared_rows(ops)}
         config = plain_config(self.config)
-        config = config.model_copy(update={
-            "data": config.data.model_copy(update={"schema_path": "schema.toml"}),
-            "model": config.model.model_copy(update=update),
-            "train": config.train.model_copy(update={"seed": seed, "init": None}),
-        })  # fmt: skip
+        config = config.model_copy(
+            update={
+                "data": config.data.model_copy(update={"schema_path": "schema.toml"}),
+                "model": config.model.model_copy(update=update),
+                "train": config.train.model_copy(update={"seed": seed, "init": None}),
+            }
+        )
         text = to_toml(config, pairs_file="pairs.json")
         (folder / "run.toml").write_text(text, encoding="utf-8")
         row = self.train(folder, seed)
         shared = self._shared_rows(ops) if OPS[0] in ops else 0
         rows = self._met(ops) + ops.count(OPS[0]) if exact else shared
         return {
-            **row, "pairs": {op: list(ops).count(op) for op in OPS}, "cross_rows": rows,
+            **row,
+            "pairs": {op: list(ops).count(op) for op in OPS},
+            "cross_rows": rows,
             "cross_bytes": int(self._bytes(rows)),
             "label": "hashed to fit" if self.exact and not exact else "",
-        }  # fmt: skip
+        }
 
     def _met(self, ops: Sequence[str]) -> int:
         return sum(n for n, op in zip(self.rows, ops, strict=True) if op == OPS[0])
@@ -284,10 +333,14 @@ class _Search(SearchJob):
     def _operations(self, ops: Sequence[str]) -> list[dict[str, Any]]:
         least = self.config.model.cross_min_count if self.exact else 0
         return [
-            {"fields": list(names), "op": op, "rows": rows if op == OPS[0] else 0,
-             "min_count": least if op == OPS[0] else 0}
+            {
+                "fields": list(names),
+                "op": op,
+                "rows": rows if op == OPS[0] else 0,
+                "min_count": least if op == OPS[0] else 0,
+            }
             for names, op, rows in zip(self.names, ops, self.rows, strict=True)
-        ]  # fmt: skip
+        ]
 
     def control(self, name: str, seed: int) -> dict[str, Any]:
         """Train the same model with operations chosen otherwise."""
@@ -306,22 +359,36 @@ class _Search(SearchJob):
         layout = self.data.layout
         path = self.folder / "searches" / str(self.first) / "found.json"
         found = json.loads(path.read_text(encoding="utf-8"))
-        facts = {"pair_information": self.names, "most_rows": ROWS,
-                 "rows": self.data.info["fingerprint"], "format": FORMAT}  # fmt: skip
+        facts = {
+            "pair_information": self.names,
+            "most_rows": ROWS,
+            "rows": self.data.info["fingerprint"],
+            "format": FORMAT,
+        }
         known = shared_value(self.config.data, facts, self._information)
         pairs = [
-            {**operation, "probability": soft, "searched": p in set(self.searched),
-             "information": {k: v for k, v in info.items() if k not in ("a", "b")}}
+            {
+                **operation,
+                "probability": soft,
+                "searched": p in set(self.searched),
+                "information": {k: v for k, v in info.items() if k not in ("a", "b")},
+            }
             for p, (operation, soft, info) in enumerate(
-                zip(self._operations(found["ops"]), found["probability"], known, strict=True))
-        ]  # fmt: skip
+                zip(self._operations(found["ops"]), found["probability"], known, strict=True)
+            )
+        ]
         return {
-            "format": FORMAT, "kind": "interactions", "model": self.config.model.name,
+            "format": FORMAT,
+            "kind": "interactions",
+            "model": self.config.model.name,
             "config_sha256": self.config.sha256(),
-            "search": self.config.search.model_dump(mode="json"), "fields": layout.names,
-            "pairs": pairs, "rows": rows, "paired": self.paired("optinter", rows),
+            "search": self.config.search.model_dump(mode="json"),
+            "fields": layout.names,
+            "pairs": pairs,
+            "rows": rows,
+            "paired": self.paired("optinter", rows),
             "warnings": self.warnings,
-        }  # fmt: skip
+        }
 
     def _information(self) -> list[dict[str, str | float]]:
         stream = Batches(self.data.shards, "train", BATCH, shuffle=False).epoch(0)

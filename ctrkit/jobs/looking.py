@@ -48,8 +48,10 @@ def _quality(source: Source, schema: Schema) -> list[str]:
         found = rank_source(frame_source(head.head(LOOKED_AT)), replace(schema, time=None))
     except DataError as error:
         return [f"the label cannot be ranked by: {error}"]
-    return [f"{warning} (in the first {min(head.height, LOOKED_AT):,} rows)"
-            for warning in found.warnings]  # fmt: skip
+    return [
+        f"{warning} (in the first {min(head.height, LOOKED_AT):,} rows)"
+        for warning in found.warnings
+    ]
 
 
 def encode(
@@ -76,6 +78,11 @@ def encode(
     if found.label is None:
         raise SchemaError("encoding needs a label: name its column with --label")
     return prepare_dataset(
-        source, found, split=config.data.split, out=Path(out), force=force,
-        seed=config.data.seed if seed is None else seed, progress=progress,
-    )  # fmt: skip
+        source,
+        found,
+        split=config.data.split,
+        out=Path(out),
+        force=force,
+        seed=config.data.seed if seed is None else seed,
+        progress=progress,
+    )

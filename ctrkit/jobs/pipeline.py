@@ -121,9 +121,14 @@ def search_pipeline(
             raise ConfigError(f"no step {name!r} to skip{nearest(name, skippable)}: {known}")
     check_repeats(controls, ("default", "none"), seeds)
     config, source, schema, warnings = open_search(
-        data, options, PipelineConfig, model=model, seed=seed, plugins=plugins,
+        data,
+        options,
+        PipelineConfig,
+        model=model,
+        seed=seed,
+        plugins=plugins,
         more={"params.trials": trials, "params.jobs": jobs},
-    )  # fmt: skip
+    )
     steps = [step for step in STEPS if step.name not in skip]
     job = Pipeline(config, source, schema, Path(out).absolute(), steps, seeds, warnings, progress)
     job.claim(force)
@@ -134,16 +139,31 @@ class Pipeline(SearchJob):
     """The steps of one pipeline, in a folder of its own."""
 
     config: PipelineConfig
-    top: ClassVar = ("run.toml", "schema.toml", "encoder", "pairs.json", "init.safetensors",
-                     "run")  # fmt: skip
-    parts: ClassVar = ("plain.toml", "plain-pairs.json",
-                       "steps", "before", "rank", "features", "interactions",
-                       "params", "train", "plain")  # fmt: skip
+    top: ClassVar = ("run.toml", "schema.toml", "encoder", "pairs.json", "init.safetensors", "run")
+    parts: ClassVar = (
+        "plain.toml",
+        "plain-pairs.json",
+        "steps",
+        "before",
+        "rank",
+        "features",
+        "interactions",
+        "params",
+        "train",
+        "plain",
+    )
 
     def __init__(
-        self, config: PipelineConfig, source: Source, schema: Schema, folder: Path,
-        steps: Sequence[Step], seeds: int, warnings: Sequence[str] = (), progress: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        config: PipelineConfig,
+        source: Source,
+        schema: Schema,
+        folder: Path,
+        steps: Sequence[Step],
+        seeds: int,
+        warnings: Sequence[str] = (),
+        progress: Any = None,
+    ) -> None:
         """Settle the configuration; ``given`` is as the user wrote it."""
         super().__init__(config, source, schema, folder, warnings, progress)
         self.given, self.steps, self.seeds = config, list(steps), seeds
@@ -172,8 +192,10 @@ class Pipeline(SearchJob):
             rows.append(self._plain(sum(row["models"] for row in rows[1:])))
             members["plain"] = self._seeded("plain/seeds", self.folder / rows[-1]["file"])
             if self.prefers(rows[-1], best):
-                self.warn("validation prefers the plain model, searched with as many trials: "
-                          f"{rows[-1]['file']} trains it")  # fmt: skip
+                self.warn(
+                    "validation prefers the plain model, searched with as many trials: "
+                    f"{rows[-1]['file']} trains it"
+                )
         self._adopt(file)
         record = self._record(rows, members)
         write_json(self.folder / "record.json", record)
@@ -183,8 +205,9 @@ class Pipeline(SearchJob):
     def _plain_file(self) -> Path:
         """Write the training job as it was given."""
         self.schema.save(self.folder / "schema.toml")
-        data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True,
-                                     include=set(RunConfig.model_fields))  # fmt: skip
+        data = self.given.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, include=set(RunConfig.model_fields)
+        )
         plain = RunConfig.model_validate(data)
         path = str(Path(str(plain.data.path)).absolute()) if plain.data.path else None
         path = plain.data.path if path and "://" in str(plain.data.path) else path
@@ -207,10 +230,19 @@ class Pipeline(SearchJob):
         def take() -> Outcome:
             folder = self.folder / "plain"
             more = [*self._params_settings(), f"search.trials={max(1, trials)}"]
-            found = search_params(self.folder / "plain.toml", out=folder / "search", set=more,
-                                  controls="none", progress=self.progress)  # fmt: skip
-            return Outcome(folder / "search" / "run.toml", found.run.folder, max(1, trials),
-                           f"{trials} trials on the model as given")  # fmt: skip
+            found = search_params(
+                self.folder / "plain.toml",
+                out=folder / "search",
+                set=more,
+                controls="none",
+                progress=self.progress,
+            )
+            return Outcome(
+                folder / "search" / "run.toml",
+                found.run.folder,
+                max(1, trials),
+                f"{trials} trials on the model as given",
+            )
 
         return self._kept("plain", take)
 
@@ -230,20 +262,27 @@ class Pipeline(SearchJob):
         finally:  # a step that was cut counts all its parts
             seconds = before + time.monotonic() - started
             clock.write_text(str(seconds), encoding="utf-8")
-        row = {**self._figures(outcome.run), "step": name, "models": outcome.models,
-               "seconds": seconds, "said": outcome.said, "must": outcome.must,
-               "file": str(outcome.file.relative_to(self.folder))}  # fmt: skip
+        row = {
+            **self._figures(outcome.run),
+            "step": name,
+            "models": outcome.models,
+            "seconds": seconds,
+            "said": outcome.said,
+            "must": outcome.must,
+            "file": str(outcome.file.relative_to(self.folder)),
+        }
         write_json(path, row)
         return row
 
     def _figures(self, run: Path) -> dict[str, Any]:
         record = RunRecord.load(run / "record.json")
         return {
-            "folder": str(run.relative_to(self.folder)), "seed": record.seed,
+            "folder": str(run.relative_to(self.folder)),
+            "seed": record.seed,
             "parameters": record.parameters["allocated"],
             "bytes": (run / "model.safetensors").stat().st_size,
             **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
-        }  # fmt: skip
+        }
 
     def _trained(self, file: Path, place: str, said: str) -> Outcome:
         run = self._train(file, self.folder / place, None)
@@ -273,12 +312,25 @@ class Pipeline(SearchJob):
             space = dict(flatten(self.given.params.space))
             fixed = [f"train.{n}" for n in self.given.train.model_fields_set]
             fixed += [f"model.{n}" for n in self.given.model.model_fields_set - {"parameters"}]
-            fixed += [f"model.{owner}.{key}" for owner, table in
-                      self.given.model.parameters.items() for key in table]  # fmt: skip
-            free = ("train.seed", "train.device", "train.threads", "train.init", "train.monitor",
-                    "train.checkpoint_s", "train.shuffle_rows")  # fmt: skip
-            found += [f"search.space.{key}=false" for key in fixed if key not in free
-                      and not any(k == key or k.startswith(f"{key}.") for k in space)]  # fmt: skip
+            fixed += [
+                f"model.{owner}.{key}"
+                for owner, table in self.given.model.parameters.items()
+                for key in table
+            ]
+            free = (
+                "train.seed",
+                "train.device",
+                "train.threads",
+                "train.init",
+                "train.monitor",
+                "train.checkpoint_s",
+                "train.shuffle_rows",
+            )
+            found += [
+                f"search.space.{key}=false"
+                for key in fixed
+                if key not in free and not any(k == key or k.startswith(f"{key}.") for k in space)
+            ]
         return found
 
     # ---- the end
@@ -303,18 +355,26 @@ class Pipeline(SearchJob):
     ) -> dict[str, Any]:
         against = {row["step"]: self.tested(rows[0], row) for row in rows[1:]}
         return {
-            "format": FORMAT, "kind": "pipeline", "model": self.config.model.name,
-            "config_sha256": self.config.sha256(), "steps": rows, "against_before": against,
-            "rows": members, "paired": self.paired("pipeline", members),
+            "format": FORMAT,
+            "kind": "pipeline",
+            "model": self.config.model.name,
+            "config_sha256": self.config.sha256(),
+            "steps": rows,
+            "against_before": against,
+            "rows": members,
+            "paired": self.paired("pipeline", members),
             "warnings": self.warnings,
-        }  # fmt: skip
+        }
 
 
 def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:
     """Narrow the schema to the features that carry signal, and train on them."""
     if not (folder / "rank.json").is_file():
-        facts = {"ranking": RANKING, "schema": job.schema.to_toml(),
-                 "source": job.source.fingerprint()}  # fmt: skip
+        facts = {
+            "ranking": RANKING,
+            "schema": job.schema.to_toml(),
+            "source": job.source.fingerprint(),
+        }
 
         def build(place: Path) -> None:
             run_ranking(
@@ -328,8 +388,9 @@ def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:
     text = file.read_text(encoding="utf-8")
     whole = str(job.folder / "schema.toml")
     narrow = folder.parent / "steps" / "rank.toml"
-    narrow.write_text(text.replace(json.dumps(whole), json.dumps(str(folder / "schema.toml"))),
-                      encoding="utf-8")  # fmt: skip
+    narrow.write_text(
+        text.replace(json.dumps(whole), json.dumps(str(folder / "schema.toml"))), encoding="utf-8"
+    )
     said = f"dropped {', '.join(dropped)}" if dropped else "kept every field"
     leaks = [n for n in dropped if n in _leaking(folder)]
     said += f"; leaking: {', '.join(leaks)}" if leaks else ""
@@ -345,8 +406,13 @@ def _leaking(folder: Path) -> set[str]:
 
 def _features(job: Pipeline, file: Path, folder: Path) -> Outcome:
     """Drop the values that do not earn their row."""
-    found = search_features(file, out=folder, controls="none", progress=job.progress,
-                            set=job.settings(job.given.features))  # fmt: skip
+    found = search_features(
+        file,
+        out=folder,
+        controls="none",
+        progress=job.progress,
+        set=job.settings(job.given.features),
+    )
     best = found.record["rows"]["optfs"][0]
     said = f"kept {best['kept']:,} of {best['values']:,} values"
     tried = 2 * len(found.record["candidates"])
@@ -356,8 +422,13 @@ def _features(job: Pipeline, file: Path, folder: Path) -> Outcome:
 
 def _interactions(job: Pipeline, file: Path, folder: Path) -> Outcome:
     """Choose an operation for each pair."""
-    found = search_interactions(file, out=folder, controls="none", progress=job.progress,
-                                set=job.settings(job.given.interactions))  # fmt: skip
+    found = search_interactions(
+        file,
+        out=folder,
+        controls="none",
+        progress=job.progress,
+        set=job.settings(job.given.interactions),
+    )
     pairs = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))["pairs"]
     ops = [pair["op"] for pair in pairs]
     said = ", ".join(f"{ops.count(op)} {op}" for op in ("memorize", "factorize", "naive"))
@@ -366,8 +437,9 @@ def _interactions(job: Pipeline, file: Path, folder: Path) -> Outcome:
 
 def _params(job: Pipeline, file: Path, folder: Path) -> Outcome:
     """Search the settings of what is left."""
-    found = search_params(file, out=folder, controls="none", set=job._params_settings(),
-                          progress=job.progress)  # fmt: skip
+    found = search_params(
+        file, out=folder, controls="none", set=job._params_settings(), progress=job.progress
+    )
     counts = found.record["counts"]
     ended = sum(counts[k] for k in ("complete", "pruned", "fail"))
     said = f"trial {found.record['winner']['trial']} of {ended}"

@@ -25,12 +25,21 @@ if TYPE_CHECKING:
 FORMAT = 1
 SAMPLE_ROWS = 20_000
 TYPES: dict[str, Any] = {
-    "rank": pl.Int64, "name": pl.String, "members": pl.List(pl.String), "order": pl.Int64,
-    **dict.fromkeys(("score", "gain", "mi", "emi", "adj", "ami", "sd", "z", "p", "q", "synergy",
-                     "interaction"), pl.Float64),
-    "cardinality": pl.Int64, "coverage": pl.Float64, "rare_share": pl.Float64,
-    "redundancy_group": pl.Int64, "drift": pl.Float64, "flags": pl.List(pl.String),
-}  # fmt: skip
+    "rank": pl.Int64,
+    "name": pl.String,
+    "members": pl.List(pl.String),
+    "order": pl.Int64,
+    **dict.fromkeys(
+        ("score", "gain", "mi", "emi", "adj", "ami", "sd", "z", "p", "q", "synergy", "interaction"),
+        pl.Float64,
+    ),
+    "cardinality": pl.Int64,
+    "coverage": pl.Float64,
+    "rare_share": pl.Float64,
+    "redundancy_group": pl.Int64,
+    "drift": pl.Float64,
+    "flags": pl.List(pl.String),
+}
 FILES = ("rank.parquet", "rank.csv", "rank.json", "schema.toml", "report.html", "report.md")
 
 
@@ -94,19 +103,41 @@ def rank(
 
     chosen = RankOptions(
         score=score,  # type: ignore[arg-type]
-        order=order, evaluate=evaluate, seconds=seconds, noise_controls=noise_controls,
+        order=order,
+        evaluate=evaluate,
+        seconds=seconds,
+        noise_controls=noise_controls,
         three_mr=three_mr,
-        missing=tuple(missing), rare=rare, redundant=redundant, tokens=tokens,
-        replicates=replicates, seed=seed,
-    )  # fmt: skip
-    return run_ranking(source, schema, folder, chosen, crosses=crosses, report=report,
-                       executor=executor, progress=progress)  # fmt: skip
+        missing=tuple(missing),
+        rare=rare,
+        redundant=redundant,
+        tokens=tokens,
+        replicates=replicates,
+        seed=seed,
+    )
+    return run_ranking(
+        source,
+        schema,
+        folder,
+        chosen,
+        crosses=crosses,
+        report=report,
+        executor=executor,
+        progress=progress,
+    )
 
 
 def run_ranking(
-    source: Source, schema: Schema, folder: Path, chosen: RankOptions, *, crosses: int = 0,
-    report: bool = True, executor: Executor | None = None, progress: Any = None,
-) -> Ranking:  # fmt: skip
+    source: Source,
+    schema: Schema,
+    folder: Path,
+    chosen: RankOptions,
+    *,
+    crosses: int = 0,
+    report: bool = True,
+    executor: Executor | None = None,
+    progress: Any = None,
+) -> Ranking:
     """Rank rows that are open and understood; the arguments are those of :func:`rank`."""
     from ctrkit.rank import rank_source
 
@@ -137,8 +168,13 @@ def as_data(ranking: Ranking) -> dict[str, Any]:
         evidence = dict(ranking.evidence.get(row["name"], {})) if row["order"] == 1 else {}
         why = evidence.pop("flags", {})
         features.append({**row, **evidence, "why": why})
-    return {"format": FORMAT, "facts": ranking.facts, "warnings": ranking.warnings,
-            "kept": ranking.kept, "features": features}  # fmt: skip
+    return {
+        "format": FORMAT,
+        "facts": ranking.facts,
+        "warnings": ranking.warnings,
+        "kept": ranking.kept,
+        "features": features,
+    }
 
 
 def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:

@@ -65,10 +65,16 @@ def check_repeats(controls: str, known: Iterable[str], seeds: int) -> None:
 
 
 def open_search(
-    data: PathLike | None, options: DataOptions, kind: type[Config], *, model: str | None,
-    seed: int | None, plugins: Sequence[PathLike], more: Mapping[str, Any],
+    data: PathLike | None,
+    options: DataOptions,
+    kind: type[Config],
+    *,
+    model: str | None,
+    seed: int | None,
+    plugins: Sequence[PathLike],
+    more: Mapping[str, Any],
     otherwise: str | None = None,
-) -> tuple[Config, Source, Schema, list[str]]:  # fmt: skip
+) -> tuple[Config, Source, Schema, list[str]]:
     """Return what a search begins with: configuration, rows, schema, and warnings.
 
     Args:
@@ -88,10 +94,15 @@ def open_search(
     given = None if data is None else Path(data)
     is_file = given is not None and given.suffix in (".toml", ".json")
     config = job_config(
-        None if is_file else data, options, config=given if is_file else None,
-        model=model or (None if is_file else otherwise), seed=seed, plugins=plugins, kind=kind,
+        None if is_file else data,
+        options,
+        config=given if is_file else None,
+        model=model or (None if is_file else otherwise),
+        seed=seed,
+        plugins=plugins,
+        kind=kind,
         more=more,
-    )  # fmt: skip
+    )
     source, schema, warnings = open_job(config.data, options)
     if schema.label is None:
         raise SchemaError("a search needs a label: name its column with --label")
@@ -109,9 +120,14 @@ class SearchJob:
     parts: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
-        self, config: RunConfig, source: Source, schema: Schema, folder: Path,
-        warnings: Sequence[str] = (), progress: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        config: RunConfig,
+        source: Source,
+        schema: Schema,
+        folder: Path,
+        warnings: Sequence[str] = (),
+        progress: Any = None,
+    ) -> None:
         """Settle the configuration, ``[search]`` included."""
         plain = resolve(plain_config(config))
         self.config = config.model_copy(update={"model": plain.model, "train": plain.train})
@@ -178,9 +194,11 @@ class SearchJob:
     def identity(self) -> dict[str, Any]:
         """Return what makes a search the same one when it is given again."""
         return {
-            "format": FORMAT, "config_sha256": self.config.sha256(),
-            "schema": self.schema.to_toml(), "source": self.source.fingerprint(),
-        }  # fmt: skip
+            "format": FORMAT,
+            "config_sha256": self.config.sha256(),
+            "schema": self.schema.to_toml(),
+            "source": self.source.fingerprint(),
+        }
 
     def adopt(self, winner: Path) -> None:
         """Put the winner on top; its run then says that it came from the ``run.toml`` there."""
@@ -223,8 +241,13 @@ class SearchJob:
 
     def model(self, seed: int, config: ModelConfig | None = None, ops: Sequence[str] = ()) -> Model:
         """Build the model at its start; ``config`` and ``ops`` stand in for what is configured."""
-        model = build_model(config or self.config.model, self.data.layout, seed=seed,
-                            sparse_from=self.config.train.sparse_from, ops=ops)  # fmt: skip
+        model = build_model(
+            config or self.config.model,
+            self.data.layout,
+            seed=seed,
+            sparse_from=self.config.train.sparse_from,
+            ops=ops,
+        )
         shards = self.data.shards
         model.start_at(shards.positives("train") / shards.rows("train"))
         return model
@@ -235,8 +258,14 @@ class SearchJob:
 
     def batches(self, train: TrainConfig) -> Batches:
         """Return the training batches."""
-        return Batches(self.data.shards, "train", train.batch_size, shuffle=True,
-                       seed=train.seed, window=train.shuffle_rows)  # fmt: skip
+        return Batches(
+            self.data.shards,
+            "train",
+            train.batch_size,
+            shuffle=True,
+            seed=train.seed,
+            window=train.shuffle_rows,
+        )
 
     def validation(self, train: TrainConfig) -> Callable[[Model], dict[str, float]]:
         """Return what judges a model on the validation rows."""
@@ -262,7 +291,7 @@ class SearchJob:
             "bytes": (folder / "run" / "model.safetensors").stat().st_size,
             "train_examples_s": record.timings["train_examples_s"],
             **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
-        }  # fmt: skip
+        }
 
     # ---- the comparison
 
@@ -270,8 +299,9 @@ class SearchJob:
         """Test our rows against every other's, seed by seed (log loss on the same test rows)."""
         return {
             name: [self.tested(a, b) for a, b in zip(control, rows[ours], strict=True)]
-            for name, control in rows.items() if name != ours
-        }  # fmt: skip
+            for name, control in rows.items()
+            if name != ours
+        }
 
     def prefers(self, theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
         """Say whether validation surely (95 %) prefers their row of results to ours."""
@@ -287,9 +317,13 @@ class SearchJob:
         )
         a, b = (pl.read_parquet(p, columns=columns).sort("row") for p in paths)
         test = paired_logloss_test(a["label"], a["logit"], b["logit"])
-        return {"difference": test.difference, "error": test.error, "p": test.p,
-                "low": test.difference - 1.96 * test.error,
-                "high": test.difference + 1.96 * test.error}  # fmt: skip
+        return {
+            "difference": test.difference,
+            "error": test.error,
+            "p": test.p,
+            "low": test.difference - 1.96 * test.error,
+            "high": test.difference + 1.96 * test.error,
+        }
 
 
 @contextmanager

@@ -47,9 +47,12 @@ from ctrkit.search.features import (
 logger = logging.getLogger(__name__)
 
 WHOLE = "all values"
-CONTROLS = {"none": [], "frequency": ["by frequency"],
-            "default": [WHOLE, "by frequency"],
-            "all": [WHOLE, "by frequency", "at random"]}  # fmt: skip
+CONTROLS = {
+    "none": [],
+    "frequency": ["by frequency"],
+    "default": [WHOLE, "by frequency"],
+    "all": [WHOLE, "by frequency", "at random"],
+}
 
 
 def search_features(
@@ -89,9 +92,14 @@ def search_features(
     """
     check_repeats(controls, CONTROLS, seeds)
     config, source, schema, warnings = open_search(
-        data, options, FeaturesConfig, model=model, seed=seed, plugins=plugins,
+        data,
+        options,
+        FeaturesConfig,
+        model=model,
+        seed=seed,
+        plugins=plugins,
         more={"search.target_ratio": list(target_ratio) or None},
-    )  # fmt: skip
+    )
     if config.model.table == "hashed":
         raise ConfigError("gates are of values with rows of their own: set model.table = auto")
     search = _Search(config, source, schema, Path(out), seeds, controls, warnings, progress)
@@ -102,14 +110,26 @@ def search_features(
 class _Search(SearchJob):
     config: FeaturesConfig
     top: ClassVar = (
-        "run.toml", "schema.toml", "encoder", "init.safetensors", "features.parquet", "run"
-    )  # fmt: skip
+        "run.toml",
+        "schema.toml",
+        "encoder",
+        "init.safetensors",
+        "features.parquet",
+        "run",
+    )
     parts: ClassVar = ("candidates", "controls", "seeds")
 
     def __init__(
-        self, config: FeaturesConfig, source: Source, schema: Schema, folder: Path, seeds: int,
-        controls: str, warnings: list[str], progress: Any,
-    ) -> None:  # fmt: skip
+        self,
+        config: FeaturesConfig,
+        source: Source,
+        schema: Schema,
+        folder: Path,
+        seeds: int,
+        controls: str,
+        warnings: list[str],
+        progress: Any,
+    ) -> None:
         schema, notices = with_vocabularies(schema)
         super().__init__(config, source, schema, folder, [*warnings, *notices], progress)
         self.seeds, self.controls = seeds, controls
@@ -123,8 +143,10 @@ class _Search(SearchJob):
         tries = [("penalty", p) for p in search.penalty]
         tries = [("ratio", r) for r in search.target_ratio] or tries
         names = {f"{kind}-{value:g}": (kind, value) for kind, value in tries}
-        found = {name: self.candidate(self.folder / "candidates" / name, *one, self.first)
-                 for name, one in names.items()}  # fmt: skip
+        found = {
+            name: self.candidate(self.folder / "candidates" / name, *one, self.first)
+            for name, one in names.items()
+        }
         winner = min(found, key=lambda n: found[n]["validation"]["logloss"])
         chosen = self.folder / "candidates" / winner
         if self._needs_all(found[winner]):
@@ -133,8 +155,11 @@ class _Search(SearchJob):
         rows = {"optfs": [found[winner]]}
         for seed in self.seeds_from(self.seeds):
             place = self.folder / "seeds" / str(seed)
-            more = self.control(WHOLE, {"seed": seed}) if winner == WHOLE \
-                else self.candidate(place, *names[winner], seed)  # fmt: skip
+            more = (
+                self.control(WHOLE, {"seed": seed})
+                if winner == WHOLE
+                else self.candidate(place, *names[winner], seed)
+            )
             rows["optfs"].append(more)
         for control in CONTROLS[self.controls]:
             rows[control] = [self.control(control, row) for row in rows["optfs"]]
@@ -207,18 +232,32 @@ class _Search(SearchJob):
         start = value if kind == "penalty" else search.penalty[0]
         logger.info("searching with %s %g, seed %d", kind, value, seed)
         found = search_values(
-            self.model(seed), self.batches(train), train, search, start, rows=rows,
-            target=value if kind == "ratio" else None, evaluate=self.validation(train),
-            folder=folder / "search", progress=self.progress,
-        )  # fmt: skip
-        save_file({k: v.contiguous() for k, v in found.snapshot.items()},
-                  folder / "snapshot.safetensors")  # fmt: skip
+            self.model(seed),
+            self.batches(train),
+            train,
+            search,
+            start,
+            rows=rows,
+            target=value if kind == "ratio" else None,
+            evaluate=self.validation(train),
+            folder=folder / "search",
+            progress=self.progress,
+        )
+        save_file(
+            {k: v.contiguous() for k, v in found.snapshot.items()}, folder / "snapshot.safetensors"
+        )
         beside = folder / ".found.npz"
         seconds = found.fit.steps * train.batch_size / found.fit.examples_s
         with beside.open("wb") as file:
-            np.savez(file, gate=found.values, kept=found.kept, penalty=found.penalty,
-                     seconds=seconds, silent=np.array(found.silent, np.str_),
-                     touched_only=found.touched_only)  # fmt: skip
+            np.savez(
+                file,
+                gate=found.values,
+                kept=found.kept,
+                penalty=found.penalty,
+                seconds=seconds,
+                silent=np.array(found.silent, np.str_),
+                touched_only=found.touched_only,
+            )
         beside.replace(folder / "found.npz")
         shutil.rmtree(folder / "search", ignore_errors=True)
 
@@ -245,12 +284,19 @@ class _Search(SearchJob):
         init = None
         if state is not None and self.config.search.init == "rewind":
             old = self.model(seed)
-            new = build_model(self.config.model, encoder.layout(), seed=seed,
-                              sparse_from=self.config.train.sparse_from)  # fmt: skip
+            new = build_model(
+                self.config.model,
+                encoder.layout(),
+                seed=seed,
+                sparse_from=self.config.train.sparse_from,
+            )
             factor = open_gates(self.data.layout, self.config.search, 1.0, 1, 1).factor
             weights = compact(state, old, new, kept_of, factor)
-            save_file({k: v.contiguous() for k, v in weights.items()},
-                      folder / "init.safetensors", metadata={"format": "1"})  # fmt: skip
+            save_file(
+                {k: v.contiguous() for k, v in weights.items()},
+                folder / "init.safetensors",
+                metadata={"format": "1"},
+            )
             init = "init.safetensors"
         config = plain_config(self.config)
         data = config.data.model_copy(update={"schema_path": "schema.toml", "encoder": "encoder"})
@@ -298,13 +344,26 @@ class _Search(SearchJob):
             start += size
             coded = name in layout.counts
             values = self.data.encoder.values(name) if coded else [None]
-            frame = pl.DataFrame({
-                "field": [name] * size, "value": values,
-                "code": range(size) if coded else [None], "gate": gate[at], "kept": kept[at],
-                "count": counts[at], "traffic": counts[at] / rows,
-            }, schema={"field": pl.String, "value": pl.String, "code": pl.UInt32,
-                       "gate": pl.Float32, "kept": pl.Boolean, "count": pl.Int64,
-                       "traffic": pl.Float64})  # fmt: skip
+            frame = pl.DataFrame(
+                {
+                    "field": [name] * size,
+                    "value": values,
+                    "code": range(size) if coded else [None],
+                    "gate": gate[at],
+                    "kept": kept[at],
+                    "count": counts[at],
+                    "traffic": counts[at] / rows,
+                },
+                schema={
+                    "field": pl.String,
+                    "value": pl.String,
+                    "code": pl.UInt32,
+                    "gate": pl.Float32,
+                    "kept": pl.Boolean,
+                    "count": pl.Int64,
+                    "traffic": pl.Float64,
+                },
+            )
             parts.append(frame.filter(pl.col("code").is_null() | (pl.col("code") != DROPPED)))
         return pl.concat(parts)
 
@@ -313,14 +372,20 @@ class _Search(SearchJob):
     ) -> dict[str, Any]:
         """Return ``record.json``."""
         return {
-            "format": FORMAT, "kind": "features", "model": self.config.model.name,
-            "config_sha256": self.config.sha256(), "winner": winner,
+            "format": FORMAT,
+            "kind": "features",
+            "model": self.config.model.name,
+            "config_sha256": self.config.sha256(),
+            "winner": winner,
             "search": self.config.search.model_dump(mode="json"),
-            "candidates": list(found.values()), "rows": rows, "paired": self.paired("optfs", rows),
+            "candidates": list(found.values()),
+            "rows": rows,
+            "paired": self.paired("optfs", rows),
             "warnings": self.warnings,
-            "fields_dropped": sorted(set(self.schema.names) - set(
-                Schema.load(self.folder / "schema.toml").names)),
-        }  # fmt: skip
+            "fields_dropped": sorted(
+                set(self.schema.names) - set(Schema.load(self.folder / "schema.toml").names)
+            ),
+        }
 
 
 def with_vocabularies(schema: Schema) -> tuple[Schema, list[str]]:

@@ -53,10 +53,21 @@ from ctrkit.train import Callback, Context, FitResult, Pruned, fit
 logger = logging.getLogger(__name__)
 
 PARTS = (
-    "config.json", "schema.toml", "layout.json", "encoder", "dataset.json", "model.safetensors",
-    "plugins", "metrics.jsonl", "record.json", "predictions", "report.html", "tracking.json",
-    "checkpoint", "explain.json",
-)  # fmt: skip
+    "config.json",
+    "schema.toml",
+    "layout.json",
+    "encoder",
+    "dataset.json",
+    "model.safetensors",
+    "plugins",
+    "metrics.jsonl",
+    "record.json",
+    "predictions",
+    "report.html",
+    "tracking.json",
+    "checkpoint",
+    "explain.json",
+)
 """What a run folder may hold; ``--force`` removes these and nothing else."""
 
 
@@ -133,9 +144,16 @@ def run_training(
     tracker.start(folder, json.loads(config.canonical_json()), _tags(config, folder, dataset))
     try:
         record = _fit_and_judge(
-            config, dataset, model, folder, tracker, [*(warnings or []), *dataset.warnings],
-            progress, started, callbacks,
-        )  # fmt: skip
+            config,
+            dataset,
+            model,
+            folder,
+            tracker,
+            [*(warnings or []), *dataset.warnings],
+            progress,
+            started,
+            callbacks,
+        )
     except (KeyboardInterrupt, Pruned):
         tracker.finish("KILLED")
         raise
@@ -241,8 +259,12 @@ def with_crosses(config: RunConfig, dataset: Dataset) -> Dataset:
     known = layout.crosses
     if known is not None and known.pairs == names and known.min_count == least:
         return dataset
-    facts = {"crosses": names, "min_count": least, "rows": dataset.info["fingerprint"],
-             "format": CROSSES_FORMAT}  # fmt: skip
+    facts = {
+        "crosses": names,
+        "min_count": least,
+        "rows": dataset.info["fingerprint"],
+        "format": CROSSES_FORMAT,
+    }
 
     def build(folder: Path) -> None:
         logger.info("counting the crosses of %d pairs", len(pairs))
@@ -258,8 +280,14 @@ def with_crosses(config: RunConfig, dataset: Dataset) -> Dataset:
 def _batches(config: RunConfig, dataset: Dataset, split: str) -> Batches:
     train = config.train
     if split == "train":
-        return Batches(dataset.shards, split, train.batch_size, shuffle=True, seed=train.seed,
-                       window=train.shuffle_rows)  # fmt: skip
+        return Batches(
+            dataset.shards,
+            split,
+            train.batch_size,
+            shuffle=True,
+            seed=train.seed,
+            window=train.shuffle_rows,
+        )
     return Batches(dataset.shards, split, train.micro_batch or 4096, shuffle=False)
 
 
@@ -283,9 +311,14 @@ def _fit_and_judge(
         return {name: found[name] for name in ("auc", "logloss", "ne", "calibration")}
 
     result = fit(
-        model, _batches(config, dataset, "train"), config.train, evaluate=validate,
-        callbacks=(_Mirror(tracker), *callbacks), folder=folder, progress=progress,
-    )  # fmt: skip
+        model,
+        _batches(config, dataset, "train"),
+        config.train,
+        evaluate=validate,
+        callbacks=(_Mirror(tracker), *callbacks),
+        folder=folder,
+        progress=progress,
+    )
     save_weights(folder, model, dataset.layout)
     metrics = {}
     for split in ("validation", "test"):
@@ -399,9 +432,13 @@ def train(
     given = None if data is None else Path(data)
     is_config = given is not None and (given.suffix == ".toml" or given.name == "config.json")
     config = job_config(
-        None if is_config else data, options, config=given if is_config else None, model=model,
-        seed=seed, plugins=plugins,
-    )  # fmt: skip
+        None if is_config else data,
+        options,
+        config=given if is_config else None,
+        model=model,
+        seed=seed,
+        plugins=plugins,
+    )
     source, found, warnings = open_job(config.data, options)
     return run_training(
         config, source, found, Path(out), force=force, warnings=warnings, progress=progress

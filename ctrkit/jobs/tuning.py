@@ -60,12 +60,30 @@ from ctrkit.train import Callback, Pruned
 logger = logging.getLogger(__name__)
 
 CONTROLS = ("default", "none")
-ELASTIC = ("trials", "timeout", "jobs", "threads", "storage", "retries", "heartbeat", "grace",
-           "keep")  # fmt: skip
+ELASTIC = (
+    "trials",
+    "timeout",
+    "jobs",
+    "threads",
+    "storage",
+    "retries",
+    "heartbeat",
+    "grace",
+    "keep",
+)
 """Of ``[search]``: may differ when a search is gone on with, or joined."""
-HEAVY = ("searches", "encoder",
-         "model.safetensors", "predictions", "layout.json", "checkpoint", "plugins",
-         "init.safetensors", "candidates", "features.parquet")  # fmt: skip
+HEAVY = (
+    "searches",
+    "encoder",
+    "model.safetensors",
+    "predictions",
+    "layout.json",
+    "checkpoint",
+    "plugins",
+    "init.safetensors",
+    "candidates",
+    "features.parquet",
+)
 """What a trial that is not among the best need not keep."""
 HOPELESS = 5
 """As many trials that all failed end a search."""
@@ -126,14 +144,26 @@ def search_params(
         RunFolderError: ``out`` holds another search, or files of none.
     """
     check_repeats(controls, CONTROLS, seeds)
-    flags = {"trials": trials, "timeout": timeout, "sampler": sampler, "pruner": pruner,
-             "over": over, "jobs": jobs, "storage": storage,
-             "objectives": list(objectives) or None,
-             "interactions": list(interactions) or None}  # fmt: skip
+    flags = {
+        "trials": trials,
+        "timeout": timeout,
+        "sampler": sampler,
+        "pruner": pruner,
+        "over": over,
+        "jobs": jobs,
+        "storage": storage,
+        "objectives": list(objectives) or None,
+        "interactions": list(interactions) or None,
+    }
     config, source, schema, warnings = open_search(
-        data, options, ParamsConfig, model=model, seed=seed, plugins=plugins,
+        data,
+        options,
+        ParamsConfig,
+        model=model,
+        seed=seed,
+        plugins=plugins,
         more={f"search.{k}": v for k, v in flags.items()},
-    )  # fmt: skip
+    )
     job = ParamsJob(config, source, schema, Path(out), warnings, progress)
     job.claim(force)
     return job.run(seeds, controls)
@@ -143,14 +173,30 @@ class ParamsJob(SearchJob):
     """A study of trials in a folder; workers build it from the folder alone."""
 
     config: ParamsConfig
-    parts: ClassVar = ("config.json", "schema.toml", "trials", "seeds", "controls", "pareto",
-                       "trials.parquet", "metrics.jsonl", "tracking.json", "clock.json", WORKERS,
-                       *DECISIONS)  # fmt: skip
+    parts: ClassVar = (
+        "config.json",
+        "schema.toml",
+        "trials",
+        "seeds",
+        "controls",
+        "pareto",
+        "trials.parquet",
+        "metrics.jsonl",
+        "tracking.json",
+        "clock.json",
+        WORKERS,
+        *DECISIONS,
+    )
 
     def __init__(
-        self, config: ParamsConfig, source: Source, schema: Schema, folder: Path,
-        warnings: Sequence[str] = (), progress: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        config: ParamsConfig,
+        source: Source,
+        schema: Schema,
+        folder: Path,
+        warnings: Sequence[str] = (),
+        progress: Any = None,
+    ) -> None:
         """Settle the space and the storage."""
         self.given = _absolute(config)
         self.space = make_space(self.given)
@@ -172,8 +218,13 @@ class ParamsJob(SearchJob):
         """Return what makes a search the same one; how long and how widely it runs does not."""
         data = self.config.model_dump(mode="json", by_alias=True, exclude={"track"})
         data["search"] = {k: v for k, v in data["search"].items() if k not in ELASTIC}
-        return {"format": FORMAT, "kind": "params", "config": data,
-                "schema": self.schema.to_toml(), "source": self.source.fingerprint()}  # fmt: skip
+        return {
+            "format": FORMAT,
+            "kind": "params",
+            "config": data,
+            "schema": self.schema.to_toml(),
+            "source": self.source.fingerprint(),
+        }
 
     def claim(self, force: bool) -> None:
         """Refuse a folder of another search or of other files, one process at a time."""
@@ -204,14 +255,19 @@ class ParamsJob(SearchJob):
 
         What differs between machines is left out: folders, times of files, resolved defaults.
         """
-        data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True,
-                                     exclude={"track", "plugins"})  # fmt: skip
+        data = self.given.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, exclude={"track", "plugins"}
+        )
         for section, names in (("data", ("path", "schema", "encoder")), ("search", ELASTIC)):
             data[section] = {k: v for k, v in data.get(section, {}).items() if k not in names}
         if "init" in data.get("train", {}):
             data["train"]["init"] = Path(str(data["train"]["init"])).name
-        facts = {"format": FORMAT, "config": data, "rows": self.source.likeness(),
-                 "schema": self.schema.to_toml()}  # fmt: skip
+        facts = {
+            "format": FORMAT,
+            "config": data,
+            "rows": self.source.likeness(),
+            "schema": self.schema.to_toml(),
+        }
         return f"ctrkit-{_digest(facts)}"
 
     def trials(self) -> Trials:
@@ -242,8 +298,12 @@ class ParamsJob(SearchJob):
                     self.work(trials, clock, history)
             history.take(trials)
             if clock.over() and not trials.done():
-                logger.info("time is up after %.0f s: %d of %d trials have ended", clock.seconds(),
-                            len(trials.finished()), self.search.trials)  # fmt: skip
+                logger.info(
+                    "time is up after %.0f s: %d of %d trials have ended",
+                    clock.seconds(),
+                    len(trials.finished()),
+                    self.search.trials,
+                )
             with FileLock(str(self.folder / WORKERS / "finish.lock")), quiet_training():
                 record = Conclusion(self, trials).write(clock.seconds(), seeds, controls)
         except KeyboardInterrupt:
@@ -263,8 +323,10 @@ class ParamsJob(SearchJob):
         if self.url is not None:
             logger.info("study %s in %s", trials.name, hide_password(self.url))
         if ended and self.force:
-            self.warn(f"--force leaves a database alone: {ended} trials of the study count; "
-                      "--set search.study=NAME begins another")  # fmt: skip
+            self.warn(
+                f"--force leaves a database alone: {ended} trials of the study count; "
+                "--set search.study=NAME begins another"
+            )
         elif ended and not (self.folder / "record.json").is_file():
             logger.info("going on: %d of %d trials have ended", ended, self.search.trials)
 
@@ -273,8 +335,11 @@ class ParamsJob(SearchJob):
         data = self.config.model_dump(mode="json", by_alias=True)
         data["search"]["storage"] = hide_password(self.url or "journal")
         with self._door():  # the second process joins the first one's run
-            tracker.start(self.folder, data, {"ctrkit.search_folder": str(self.folder),
-                                              "ctrkit.kind": "params"})  # fmt: skip
+            tracker.start(
+                self.folder,
+                data,
+                {"ctrkit.search_folder": str(self.folder), "ctrkit.kind": "params"},
+            )
         return tracker
 
     def work(self, trials: Trials, clock: Clock, history: History | None = None) -> None:
@@ -314,8 +379,9 @@ class ParamsJob(SearchJob):
             except Exception as error:
                 reason = _reason(error)
                 logger.warning("trial %d failed: %s", claim.slot, reason)
-                self._note(claim, {"state": "FAIL", "said": reason,
-                                   "traceback": traceback.format_exc()})  # fmt: skip
+                self._note(
+                    claim, {"state": "FAIL", "said": reason, "traceback": traceback.format_exc()}
+                )
                 trials.fail(claim, reason)
             else:
                 trials.complete(claim, values)
@@ -347,12 +413,18 @@ class ParamsJob(SearchJob):
             run = self.make(config, self.place(claim.slot), calls)
         values = [self._judge(run, name) for name in self.search.objectives]
         record = RunRecord.load(run / "record.json")
-        self._note(claim, known := {
-            "state": "COMPLETE", "values": values, "config_sha256": identity,
-            "seconds": time.perf_counter() - started, "epochs": record.training["epochs"],
-            "parameters": record.parameters["allocated"],
-            "validation": {k: record.metrics["validation"][k] for k in ("logloss", "auc")},
-        })  # fmt: skip
+        self._note(
+            claim,
+            known := {
+                "state": "COMPLETE",
+                "values": values,
+                "config_sha256": identity,
+                "seconds": time.perf_counter() - started,
+                "epochs": record.training["epochs"],
+                "parameters": record.parameters["allocated"],
+                "validation": {k: record.metrics["validation"][k] for k in ("logloss", "auc")},
+            },
+        )
         return self._known(claim, known)
 
     def _known(self, claim: Claim, note: Mapping[str, Any]) -> list[float]:
@@ -393,8 +465,15 @@ class ParamsJob(SearchJob):
             inner = search_features if features else search_interactions
             inner(file, out=place, controls="none", force=not same, progress=self.progress)
             return place / "run"
-        run_training(config, self.source, self.schema, place, progress=self.progress,
-                     force=not begun(place, config), callbacks=callbacks)  # fmt: skip
+        run_training(
+            config,
+            self.source,
+            self.schema,
+            place,
+            progress=self.progress,
+            force=not begun(place, config),
+            callbacks=callbacks,
+        )
         return place
 
     def _thin(self, trials: Trials) -> None:
@@ -407,8 +486,11 @@ class ParamsJob(SearchJob):
             for slot in ended:
                 place = self.place(slot)
                 if slot not in best and place.is_dir():
-                    for part in (p for base in (place, place / "run") for p in
-                                 (base / name for name in HEAVY)):  # fmt: skip
+                    for part in (
+                        p
+                        for base in (place, place / "run")
+                        for p in (base / name for name in HEAVY)
+                    ):
                         if part.exists():
                             remove(part)
 

@@ -55,9 +55,13 @@ class Workers:
         log = self.job.folder / WORKERS / f"{number}.log"
         with log.open("ab") as file:  # a session of its own: Ctrl-C is passed on, once
             self.running[number] = subprocess.Popen(
-                command, env=env, stdout=file, stderr=file, stdin=subprocess.DEVNULL,
+                command,
+                env=env,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
                 start_new_session=True,
-            )  # fmt: skip
+            )
 
     def _look(self) -> None:
         for number, process in list(self.running.items()):

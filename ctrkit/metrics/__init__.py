@@ -267,15 +267,25 @@ def evaluate_logits(
     y, s, w = _arrays(label, logit, weight)
     area, loss = delong_interval(y, s, w), logloss_interval(y, s, w)
     result: dict[str, Any] = {
-        "auc": area.value, "logloss": loss.value, "ne": normalised_entropy(y, s, w),
-        "calibration": calibration(y, s, w), "ece": ece(y, s, w),
-        "rows": len(y), "positives": int(y.sum()), "auc_low": area.low, "auc_high": area.high,
-        "logloss_low": loss.low, "logloss_high": loss.high,
-    }  # fmt: skip
+        "auc": area.value,
+        "logloss": loss.value,
+        "ne": normalised_entropy(y, s, w),
+        "calibration": calibration(y, s, w),
+        "ece": ece(y, s, w),
+        "rows": len(y),
+        "positives": int(y.sum()),
+        "auc_low": area.low,
+        "auc_high": area.high,
+        "logloss_low": loss.low,
+        "logloss_high": loss.high,
+    }
     if group is not None:
         within = group_auc(y, s, group, w)
-        result |= {"group_auc": within.auc, "groups": within.groups,
-                   "groups_skipped": within.skipped}  # fmt: skip
+        result |= {
+            "group_auc": within.auc,
+            "groups": within.groups,
+            "groups_skipped": within.skipped,
+        }
     return result
 
 

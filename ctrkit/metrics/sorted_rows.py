@@ -105,9 +105,10 @@ class SortedRows:
             values = keys >> _LOGIT
             first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
             weight, one = _weights(keys), _labels(keys)
-            sums = (np.add.reduceat(v, first) for v in (
-                weight * one, weight * (1 - one), weight**2 * one, weight**2 * (1 - one)
-            ))  # fmt: skip
+            sums = (
+                np.add.reduceat(v, first)
+                for v in (weight * one, weight * (1 - one), weight**2 * one, weight**2 * (1 - one))
+            )
             yield Cells(self._logits(keys[first]), *sums)
             start = stop
 
@@ -129,10 +130,14 @@ class SortedRows:
         table = self.reliability()
         gap = float(table.rows @ np.abs(table.predicted - table.observed)) / total if total else NAN
         found: dict[str, Any] = {
-            "auc": area, "logloss": loss, "ne": self._normalised(loss),
-            "calibration": predicted / ones if ones else NAN, "ece": gap, "rows": self.rows,
+            "auc": area,
+            "logloss": loss,
+            "ne": self._normalised(loss),
+            "calibration": predicted / ones if ones else NAN,
+            "ece": gap,
+            "rows": self.rows,
             "positives": self.ones,
-        }  # fmt: skip
+        }
         return found | self._intervals(area, loss) if intervals else found
 
     def _normalised(self, loss: float) -> float:
@@ -169,8 +174,9 @@ class SortedRows:
         return {
             "auc_low": NAN if math.isnan(reach) else max(0.0, area - reach),
             "auc_high": NAN if math.isnan(reach) else min(1.0, area + reach),
-            "logloss_low": loss - error, "logloss_high": loss + error,
-        }  # fmt: skip
+            "logloss_low": loss - error,
+            "logloss_high": loss + error,
+        }
 
     def reliability(self) -> Reliability:
         """Return bins of equal counts, equal predictions together."""

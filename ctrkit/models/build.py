@@ -88,9 +88,13 @@ def find_preset(config: ModelConfig) -> Preset:
 
 
 def build_model(
-    config: ModelConfig, layout: Layout, *, seed: int = 0, sparse_from: int = 2_000_000,
+    config: ModelConfig,
+    layout: Layout,
+    *,
+    seed: int = 0,
+    sparse_from: int = 2_000_000,
     ops: Sequence[str] = (),
-) -> Model:  # fmt: skip
+) -> Model:
     """Build the module on the CPU; its initial weights depend on ``seed`` alone.
 
     Args:
@@ -110,9 +114,12 @@ def build_model(
         torch.manual_seed(seed)
         branches = nn.ModuleDict()
         facts = {
-            "fields": len(layout.fields), "dim": config.dim, "second_dim": config.second_dim,
-            "pairs": field_pairs(layout), "ops": list(ops) or operations_of(config, layout),
-        }  # fmt: skip
+            "fields": len(layout.fields),
+            "dim": config.dim,
+            "second_dim": config.second_dim,
+            "pairs": field_pairs(layout),
+            "ops": list(ops) or operations_of(config, layout),
+        }
         for name in config.interactions:
             branches[name] = _component("interaction", name, facts, config.parameters[name])
         reads = {read for branch in branches.values() for read in reads_of(branch)}
@@ -130,11 +137,14 @@ def build_model(
         head_parameters = config.parameters.get(config.head, {})
         head = _component("head", config.head, {"widths": widths}, head_parameters)
         return Model(
-            layout, tables, branches, head,
+            layout,
+            tables,
+            branches,
+            head,
             crosses=_crosses(config, layout, sorted(crossed), seed, sparse_from),
             embedding_dropout=config.embedding_dropout,
             learn_missing=config.numeric_missing == "learned",
-        )  # fmt: skip
+        )
 
 
 def _tables(config: ModelConfig) -> tuple[tuple[str, int, float], ...]:
@@ -190,11 +200,16 @@ def _crosses(
             raise ConfigError("exact crosses were not counted for these pairs; train counts them")
         keys = layout.crosses.keys
     return CrossTable(
-        pairs, [pair_salt(a, b, seed) for a, b in names], config.second_dim,
+        pairs,
+        [pair_salt(a, b, seed) for a, b in names],
+        config.second_dim,
         singles=len(layout.fields) - len(layout.of_kind("multi")),
         edges=[f.edges for f in layout.of_kind("numeric")],
-        rows=config.cross_rows, sizes=cross_rows(layout), keys=keys, sparse_from=sparse_from,
-    )  # fmt: skip
+        rows=config.cross_rows,
+        sizes=cross_rows(layout),
+        keys=keys,
+        sparse_from=sparse_from,
+    )
 
 
 def build_table(

@@ -105,9 +105,14 @@ class Model(nn.Module):
         return [coded, gate.of_numbers(len(numbers)) if gate.numbers else None, *found]
 
     def _fields(
-        self, name: str, table: EmbeddingTable, codes: Tensor, numbers: Tensor, bags: Bags,
+        self,
+        name: str,
+        table: EmbeddingTable,
+        codes: Tensor,
+        numbers: Tensor,
+        bags: Bags,
         gates: Sequence[Tensor | None],
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         parts = []
         if self.coded:
             parts.append(_gated(table(codes, slice(0, self.coded)), gates[0]))  # (B, Fc, D)

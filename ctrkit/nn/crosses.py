@@ -97,9 +97,11 @@ class CrossTable(RowStore):
         spans = [sizes[i] * sizes[j] for i, j in pairs] if self.exact else [0] * len(pairs)
         bases = [sum(spans[:p]) for p in range(len(spans))]
         for name, values in (
-            ("left", [i for i, _ in pairs]), ("right", [j for _, j in pairs]),
-            ("strides", strides), ("bases", bases),
-        ):  # fmt: skip
+            ("left", [i for i, _ in pairs]),
+            ("right", [j for _, j in pairs]),
+            ("strides", strides),
+            ("bases", bases),
+        ):
             made = torch.tensor(values, dtype=torch.int64)  # (P,)
             self.register_buffer(name, made, persistent=False)
         self.register_buffer("salts", signed_tensor(salts), persistent=False)

@@ -32,9 +32,9 @@ def temperature(schedule: Schedule, final: float, step: int, total: int, epoch: 
         total: Planned steps, or epochs.
         epoch: This epoch, t.
     """
-    at, end = {
-        "step": (step, total - 1), "release": (epoch, total - 1), "paper": (epoch, total),
-    }[schedule]  # fmt: skip
+    at, end = {"step": (step, total - 1), "release": (epoch, total - 1), "paper": (epoch, total)}[
+        schedule
+    ]
     return float(final ** min(1.0, at / end)) if end > 0 else float(final)
 
 

@@ -73,12 +73,14 @@ def _figures(coded: Coded, pairs: Sequence[Pair], scorer: Scorer) -> list[dict[s
         for (a, b), s in zip(some, spectra, strict=True):
             mi, _, excess, _ = scorer.adjusted(s)
             cells = sum(int(h.values[h.count > 0].sum()) for h in s.classes)
-            found.append({
-                "mi": mi,
-                "miller_madow": mi + (s.values + coded.classes - cells - 1) / (2 * rows),
-                "excess": excess,
-                "interaction": excess - alone[a] - alone[b],
-            })  # fmt: skip
+            found.append(
+                {
+                    "mi": mi,
+                    "miller_madow": mi + (s.values + coded.classes - cells - 1) / (2 * rows),
+                    "excess": excess,
+                    "interaction": excess - alone[a] - alone[b],
+                }
+            )
     return found
 
 

@@ -156,11 +156,18 @@ def screen(
             a, b = pair
             found.append(
                 Joint(
-                    pair, mi, emi, adj, adj / room if room > 1e-12 else 0.0, sd,
-                    adj / sd if sd > 0 else None, tail(mi, emi, sd),
-                    adj - adjusted[a] - adjusted[b], s.values,
+                    pair,
+                    mi,
+                    emi,
+                    adj,
+                    adj / room if room > 1e-12 else 0.0,
+                    sd,
+                    adj / sd if sd > 0 else None,
+                    tail(mi, emi, sd),
+                    adj - adjusted[a] - adjusted[b],
+                    s.values,
                 )
-            )  # fmt: skip
+            )
         if not advance(len(found)):
             break
     return found

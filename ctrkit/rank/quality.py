@@ -31,8 +31,18 @@ BINS = 32
 ORDERED_KEYS = 20_000
 REPETITIONS = (1, 2, 5, 10, 100, 1_000, 10_000, 100_000)
 
-FLAGS = ("constant", "identical", "noise", "redundant", "rare", "leaking", "near_copy", "id_like",
-         "drifting", "broken")  # fmt: skip
+FLAGS = (
+    "constant",
+    "identical",
+    "noise",
+    "redundant",
+    "rare",
+    "leaking",
+    "near_copy",
+    "id_like",
+    "drifting",
+    "broken",
+)
 SERIOUS = ("leaking", "near_copy", "broken", "constant", "identical", "id_like", "drifting")
 
 
@@ -173,10 +183,12 @@ class Drift:
         missing = table.missing.sum(axis=1)
         rows = size.sum(axis=0) + missing
         parts = {
-            "coverage": [float(k / r) if r else None
-                         for k, r in zip(size.sum(axis=0), rows, strict=True)],
-            "adj": [], "gain": [],
-        }  # fmt: skip
+            "coverage": [
+                float(k / r) if r else None for k, r in zip(size.sum(axis=0), rows, strict=True)
+            ],
+            "adj": [],
+            "gain": [],
+        }
         for i, scorer in enumerate(self._within):
             counts = np.concatenate([table.counts[:, i], table.missing[i : i + 1]])
             score = scorer.score([Spectrum.of(counts)])[0] if scorer else None
@@ -205,8 +217,12 @@ def identical(tables: Iterable[Table]) -> list[list[int]]:
     for i, t in enumerate(tables):
         if t.token is None and t.keys is not None:
             size = t.known
-            sign = (len(size), t.missing.tobytes(), tuple(np.sort(size[:, 0])[-64:].tolist()),
-                    tuple(np.sort(size[:, -1])[-64:].tolist()))  # fmt: skip
+            sign = (
+                len(size),
+                t.missing.tobytes(),
+                tuple(np.sort(size[:, 0])[-64:].tolist()),
+                tuple(np.sort(size[:, -1])[-64:].tolist()),
+            )
             groups.setdefault(sign, []).append(i)
     return [g for g in groups.values() if len(g) > 1]
 
@@ -235,17 +251,24 @@ def row_profile(frame: pl.DataFrame, label: Classes, names: list[str]) -> list[d
         "missing": every.is_null(),
         "empty or {}": every.is_in(["", "{}"]).fill_null(False),
         "zero": (every == "0").fill_null(False),
-        **{f"longer than {n}": (every.str.len_chars() > n).fill_null(False)
-           for n in (30, 60, 100, 200, 300)},
-    }  # fmt: skip
+        **{
+            f"longer than {n}": (every.str.len_chars() > n).fill_null(False)
+            for n in (30, 60, 100, 200, 300)
+        },
+    }
     means = [pl.mean_horizontal(flag.cast(pl.Float64)).alias(n) for n, flag in measures.items()]
     found = {c.name: c.to_numpy() for c in wide.select(means).get_columns()}
     found["entropy of characters"] = _entropies(text)
     return [
-        {"measure": name, **{c: float(v[label == i].mean()) if (label == i).any() else None
-                             for i, c in enumerate(names)}}
+        {
+            "measure": name,
+            **{
+                c: float(v[label == i].mean()) if (label == i).any() else None
+                for i, c in enumerate(names)
+            },
+        }
         for name, v in found.items()
-    ]  # fmt: skip
+    ]
 
 
 def _entropies(columns: list[pl.Series]) -> Floats:

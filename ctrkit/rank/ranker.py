@@ -59,9 +59,30 @@ from ctrkit.schema import Schema
 
 ScoreName = Literal["gain", "adj", "ami", "mi", "z", "outrank", "randomised"]
 SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
-COLUMNS = ("rank", "name", "members", "order", "score", "gain", "mi", "emi", "adj", "ami", "sd",
-           "z", "p", "q", "synergy", "interaction", "cardinality", "coverage", "rare_share",
-           "redundancy_group", "drift", "flags")  # fmt: skip
+COLUMNS = (
+    "rank",
+    "name",
+    "members",
+    "order",
+    "score",
+    "gain",
+    "mi",
+    "emi",
+    "adj",
+    "ami",
+    "sd",
+    "z",
+    "p",
+    "q",
+    "synergy",
+    "interaction",
+    "cardinality",
+    "coverage",
+    "rare_share",
+    "redundancy_group",
+    "drift",
+    "flags",
+)
 NOISE_Q = 0.05
 LEAST_EVALUATED = 50
 LEAST_EVIDENCE = 3.0
@@ -107,11 +128,16 @@ class RankOptions:
             hint = nearest(self.score, SCORES)
             raise ConfigError(f"a score is one of {', '.join(SCORES)}; got {self.score!r}{hint}")
         for name, low, high in (
-            ("order", 1, 2), ("evaluate", 0, math.inf), ("seconds", 0, math.inf),
-            ("three_mr", 0, math.inf), ("rare", 1, math.inf), ("redundant", 0, 1),
+            ("order", 1, 2),
+            ("evaluate", 0, math.inf),
+            ("seconds", 0, math.inf),
+            ("three_mr", 0, math.inf),
+            ("rare", 1, math.inf),
+            ("redundant", 0, 1),
             ("tokens", 0, math.inf),
-            ("replicates", 1, math.inf), ("seed", 0, 2**32 - 1),
-        ):  # fmt: skip
+            ("replicates", 1, math.inf),
+            ("seed", 0, 2**32 - 1),
+        ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 upto = "" if high == math.inf else f" to {high}"
@@ -240,11 +266,14 @@ class _Job:
             shape = shape_of(table, self.options.rare)
             row: Row = dict.fromkeys(COLUMNS)
             row |= {
-                "name": table.name, "members": [table.field.name], "order": 1,
-                "cardinality": shape.cardinality, "coverage": shape.coverage,
+                "name": table.name,
+                "members": [table.field.name],
+                "order": 1,
+                "cardinality": shape.cardinality,
+                "coverage": shape.coverage,
                 "rare_share": shape.rare_share,
                 **{k: v for k, v in asdict(score).items() if k != "strength"},
-            }  # fmt: skip
+            }
             evidence: dict[str, Any] = {
                 "kind": "token" if table.token is not None else table.field.kind,
                 "strength": score.strength,
@@ -362,8 +391,9 @@ class _Job:
             if other is None or other not in place:
                 continue
             twin = self.coded_features[place[other]].table
-            same = np.array_equal(self.coded.columns[place[f.name]],
-                                  self.coded.columns[place[other]])  # fmt: skip
+            same = np.array_equal(
+                self.coded.columns[place[f.name]], self.coded.columns[place[other]]
+            )
             assert twin.keys is not None
             assert f.table.keys is not None
             if same and f.table.keys.sort().equals(twin.keys.sort()):
@@ -383,9 +413,13 @@ class _Job:
             groups |= dict.fromkeys(joined, joined)
         distinct = sorted({tuple(sorted(g)) for g in groups.values()})
         self.facts["redundant_pairs"] = [
-            {"features": [self.coded_features[i].name for i in a.pair], "ami": a.ami,
-             "exact": a.exact} for a in found
-        ]  # fmt: skip
+            {
+                "features": [self.coded_features[i].name for i in a.pair],
+                "ami": a.ami,
+                "exact": a.exact,
+            }
+            for a in found
+        ]
         for number, members in enumerate(distinct, 1):
             best = max(members, key=lambda i: _sort_value(self.coded_features[i].row))
             for i in members:
@@ -409,8 +443,13 @@ class _Job:
         joints: list[Joint] = []
         if pairs:
             adjusted = [f.score.adj for f in fields]
-            joints = screen(self.coded, adjusted, pairs, self.scorer,
-                            lambda done: go_on("screening crosses", done, len(pairs)))  # fmt: skip
+            joints = screen(
+                self.coded,
+                adjusted,
+                pairs,
+                self.scorer,
+                lambda done: go_on("screening crosses", done, len(pairs)),
+            )
         joints.sort(key=lambda j: (-j.synergy_z, j.pair))
         most = self.options.evaluate
         most = max(LEAST_EVALUATED, math.ceil(len(pairs) / 20)) if most is None else most
@@ -421,9 +460,11 @@ class _Job:
             if not go_on("evaluating crosses", len(gains), min(most, len(joints))):
                 break
         self.facts["crosses"] = {
-            "pairs": len(pairs), "screened": len(joints),
-            "evaluated": len(gains), "not_screened": len(pairs) - len(joints),
-        }  # fmt: skip
+            "pairs": len(pairs),
+            "screened": len(joints),
+            "evaluated": len(gains),
+            "not_screened": len(pairs) - len(joints),
+        }
         q = benjamini_hochberg([j.p for j in joints])
         return [
             self._cross_row(j, q[i], gains[i] if i < len(gains) else None)
@@ -440,11 +481,16 @@ class _Job:
         relevance = np.array([self.coded_features[i].score.adj for i in live])
         redundancy, relation = (np.zeros((len(live), len(live))) for _ in range(2))
         pairs = list(combinations(range(len(live)), 2))
-        joints = screen(self.coded, [0.0] * len(self.coded_features),
-                        [(live[i], live[j]) for i, j in pairs], self.scorer)  # fmt: skip
+        joints = screen(
+            self.coded,
+            [0.0] * len(self.coded_features),
+            [(live[i], live[j]) for i, j in pairs],
+            self.scorer,
+        )
         counts = [f.table.sizes for f in self.coded_features]
-        shared = parallel(lambda p: shared_information(self.coded, counts, p),
-                          [j.pair for j in joints])  # fmt: skip
+        shared = parallel(
+            lambda p: shared_information(self.coded, counts, p), [j.pair for j in joints]
+        )
         for (i, j), joint, both in zip(pairs, joints, shared, strict=True):
             relation[i, j] = relation[j, i] = joint.adj
             redundancy[i, j] = redundancy[j, i] = both
@@ -474,11 +520,22 @@ class _Job:
         row: Row = dict.fromkeys(COLUMNS)
         sure = j.sd > 0 and j.adj >= 2 * j.sd
         row |= {
-            "name": f"{a.name} x {b.name}", "members": [a.name, b.name], "order": 2, "gain": gain,
-            "mi": j.mi, "emi": j.emi, "adj": j.adj, "ami": j.ami, "sd": j.sd, "z": j.z, "p": j.p,
-            "q": q, "synergy": j.synergy, "cardinality": j.cells,
+            "name": f"{a.name} x {b.name}",
+            "members": [a.name, b.name],
+            "order": 2,
+            "gain": gain,
+            "mi": j.mi,
+            "emi": j.emi,
+            "adj": j.adj,
+            "ami": j.ami,
+            "sd": j.sd,
+            "z": j.z,
+            "p": j.p,
+            "q": q,
+            "synergy": j.synergy,
+            "cardinality": j.cells,
             "interaction": min(1.0, max(-1.0, j.synergy / j.adj)) if sure else None,
-        }  # fmt: skip
+        }
         score = self.options.score
         row["score"] = None if score == "randomised" else row[score]
         if gain is None:
@@ -530,8 +587,13 @@ class _Job:
         evidence = {f.name: {**f.evidence, "flags": f.flags} for f in features}
         order = {row["name"]: row["rank"] for row in singles}
         features = sorted(features, key=lambda f: order[f.name])
-        return Ranking([*singles, *crosses], evidence, self.facts, _warnings(features),
-                       self._kept(features, crosses))  # fmt: skip
+        return Ranking(
+            [*singles, *crosses],
+            evidence,
+            self.facts,
+            _warnings(features),
+            self._kept(features, crosses),
+        )
 
     def _kept(self, features: list[_Feature], crosses: list[Row]) -> list[str]:
         """Return the fields worth training on: those with signal, alone or in a cross."""

@@ -143,10 +143,16 @@ class Scorer:
         gain, strength = self._gain(s)
         room = self.null.entropy - emi
         return Score(
-            gain=gain, strength=strength, mi=mi, emi=emi, adj=adj,
+            gain=gain,
+            strength=strength,
+            mi=mi,
+            emi=emi,
+            adj=adj,
             ami=adj / room if room > 1e-12 else 0.0,
-            sd=sd, z=adj / sd if sd > 0 else None, p=tail(mi, emi, sd),
-        )  # fmt: skip
+            sd=sd,
+            z=adj / sd if sd > 0 else None,
+            p=tail(mi, emi, sd),
+        )
 
     def _gain(self, s: Spectrum) -> tuple[float, float]:
         null = self.null

@@ -22,8 +22,15 @@ from ctrkit.rank.rows import RowClasses
 from ctrkit.schema import RESERVED, Field, Schema
 
 CONTROL = "noise control: "
-SIZES = {"constant": 1, "2 values": 2, "100 values": 100, "2,000 values": 2_000,
-         "10,000 values": 10_000, "50,000 values": 50_000, "row number": None}  # fmt: skip
+SIZES = {
+    "constant": 1,
+    "2 values": 2,
+    "100 values": 100,
+    "2,000 values": 2_000,
+    "10,000 values": 10_000,
+    "50,000 values": 50_000,
+    "row number": None,
+}
 MISSING_TEXT = ("",)
 CHUNK_ROWS = 65_536
 

@@ -36,9 +36,15 @@ def chart(data: dict[str, Any]) -> str:
     from matplotlib.figure import Figure
 
     draw, size = _KINDS[data.get("kind", "line")]
-    with mpl.rc_context({"svg.hashsalt": data["title"], "svg.fonttype": "none",
-                         "font.family": "sans-serif", "font.size": 9,
-                         "text.parse_math": False}):  # fmt: skip
+    with mpl.rc_context(
+        {
+            "svg.hashsalt": data["title"],
+            "svg.fonttype": "none",
+            "font.family": "sans-serif",
+            "font.size": 9,
+            "text.parse_math": False,
+        }
+    ):
         figure = Figure(figsize=size(data), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
@@ -61,8 +67,14 @@ def _line(axes: Any, data: dict[str, Any]) -> None:
         low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
         axes.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle="--")
     for name, points in data["lines"].items():
-        axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", markersize=3,
-                  linewidth=1.4, label=name)  # fmt: skip
+        axes.plot(
+            [p[0] for p in points],
+            [p[1] for p in points],
+            marker="o",
+            markersize=3,
+            linewidth=1.4,
+            label=name,
+        )
     axes.set_xlabel(data["x"], color=GREY)
     axes.set_ylabel(data["y"], color=GREY)
     if len(data["lines"]) > 1:
@@ -74,8 +86,9 @@ def _bars(axes: Any, data: dict[str, Any]) -> None:
     axes.barh(places, data["floors"], color=GREY, alpha=0.35, height=0.8)
     low = [v - s[0] for v, s in zip(data["values"], data["spans"], strict=True)]
     high = [s[1] - v for v, s in zip(data["values"], data["spans"], strict=True)]
-    axes.errorbar(data["values"], places, xerr=[low, high], fmt="o", color=BLUE, markersize=4,
-                  elinewidth=1.2)  # fmt: skip
+    axes.errorbar(
+        data["values"], places, xerr=[low, high], fmt="o", color=BLUE, markersize=4, elinewidth=1.2
+    )
     axes.set_yticks(places, [_short(n) for n in data["labels"]])
     axes.invert_yaxis()
     axes.axvline(0, color=GREY, linewidth=0.8)
@@ -85,8 +98,14 @@ def _bars(axes: Any, data: dict[str, Any]) -> None:
 def _scatter(axes: Any, data: dict[str, Any]) -> None:
     axes.scatter([p[0] for p in data["points"]], [p[1] for p in data["points"]], s=18, color=BLUE)
     for x, y, name in sorted(data["points"], key=lambda p: -p[1])[:12]:
-        axes.annotate(_short(name, 18), (x, y), xytext=(4, 3), textcoords="offset points",
-                      color=GREY, fontsize=7)  # fmt: skip
+        axes.annotate(
+            _short(name, 18),
+            (x, y),
+            xytext=(4, 3),
+            textcoords="offset points",
+            color=GREY,
+            fontsize=7,
+        )
     if not data.get("linear"):
         _logarithmic(axes.xaxis, axes.set_xscale)
         _logarithmic(axes.yaxis, axes.set_yscale)
@@ -111,8 +130,13 @@ def _heat(axes: Any, data: dict[str, Any]) -> None:
         for j, value in enumerate(row):
             if value is not None:  # vector cells: an image would be a bitmap
                 colour = MARK if value > 0 else BLUE
-                axes.fill([j, j + 1, j + 1, j], [i, i, i + 1, i + 1], color=colour,
-                          alpha=min(1.0, abs(value) / limit), linewidth=0)  # fmt: skip
+                axes.fill(
+                    [j, j + 1, j + 1, j],
+                    [i, i, i + 1, i + 1],
+                    color=colour,
+                    alpha=min(1.0, abs(value) / limit),
+                    linewidth=0,
+                )
     names = [_short(n) for n in data["labels"]]
     places = [i + 0.5 for i in range(len(names))]
     axes.set_xticks(places, names, rotation=90)
@@ -130,8 +154,13 @@ def _operations(axes: Any, data: dict[str, Any]) -> None:
     for i, j, operation, probability in data["cells"]:
         x, y = min(i, j), max(i, j)
         sure = (probability - 1 / 3) * 1.5  # a third of three is no choice
-        axes.fill([x, x + 1, x + 1, x], [y, y, y + 1, y + 1], color=colours[operation],
-                  alpha=0.15 + 0.85 * min(1.0, max(0.0, sure)), linewidth=0)  # fmt: skip
+        axes.fill(
+            [x, x + 1, x + 1, x],
+            [y, y, y + 1, y + 1],
+            color=colours[operation],
+            alpha=0.15 + 0.85 * min(1.0, max(0.0, sure)),
+            linewidth=0,
+        )
     names = [_short(n) for n in data["labels"]]
     places = [i + 0.5 for i in range(len(names))]
     axes.set_xticks(places, names, rotation=90)
@@ -139,8 +168,14 @@ def _operations(axes: Any, data: dict[str, Any]) -> None:
     axes.set_xlim(0, len(names))
     axes.set_ylim(len(names), 0)
     handles = [Patch(color=colours[op], label=name) for op, name in data["names"].items()]
-    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3,
-                frameon=False, labelcolor=GREY)  # fmt: skip
+    axes.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=3,
+        frameon=False,
+        labelcolor=GREY,
+    )
 
 
 def _groups(axes: Any, data: dict[str, Any]) -> None:
@@ -163,16 +198,19 @@ def _groups(axes: Any, data: dict[str, Any]) -> None:
 
 def _trials(axes: Any, data: dict[str, Any]) -> None:
     points, line = data["points"], data.get("line", [])
-    axes.scatter([p[0] for p in points], [p[1] for p in points], s=14, color=BLUE, alpha=0.8,
-                 linewidth=0)  # fmt: skip
+    axes.scatter(
+        [p[0] for p in points], [p[1] for p in points], s=14, color=BLUE, alpha=0.8, linewidth=0
+    )
     if line:
-        axes.step([p[0] for p in line], [p[1] for p in line], where="post", color=MARK,
-                  linewidth=1.4)  # fmt: skip
+        axes.step(
+            [p[0] for p in line], [p[1] for p in line], where="post", color=MARK, linewidth=1.4
+        )
     if data.get("log"):
         _logarithmic(axes.xaxis, axes.set_xscale)
     if data.get("ticks"):
-        axes.set_xticks(range(len(data["ticks"])), [_short(t, 12) for t in data["ticks"]],
-                        rotation=30)  # fmt: skip
+        axes.set_xticks(
+            range(len(data["ticks"])), [_short(t, 12) for t in data["ticks"]], rotation=30
+        )
     axes.set_xlabel(data["x"], color=GREY)
     axes.set_ylabel(data["y"], color=GREY)
 
@@ -182,15 +220,31 @@ def _parallel(axes: Any, data: dict[str, Any]) -> None:
     order = sorted(zip(data["lines"], data["colours"], strict=True), key=lambda pair: pair[1])
     for line, share in order:
         known = [(i, v) for i, v in zip(places, line, strict=True) if v is not None]
-        axes.plot([i for i, _ in known], [v for _, v in known], linewidth=1.0,
-                  color=MARK if share >= 0.8 else BLUE, alpha=0.2 + 0.7 * share)  # fmt: skip
+        axes.plot(
+            [i for i, _ in known],
+            [v for _, v in known],
+            linewidth=1.0,
+            color=MARK if share >= 0.8 else BLUE,
+            alpha=0.2 + 0.7 * share,
+        )
     for i, one in enumerate(data["axes"]):
         axes.axvline(i, color=GREY, linewidth=0.8)
         for place, text in one["ticks"]:
-            axes.annotate(_short(text, 14), (i, place), xytext=(3, 1), textcoords="offset points",
-                          color=GREY, fontsize=6)  # fmt: skip
-    axes.set_xticks(places, [_short(one["name"], 18) for one in data["axes"]], rotation=30,
-                    ha="right", fontsize=7)  # fmt: skip
+            axes.annotate(
+                _short(text, 14),
+                (i, place),
+                xytext=(3, 1),
+                textcoords="offset points",
+                color=GREY,
+                fontsize=6,
+            )
+    axes.set_xticks(
+        places,
+        [_short(one["name"], 18) for one in data["axes"]],
+        rotation=30,
+        ha="right",
+        fontsize=7,
+    )
     axes.set_yticks([])
     axes.set_ylim(-0.05, 1.05)
 

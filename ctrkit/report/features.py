@@ -35,73 +35,120 @@ def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> 
         },
         "warnings": list(record["warnings"]),
         "tables": [
-            _comparison(record), _candidates(record), _by_field(met), _most_frequent_dropped(met)
+            _comparison(record),
+            _candidates(record),
+            _by_field(met),
+            _most_frequent_dropped(met),
         ],
         "curves": [c for c in (_pareto(record), _kept_share(met), _gate_chart(met)) if c],
         "data": {k: record[k] for k in ("winner", "candidates", "rows", "paired")},
-    }  # fmt: skip
+    }
 
 
 def _comparison(record: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for name, members in record["rows"].items():
         tests = record["paired"].get(name)
-        rows.append([
-            "the search" if name == "optfs" else name,
-            str(len(members)),
-            mean_and_spread([m["test"]["auc"] for m in members]),
-            mean_and_spread([m["test"]["logloss"] for m in members]),
-            "" if tests is None else difference(tests),
-            f"{average(m['ratio'] for m in members):.1%}",
-            f"{average(m['traffic'] for m in members):.1%}",
-            f"{average(m['parameters'] for m in members):,.0f}",
-            f"{average(m['bytes'] for m in members) / 1e6:,.2f}",
-        ])  # fmt: skip
-    columns = ["values", "seeds", "test AUC", "test log loss", "difference, 95 %", "kept",
-               "traffic", "parameters", "MB"]  # fmt: skip
-    return {"title": "Against the controls", "columns": columns, "rows": rows,
-            "note": DIFFERENCE_NOTE}  # fmt: skip
+        rows.append(
+            [
+                "the search" if name == "optfs" else name,
+                str(len(members)),
+                mean_and_spread([m["test"]["auc"] for m in members]),
+                mean_and_spread([m["test"]["logloss"] for m in members]),
+                "" if tests is None else difference(tests),
+                f"{average(m['ratio'] for m in members):.1%}",
+                f"{average(m['traffic'] for m in members):.1%}",
+                f"{average(m['parameters'] for m in members):,.0f}",
+                f"{average(m['bytes'] for m in members) / 1e6:,.2f}",
+            ]
+        )
+    columns = [
+        "values",
+        "seeds",
+        "test AUC",
+        "test log loss",
+        "difference, 95 %",
+        "kept",
+        "traffic",
+        "parameters",
+        "MB",
+    ]
+    return {
+        "title": "Against the controls",
+        "columns": columns,
+        "rows": rows,
+        "note": DIFFERENCE_NOTE,
+    }
 
 
 def _candidates(record: dict[str, Any]) -> dict[str, Any]:
     rows = [
-        [c["name"], f"{c['ratio']:.2%}", f"{c['validation']['logloss']:.5f}",
-         f"{c['validation']['auc']:.5f}", f"{c['fields']}", f"{c['bytes'] / 1e6:,.2f}"]
+        [
+            c["name"],
+            f"{c['ratio']:.2%}",
+            f"{c['validation']['logloss']:.5f}",
+            f"{c['validation']['auc']:.5f}",
+            f"{c['fields']}",
+            f"{c['bytes'] / 1e6:,.2f}",
+        ]
         for c in record["candidates"]
-    ]  # fmt: skip
+    ]
     columns = ["tried", "kept", "validation log loss", "validation AUC", "fields", "MB"]
-    return {"title": "What was tried", "columns": columns, "rows": rows,
-            "note": "The lowest log loss on validation wins."}  # fmt: skip
+    return {
+        "title": "What was tried",
+        "columns": columns,
+        "rows": rows,
+        "note": "The lowest log loss on validation wins.",
+    }
 
 
 def _grouped(met: pl.DataFrame) -> pl.DataFrame:
     kept = pl.col("kept")
     return met.group_by("field", maintain_order=True).agg(
-        values=pl.len(), kept=kept.sum(), share=kept.mean(),
+        values=pl.len(),
+        kept=kept.sum(),
+        share=kept.mean(),
         traffic=(pl.col("count") * kept).sum() / pl.col("count").sum(),
-    )  # fmt: skip
+    )
 
 
 def _by_field(met: pl.DataFrame) -> dict[str, Any]:
     rows = [
-        [r["field"], f"{r['values']:,}", f"{r['kept']:,}", f"{r['share']:.1%}",
-         f"{r['traffic']:.1%}"]
+        [
+            r["field"],
+            f"{r['values']:,}",
+            f"{r['kept']:,}",
+            f"{r['share']:.1%}",
+            f"{r['traffic']:.1%}",
+        ]
         for r in _grouped(met).sort("share", descending=True).iter_rows(named=True)
-    ]  # fmt: skip
-    return {"title": "By field", "columns": ["field", "values", "kept", "share", "traffic kept"],
-            "rows": rows, "note": "Missing and rare values count where they occur."}  # fmt: skip
+    ]
+    return {
+        "title": "By field",
+        "columns": ["field", "values", "kept", "share", "traffic kept"],
+        "rows": rows,
+        "note": "Missing and rare values count where they occur.",
+    }
 
 
 def _most_frequent_dropped(met: pl.DataFrame) -> dict[str, Any]:
     gone = met.filter(~pl.col("kept")).sort("count", descending=True).head(_SHOWN)
     rows = [
-        [r["field"], "" if r["value"] is None else r["value"], f"{r['count']:,}",
-         f"{r['traffic']:.2%}", f"{r['gate']:+.3f}"]
+        [
+            r["field"],
+            "" if r["value"] is None else r["value"],
+            f"{r['count']:,}",
+            f"{r['traffic']:.2%}",
+            f"{r['gate']:+.3f}",
+        ]
         for r in gone.iter_rows(named=True)
-    ]  # fmt: skip
-    return {"title": "The most frequent values that were dropped",
-            "columns": ["field", "value", "rows", "traffic", "gate"], "rows": rows,
-            "note": "All of them: features.parquet."}  # fmt: skip
+    ]
+    return {
+        "title": "The most frequent values that were dropped",
+        "columns": ["field", "value", "rows", "traffic", "gate"],
+        "rows": rows,
+        "note": "All of them: features.parquet.",
+    }
 
 
 def _pareto(record: dict[str, Any]) -> dict[str, Any] | None:
@@ -120,13 +167,23 @@ def _kept_share(met: pl.DataFrame) -> dict[str, Any]:
     power = met.with_columns(bin=pl.col("count").log(2).floor())
     found = power.group_by("bin").agg(share=pl.col("kept").mean()).sort("bin")
     points = [[float(b), float(s)] for b, s in found.iter_rows()]
-    return {"title": "Kept values by frequency", "x": "log2 of training rows", "y": "share kept",
-            "lines": {"values": points}}  # fmt: skip
+    return {
+        "title": "Kept values by frequency",
+        "x": "log2 of training rows",
+        "y": "share kept",
+        "lines": {"values": points},
+    }
 
 
 def _gate_chart(met: pl.DataFrame) -> dict[str, Any]:
     some = met if met.height <= _POINTS else met.sample(_POINTS, seed=0)
     rows = some.select("count", "gate", "field", "value").iter_rows()
     points = [[math.log2(n), g, f if v is None else f"{f}={v}"] for n, g, f, v in rows]
-    return {"kind": "scatter", "title": "Gate against frequency", "x": "log2 of training rows",
-            "y": "gate", "points": points, "linear": True}  # fmt: skip
+    return {
+        "kind": "scatter",
+        "title": "Gate against frequency",
+        "x": "log2 of training rows",
+        "y": "gate",
+        "points": points,
+        "linear": True,
+    }

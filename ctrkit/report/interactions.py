@@ -49,22 +49,34 @@ def _comparison(record: dict[str, Any]) -> dict[str, Any]:
         tests = record["paired"].get(name)
         searched = [m["search_s"] for m in members if m.get("search_s")]
         counts = [f"{average(m['pairs'].get(op, 0) for m in members):,.3g}" for op in OPERATIONS]
-        rows.append([
-            _arm(name, members),
-            str(len(members)),
-            mean_and_spread([m["test"]["auc"] for m in members]),
-            mean_and_spread([m["test"]["logloss"] for m in members]),
-            difference(tests) if tests else "",
-            " / ".join(counts),
-            *(f"{average(m[k] for m in members):,.0f}" for k in ("cross_rows", "parameters")),
-            *(f"{average(m[k] for m in members) / 1e6:,.2f}" for k in ("cross_bytes", "bytes")),
-            f"{average(m['train_examples_s'] for m in members):,.0f}",
-            f"{average(searched):,.0f}" if searched else "",
-        ])  # fmt: skip
+        rows.append(
+            [
+                _arm(name, members),
+                str(len(members)),
+                mean_and_spread([m["test"]["auc"] for m in members]),
+                mean_and_spread([m["test"]["logloss"] for m in members]),
+                difference(tests) if tests else "",
+                " / ".join(counts),
+                *(f"{average(m[k] for m in members):,.0f}" for k in ("cross_rows", "parameters")),
+                *(f"{average(m[k] for m in members) / 1e6:,.2f}" for k in ("cross_bytes", "bytes")),
+                f"{average(m['train_examples_s'] for m in members):,.0f}",
+                f"{average(searched):,.0f}" if searched else "",
+            ]
+        )
     columns = [
-        "pairs", "seeds", "test AUC", "test log loss", "difference, 95 %",
-        "m / f / n", "cross rows", "parameters", "cross MB", "MB", "rows/s", "search, s",
-    ]  # fmt: skip
+        "pairs",
+        "seeds",
+        "test AUC",
+        "test log loss",
+        "difference, 95 %",
+        "m / f / n",
+        "cross rows",
+        "parameters",
+        "cross MB",
+        "MB",
+        "rows/s",
+        "search, s",
+    ]
     note = f"m / f / n: pairs memorized, factorized, left alone. {DIFFERENCE_NOTE}"
     return {"title": "Against the controls", "columns": columns, "rows": rows, "note": note}
 
@@ -80,15 +92,27 @@ def _by_operation(record: dict[str, Any]) -> dict[str, Any]:
     for index, op in enumerate(OPERATIONS):
         members = [p for p in record["pairs"] if p["op"] == op]
         known = [p["information"] for p in members if p.get("information")]
-        rows.append([
-            DONE[op], f"{len(members):,}",
-            f"{average(p['probability'][index] for p in members):.3f}" if members else "–",
-            f"{sum(p['rows'] for p in members):,}",
-            *(_nats(average(k[f] for k in known) if known else None) for f in FIGURES),
-            _nats(statistics.median(k["interaction"] for k in known) if known else None),
-        ])  # fmt: skip
-    columns = ["operation", "pairs", "mean probability", "cross rows", "MI", "Miller-Madow",
-               "excess", "interaction", "median interaction"]  # fmt: skip
+        rows.append(
+            [
+                DONE[op],
+                f"{len(members):,}",
+                f"{average(p['probability'][index] for p in members):.3f}" if members else "–",
+                f"{sum(p['rows'] for p in members):,}",
+                *(_nats(average(k[f] for k in known) if known else None) for f in FIGURES),
+                _nats(statistics.median(k["interaction"] for k in known) if known else None),
+            ]
+        )
+    columns = [
+        "operation",
+        "pairs",
+        "mean probability",
+        "cross rows",
+        "MI",
+        "Miller-Madow",
+        "excess",
+        "interaction",
+        "median interaction",
+    ]
     note = (
         "Means over the pairs, in nats. MI: of the joint value with the label, biased upward where "
         "a cross has few rows a value; Miller-Madow and excess (over permuted labels) correct it. "
@@ -101,16 +125,29 @@ def _pairs(record: dict[str, Any]) -> dict[str, Any]:
     rows, exact = [], any(pair.get("min_count") for pair in record["pairs"])
     for pair in sorted(record["pairs"], key=_order):
         known = pair.get("information") or {}
-        rows.append([
-            " × ".join(pair["fields"]), DONE[pair["op"]],
-            *(f"{p:.3f}" for p in pair["probability"]),
-            f"{pair['rows']:,}",
-            *([f"{pair['min_count']:,}" if pair["min_count"] else ""] if exact else []),
-            *(_nats(known.get(f)) for f in FIGURES),
-        ])  # fmt: skip
-    columns = ["pair", "operation", "p(memorize)", "p(factorize)", "p(naive)", "cross rows",
-               *(["least count"] if exact else []),
-               "MI", "Miller-Madow", "excess", "interaction"]  # fmt: skip
+        rows.append(
+            [
+                " × ".join(pair["fields"]),
+                DONE[pair["op"]],
+                *(f"{p:.3f}" for p in pair["probability"]),
+                f"{pair['rows']:,}",
+                *([f"{pair['min_count']:,}" if pair["min_count"] else ""] if exact else []),
+                *(_nats(known.get(f)) for f in FIGURES),
+            ]
+        )
+    columns = [
+        "pair",
+        "operation",
+        "p(memorize)",
+        "p(factorize)",
+        "p(naive)",
+        "cross rows",
+        *(["least count"] if exact else []),
+        "MI",
+        "Miller-Madow",
+        "excess",
+        "interaction",
+    ]
     note = "Ordered by operation and interaction."
     if exact:
         note += " Least count: training rows from which a cross has a row of its own."
@@ -133,9 +170,12 @@ def _map(record: dict[str, Any]) -> dict[str, Any]:
         for pair in record["pairs"]
     ]
     return {
-        "kind": "operations", "title": "What was chosen for each pair (stronger: more certain)",
-        "labels": list(record["fields"]), "names": DONE, "cells": cells,
-    }  # fmt: skip
+        "kind": "operations",
+        "title": "What was chosen for each pair (stronger: more certain)",
+        "labels": list(record["fields"]),
+        "names": DONE,
+        "cells": cells,
+    }
 
 
 def _information(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -147,14 +187,16 @@ def _information(record: dict[str, Any]) -> list[dict[str, Any]]:
     ):
         groups = {
             DONE[op]: [
-                float(p["information"][figure]) for p in record["pairs"]
+                float(p["information"][figure])
+                for p in record["pairs"]
                 if p["op"] == op and p.get("information")
             ]
             for op in OPERATIONS
-        }  # fmt: skip
+        }
         if any(groups.values()):
-            charts.append({"kind": "groups", "title": title, "x": f"{figure}, nats",
-                           "groups": groups})  # fmt: skip
+            charts.append(
+                {"kind": "groups", "title": title, "x": f"{figure}, nats", "groups": groups}
+            )
     return charts
 
 
@@ -163,11 +205,17 @@ def _sizes(record: dict[str, Any]) -> dict[str, Any] | None:
     if len(record["rows"]) < 2:
         return None
     lines = {
-        _arm(name, members): [[
-            average(m["cross_bytes"] for m in members) / 1e6,
-            average(m["test"]["logloss"] for m in members),
-        ]]
+        _arm(name, members): [
+            [
+                average(m["cross_bytes"] for m in members) / 1e6,
+                average(m["test"]["logloss"] for m in members),
+            ]
+        ]
         for name, members in record["rows"].items()
-    }  # fmt: skip
-    return {"title": "Size of the crosses against log loss", "x": "MB of crosses",
-            "y": "test log loss", "lines": lines}  # fmt: skip
+    }
+    return {
+        "title": "Size of the crosses against log loss",
+        "x": "MB of crosses",
+        "y": "test log loss",
+        "lines": lines,
+    }

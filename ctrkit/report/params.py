@@ -33,9 +33,13 @@ def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> dic
         "features": "Searches for values",
         "interactions": "Searches over pairs",
     }[record["search"]["over"]]
-    charts = [_history(trials, objectives[0]), *_front(done, record, objectives),
-              *_importance_charts(record), _parallel(done, record, objectives[0]),
-              *_slices(done, record, objectives[0])]  # fmt: skip
+    charts = [
+        _history(trials, objectives[0]),
+        *_front(done, record, objectives),
+        *_importance_charts(record),
+        _parallel(done, record, objectives[0]),
+        *_slices(done, record, objectives[0]),
+    ]
     return {
         "title": f"{what} of {record['model']}: trial {best['trial']} wins",
         "facts": {
@@ -44,18 +48,29 @@ def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> dic
             f"{counts['retries']} tried again",
             "searched for": f"{record['seconds']:,.0f} s",
             "sampler": f"{record['search']['sampler']}, pruner {record['search']['pruner']}",
-            "validation": ", ".join(f"{_UNITS[k]} {_value(k, v)}"
-                                    for k, v in best["values"].items()),
+            "validation": ", ".join(
+                f"{_UNITS[k]} {_value(k, v)}" for k, v in best["values"].items()
+            ),
             "config": record["config_sha256"][:12],
         },
         "warnings": list(record["warnings"]),
-        "tables": [t for t in (
-            _comparison(record), _settings(record), _members(record, objectives),
-            _importance_table(record), _best_trials(trials, objectives), _failures(trials)) if t],
+        "tables": [
+            t
+            for t in (
+                _comparison(record),
+                _settings(record),
+                _members(record, objectives),
+                _importance_table(record),
+                _best_trials(trials, objectives),
+                _failures(trials),
+            )
+            if t
+        ],
         "curves": [c for c in charts if c],
-        "data": {k: record[k] for k in ("winner", "front", "counts", "importances", "rows",
-                                        "paired")},
-    }  # fmt: skip
+        "data": {
+            k: record[k] for k in ("winner", "front", "counts", "importances", "rows", "paired")
+        },
+    }
 
 
 def _value(objective: str, value: float) -> str:
@@ -66,28 +81,47 @@ def _comparison(record: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for name, members in record["rows"].items():
         tests = record["paired"].get(name)
-        mean = {k: sum(m[k] for m in members) / len(members)
-                for k in ("parameters", "bytes", "seconds")}  # fmt: skip
-        rows.append([
-            "before the search" if name == "before" else name, str(len(members)),
-            mean_and_spread([m["test"]["auc"] for m in members]),
-            mean_and_spread([m["test"]["logloss"] for m in members]),
-            "" if tests is None else difference(tests),
-            f"{mean['parameters']:,.0f}", f"{mean['bytes'] / 1e6:,.2f}", f"{mean['seconds']:,.1f}",
-        ])  # fmt: skip
-    columns = ["settings", "seeds", "test AUC", "test log loss", "difference, 95 %", "parameters",
-               "MB", "seconds"]  # fmt: skip
+        mean = {
+            k: sum(m[k] for m in members) / len(members) for k in ("parameters", "bytes", "seconds")
+        }
+        rows.append(
+            [
+                "before the search" if name == "before" else name,
+                str(len(members)),
+                mean_and_spread([m["test"]["auc"] for m in members]),
+                mean_and_spread([m["test"]["logloss"] for m in members]),
+                "" if tests is None else difference(tests),
+                f"{mean['parameters']:,.0f}",
+                f"{mean['bytes'] / 1e6:,.2f}",
+                f"{mean['seconds']:,.1f}",
+            ]
+        )
+    columns = [
+        "settings",
+        "seeds",
+        "test AUC",
+        "test log loss",
+        "difference, 95 %",
+        "parameters",
+        "MB",
+        "seconds",
+    ]
     note = f"{DIFFERENCE_NOTE} No trial saw the test rows."
     return {"title": "The winner, retrained", "columns": columns, "rows": rows, "note": note}
 
 
 def _settings(record: dict[str, Any]) -> dict[str, Any]:
     drawn = record["winner"]["params"]
-    rows = [[key, _text(value), _range(record["dimensions"].get(key))]
-            for key, value in drawn.items()]  # fmt: skip
+    rows = [
+        [key, _text(value), _range(record["dimensions"].get(key))] for key, value in drawn.items()
+    ]
     note = "run.toml trains it again. Trial 0 took the settings before the search."
-    return {"title": "What the winner drew", "columns": ["key", "value", "of"], "rows": rows,
-            "note": note}  # fmt: skip
+    return {
+        "title": "What the winner drew",
+        "columns": ["key", "value", "of"],
+        "rows": rows,
+        "note": note,
+    }
 
 
 def _range(choices: list[Any] | None) -> str:
@@ -108,11 +142,16 @@ def _text(value: Any) -> str:
 def _members(record: dict[str, Any], objectives: list[str]) -> dict[str, Any] | None:
     if len(objectives) < 2:
         return None
-    rows = [[str(m["trial"]), *(_value(o, m["values"][o]) for o in objectives)]
-            for m in record["front"]]  # fmt: skip
-    return {"title": "Pareto set", "columns": ["trial", *(_UNITS[o] for o in objectives)],
-            "rows": rows, "note": "No other trial is better in everything. pareto/ trains each "
-            f"again; the best {_UNITS[objectives[0]]} is the winner."}  # fmt: skip
+    rows = [
+        [str(m["trial"]), *(_value(o, m["values"][o]) for o in objectives)] for m in record["front"]
+    ]
+    return {
+        "title": "Pareto set",
+        "columns": ["trial", *(_UNITS[o] for o in objectives)],
+        "rows": rows,
+        "note": "No other trial is better in everything. pareto/ trains each "
+        f"again; the best {_UNITS[objectives[0]]} is the winner.",
+    }
 
 
 def _importance_table(record: dict[str, Any]) -> dict[str, Any]:
@@ -125,8 +164,12 @@ def _importance_table(record: dict[str, Any]) -> dict[str, Any]:
         "PED-ANOVA: how unlike the settings of the best tenth are to all; shares of 1. A setting "
         "that only some models have is judged by their trials alone: few trials, little to say."
     )
-    return {"title": "What mattered", "columns": ["objective", "key", "importance", "trials"],
-            "rows": rows, "note": note}  # fmt: skip
+    return {
+        "title": "What mattered",
+        "columns": ["objective", "key", "importance", "trials"],
+        "rows": rows,
+        "note": note,
+    }
 
 
 def _ordered(trials: pl.DataFrame, objective: str) -> pl.DataFrame:
@@ -137,14 +180,22 @@ def _ordered(trials: pl.DataFrame, objective: str) -> pl.DataFrame:
 def _best_trials(trials: pl.DataFrame, objectives: list[str]) -> dict[str, Any]:
     keys = [c for c in trials.columns if c.startswith("param.")]
     rows = [
-        [str(r["trial"]), *(_value(o, r[o]) for o in objectives),
-         "–" if r["seconds"] is None else f"{r['seconds']:,.1f}",
-         ", ".join(f"{k.removeprefix('param.')}={_text(r[k])}" for k in keys if r[k] is not None)]
+        [
+            str(r["trial"]),
+            *(_value(o, r[o]) for o in objectives),
+            "–" if r["seconds"] is None else f"{r['seconds']:,.1f}",
+            ", ".join(
+                f"{k.removeprefix('param.')}={_text(r[k])}" for k in keys if r[k] is not None
+            ),
+        ]
         for r in _ordered(trials, objectives[0]).head(_SHOWN).iter_rows(named=True)
-    ]  # fmt: skip
-    return {"title": "Trials, best first",
-            "columns": ["trial", *(_UNITS[o] for o in objectives), "seconds", "drew"],
-            "rows": rows, "note": "All of them: trials.parquet."}  # fmt: skip
+    ]
+    return {
+        "title": "Trials, best first",
+        "columns": ["trial", *(_UNITS[o] for o in objectives), "seconds", "drew"],
+        "rows": rows,
+        "note": "All of them: trials.parquet.",
+    }
 
 
 def _failures(trials: pl.DataFrame) -> dict[str, Any] | None:
@@ -165,8 +216,14 @@ def _history(trials: pl.DataFrame, objective: str) -> dict[str, Any]:
     for x, y in points:
         better = min if _SMALLER[objective] else max
         line.append([x, better(y, line[-1][1]) if line else y])
-    return {"kind": "trials", "title": "History", "x": "complete trials", "y": _UNITS[objective],
-            "points": points, "line": line}  # fmt: skip
+    return {
+        "kind": "trials",
+        "title": "History",
+        "x": "complete trials",
+        "y": _UNITS[objective],
+        "points": points,
+        "line": line,
+    }
 
 
 def _front(
@@ -178,9 +235,16 @@ def _front(
         first = objectives[0]
         line = sorted([m["values"][other], m["values"][first]] for m in record["front"])
         points = [[float(a), float(b)] for a, b in done.select(other, first).iter_rows()]
-        found.append({"kind": "trials", "title": f"Pareto set: {_UNITS[other]}",
-                      "x": _UNITS[other], "y": _UNITS[first], "points": points,
-                      "line": line if len(objectives) == 2 else []})  # fmt: skip
+        found.append(
+            {
+                "kind": "trials",
+                "title": f"Pareto set: {_UNITS[other]}",
+                "x": _UNITS[other],
+                "y": _UNITS[first],
+                "points": points,
+                "line": line if len(objectives) == 2 else [],
+            }
+        )
     return found
 
 
@@ -190,11 +254,17 @@ def _importance_charts(record: dict[str, Any]) -> list[dict[str, Any]]:
         best = sorted(scores.items(), key=lambda kv: -kv[1][0])[:15]
         if best:
             values = [score for _, (score, _) in best]
-            found.append({
-                "kind": "bars", "title": f"Importance for {_UNITS[objective]}", "x": "importance",
-                "labels": [f"{k} ({n})" for k, (_, n) in best], "values": values,
-                "spans": [[v, v] for v in values], "floors": values,
-            })  # fmt: skip
+            found.append(
+                {
+                    "kind": "bars",
+                    "title": f"Importance for {_UNITS[objective]}",
+                    "x": "importance",
+                    "labels": [f"{k} ({n})" for k, (_, n) in best],
+                    "values": values,
+                    "spans": [[v, v] for v in values],
+                    "floors": values,
+                }
+            )
     return found
 
 
@@ -218,11 +288,18 @@ def _slices(done: pl.DataFrame, record: dict[str, Any], objective: str) -> list[
         pairs = zip(values, done[objective].to_list(), strict=False)
         points = [[float(v), float(y)] for v, y in pairs if v is not None]
         if points:
-            found.append({
-                "kind": "trials", "title": key, "x": key, "y": _UNITS[objective],
-                "points": points, "ticks": names, "log": key in record["logarithmic"],
-                "slice": True,
-            })  # fmt: skip
+            found.append(
+                {
+                    "kind": "trials",
+                    "title": key,
+                    "x": key,
+                    "y": _UNITS[objective],
+                    "points": points,
+                    "ticks": names,
+                    "log": key in record["logarithmic"],
+                    "slice": True,
+                }
+            )
     return found
 
 
@@ -247,9 +324,13 @@ def _parallel(done: pl.DataFrame, record: dict[str, Any], objective: str) -> dic
     order = sorted(range(len(scores)), key=lambda i: -sign * scores[i])
     rank = {i: r / max(1, len(scores) - 1) for r, i in enumerate(order)}
     title = "Parallel coordinates of what mattered most (orange: the best fifth)"
-    return {"kind": "parallel", "title": title,
-            "axes": axes, "lines": [list(line) for line in zip(*columns, strict=True)],
-            "colours": [rank[i] for i in range(len(scores))]}  # fmt: skip
+    return {
+        "kind": "parallel",
+        "title": title,
+        "axes": axes,
+        "lines": [list(line) for line in zip(*columns, strict=True)],
+        "colours": [rank[i] for i in range(len(scores))],
+    }
 
 
 def _axis(

@@ -37,14 +37,30 @@ def _bought(record: dict[str, Any]) -> dict[str, Any]:
     for row in record["steps"]:
         test = record["against_before"].get(row["step"])
         said = row["said"] if row.get("taken", True) else f"{row['said']}: not taken"
-        rows.append([
-            _NAMES.get(row["step"], row["step"]), said,
-            f"{row['validation']['logloss']:.5f}", f"{row['test']['logloss']:.5f}",
-            difference([test]) if test else "", f"{row['test']['auc']:.5f}",
-            f"{row['bytes'] / 1e6:,.2f}", str(row["models"]), f"{row['seconds']:,.0f}",
-        ])  # fmt: skip
-    columns = ["step", "decided", "validation log loss", "test log loss", "against as given, 95 %",
-               "test AUC", "MB", "models", "seconds"]  # fmt: skip
+        rows.append(
+            [
+                _NAMES.get(row["step"], row["step"]),
+                said,
+                f"{row['validation']['logloss']:.5f}",
+                f"{row['test']['logloss']:.5f}",
+                difference([test]) if test else "",
+                f"{row['test']['auc']:.5f}",
+                f"{row['bytes'] / 1e6:,.2f}",
+                str(row["models"]),
+                f"{row['seconds']:,.0f}",
+            ]
+        )
+    columns = [
+        "step",
+        "decided",
+        "validation log loss",
+        "test log loss",
+        "against as given, 95 %",
+        "test AUC",
+        "MB",
+        "models",
+        "seconds",
+    ]
     note = (
         "Each step starts from what the last one left; where validation surely (95 %) prefers the "
         "model before a step, it is not taken. The difference is the step's log loss less that of "
@@ -59,26 +75,45 @@ def _end(record: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for name, members in record["rows"].items():
         tests = record["paired"].get(name)
-        rows.append([
-            "the pipeline" if name == "pipeline" else "the plain model", str(len(members)),
-            mean_and_spread([m["test"]["auc"] for m in members]),
-            mean_and_spread([m["test"]["logloss"] for m in members]),
-            difference(tests) if tests else "",
-            f"{average(m['parameters'] for m in members):,.0f}",
-            f"{average(m['bytes'] for m in members) / 1e6:,.2f}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                "the pipeline" if name == "pipeline" else "the plain model",
+                str(len(members)),
+                mean_and_spread([m["test"]["auc"] for m in members]),
+                mean_and_spread([m["test"]["logloss"] for m in members]),
+                difference(tests) if tests else "",
+                f"{average(m['parameters'] for m in members):,.0f}",
+                f"{average(m['bytes'] for m in members) / 1e6:,.2f}",
+            ]
+        )
     note = (
         "The difference is the pipeline's log loss less the plain model's, on the same test rows. "
         "One seed: the interval is over rows; several: over seeds. All seeds train the outcome of "
         "one search."
     )
-    columns = ["model", "seeds", "test AUC", "test log loss", "difference, 95 %", "parameters",
-               "MB"]  # fmt: skip
+    columns = [
+        "model",
+        "seeds",
+        "test AUC",
+        "test log loss",
+        "difference, 95 %",
+        "parameters",
+        "MB",
+    ]
     return {"title": "In the end", "columns": columns, "rows": rows, "note": note}
 
 
 def _sizes(steps: list[dict[str, Any]]) -> dict[str, Any]:
-    points = [[r["bytes"] / 1e6, r["test"]["logloss"], _NAMES.get(r["step"], r["step"])]
-              for r in steps if r["step"] != "train"]  # fmt: skip
-    return {"kind": "scatter", "title": "Size against log loss", "x": "MB", "y": "test log loss",
-            "points": points, "linear": True}  # fmt: skip
+    points = [
+        [r["bytes"] / 1e6, r["test"]["logloss"], _NAMES.get(r["step"], r["step"])]
+        for r in steps
+        if r["step"] != "train"
+    ]
+    return {
+        "kind": "scatter",
+        "title": "Size against log loss",
+        "x": "MB",
+        "y": "test log loss",
+        "points": points,
+        "linear": True,
+    }

@@ -18,10 +18,15 @@ def summarise_ranking(ranking: dict[str, Any]) -> dict[str, Any]:
     singles = [r for r in ranking["features"] if r["order"] == 1]
     crosses = [r for r in ranking["features"] if r["order"] == 2]
     tables = [
-        *_flag_table(singles), _feature_table(singles, facts), *_cross_table(crosses, facts),
-        *_group_table(facts, singles), *_order_table(facts), *_drift_table(singles, facts),
-        *_profile_table(facts), *_repetitions(singles),
-    ]  # fmt: skip
+        *_flag_table(singles),
+        _feature_table(singles, facts),
+        *_cross_table(crosses, facts),
+        *_group_table(facts, singles),
+        *_order_table(facts),
+        *_drift_table(singles, facts),
+        *_profile_table(facts),
+        *_repetitions(singles),
+    ]
     charts = [_scores(singles, facts), _cost(singles), *_pair_map(crosses)]
     return {
         "title": f"Ranking of {len(singles)} features by {facts['score']}",
@@ -62,18 +67,43 @@ def _floor(facts: dict[str, Any], noise: int, count: int) -> str:
 
 
 def _feature_table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
-    columns = ["rank", "feature", "flags", facts["score"], "gain", "adj", "95 %", "noise reaches",
-               "z", "q", "values", "coverage", "rare", "group", "drift"]  # fmt: skip
+    columns = [
+        "rank",
+        "feature",
+        "flags",
+        facts["score"],
+        "gain",
+        "adj",
+        "95 %",
+        "noise reaches",
+        "z",
+        "q",
+        "values",
+        "coverage",
+        "rare",
+        "group",
+        "drift",
+    ]
     cells = [
         [
-            str(r["rank"]), r["name"], ", ".join(r["flags"]), _number(r["score"]),
-            _number(r["gain"]), _number(r["adj"]), _span(r["interval"]),
-            _number(r["noise_interval"][1]), _number(r["z"], 1),
-            _number(r["q"]), f"{r['cardinality']:,}", f"{r['coverage']:.1%}",
-            f"{r['rare_share']:.1%}", _text(r["redundancy_group"]), _number(r["drift"]),
+            str(r["rank"]),
+            r["name"],
+            ", ".join(r["flags"]),
+            _number(r["score"]),
+            _number(r["gain"]),
+            _number(r["adj"]),
+            _span(r["interval"]),
+            _number(r["noise_interval"][1]),
+            _number(r["z"], 1),
+            _number(r["q"]),
+            f"{r['cardinality']:,}",
+            f"{r['coverage']:.1%}",
+            f"{r['rare_share']:.1%}",
+            _text(r["redundancy_group"]),
+            _number(r["drift"]),
         ]
         for r in rows[:MOST_FEATURES]
-    ]  # fmt: skip
+    ]
     if facts["score"] in ("gain", "adj", "z"):  # it has a column of its own
         columns, cells = columns[:3] + columns[4:], [row[:3] + row[4:] for row in cells]
     note = (
@@ -84,23 +114,44 @@ def _feature_table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> dic
     )
     if len(rows) > MOST_FEATURES:
         note += f" The first {MOST_FEATURES} of {len(rows)}: rank.csv holds all."
-    return {"title": f"Features by {facts['score']}", "columns": columns, "rows": cells,
-            "note": note}  # fmt: skip
+    return {
+        "title": f"Features by {facts['score']}",
+        "columns": columns,
+        "rows": cells,
+        "note": note,
+    }
 
 
 def _cross_table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> list[dict[str, Any]]:
     if not rows:
         return []
-    columns = ["rank", "cross", "gain over additive", "synergy", "interaction", "adj", "z", "q",
-               "values", "flags"]  # fmt: skip
+    columns = [
+        "rank",
+        "cross",
+        "gain over additive",
+        "synergy",
+        "interaction",
+        "adj",
+        "z",
+        "q",
+        "values",
+        "flags",
+    ]
     cells = [
         [
-            str(r["rank"]), r["name"], _number(r["gain"]), _number(r["synergy"]),
-            _number(r["interaction"], 2), _number(r["adj"]), _number(r["z"], 1), _number(r["q"]),
-            f"{r['cardinality']:,}", ", ".join(r["flags"]),
+            str(r["rank"]),
+            r["name"],
+            _number(r["gain"]),
+            _number(r["synergy"]),
+            _number(r["interaction"], 2),
+            _number(r["adj"]),
+            _number(r["z"], 1),
+            _number(r["q"]),
+            f"{r['cardinality']:,}",
+            ", ".join(r["flags"]),
         ]
         for r in rows[:MOST_CROSSES]
-    ]  # fmt: skip
+    ]
     note = (
         "gain over additive: log loss saved beyond an additive model of both members; synergy: "
         "adj of the pair less those of its members; interaction: its share of the pair's adj. "
@@ -122,8 +173,14 @@ def _flag_table(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 found.append([r["name"], flag.replace("_", " "), text])
     if not found:
         return []
-    return [{"title": "Data quality", "columns": ["feature", "flag", "evidence"], "rows": found,
-             "note": "near copy and leaking: shares of the label's entropy."}]  # fmt: skip
+    return [
+        {
+            "title": "Data quality",
+            "columns": ["feature", "flag", "evidence"],
+            "rows": found,
+            "note": "near copy and leaking: shares of the label's entropy.",
+        }
+    ]
 
 
 def _group_table(facts: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -138,9 +195,14 @@ def _group_table(facts: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[
     for number, names in sorted(groups.items()):
         inside = [p["ami"] for p in pairs if set(p["features"]) <= set(names)]
         cells.append([str(number), names[0], ", ".join(names[1:]), f"{min(inside):.3f}"])
-    return [{"title": "Redundancy groups", "columns": ["group", "best", "others", "least likeness"],
-             "rows": cells, "note": "Adjusted mutual information between features, single linkage."}
-            ]  # fmt: skip
+    return [
+        {
+            "title": "Redundancy groups",
+            "columns": ["group", "best", "others", "least likeness"],
+            "rows": cells,
+            "note": "Adjusted mutual information between features, single linkage.",
+        }
+    ]
 
 
 def _order_table(facts: dict[str, Any]) -> list[dict[str, Any]]:
@@ -149,8 +211,14 @@ def _order_table(facts: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     cells = [[str(i), f["name"], _number(f["value"])] for i, f in enumerate(chosen, 1)]
     note = "Relevance less redundancy with, plus relation to, the features above; scaled to 0..1."
-    return [{"title": "3MR order", "columns": ["place", "feature", "value"], "rows": cells,
-             "note": note}]  # fmt: skip
+    return [
+        {
+            "title": "3MR order",
+            "columns": ["place", "feature", "value"],
+            "rows": cells,
+            "note": note,
+        }
+    ]
 
 
 def _drift_table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,10 +227,14 @@ def _drift_table(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> list[
         return []
     moved.sort(key=lambda r: -abs(r["drift"]))
     cells = [
-        [r["name"], _number(r["drift"]), _series(r["by_third"]["coverage"], "{:.1%}"),
-         _series(r["by_third"]["gain"], "{:.3g}")]
+        [
+            r["name"],
+            _number(r["drift"]),
+            _series(r["by_third"]["coverage"], "{:.1%}"),
+            _series(r["by_third"]["gain"], "{:.3g}"),
+        ]
         for r in moved[:MAPPED]
-    ]  # fmt: skip
+    ]
     columns = ["feature", "drift", "coverage by third", "gain by third"]
     note = f"Drift: divergence (nats) between the first and the last third; {facts['periods']}."
     return [{"title": "Drift", "columns": columns, "rows": cells, "note": note}]
@@ -183,22 +255,32 @@ def _repetitions(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if not rows:
         return []
     steps = list(rows[0]["repetitions"])
-    cells = [[r["name"], *(f"{r['repetitions'][s]:,}" for s in steps)]
-             for r in rows[:MOST_FEATURES]]  # fmt: skip
+    cells = [
+        [r["name"], *(f"{r['repetitions'][s]:,}" for s in steps)] for r in rows[:MOST_FEATURES]
+    ]
     columns = ["feature", *(f"seen ≥ {int(s):,}" for s in steps)]
-    return [{"title": "How often values repeat", "columns": columns, "rows": cells,
-             "note": "Values that occur at least so often: the rows that a table keeps at that "
-             "min_count."}]  # fmt: skip
+    return [
+        {
+            "title": "How often values repeat",
+            "columns": columns,
+            "rows": cells,
+            "note": "Values that occur at least so often: the rows that a table keeps at that "
+            "min_count.",
+        }
+    ]
 
 
 def _scores(rows: Sequence[dict[str, Any]], facts: dict[str, Any]) -> dict[str, Any]:
     shown = [r for r in rows if r["adj"] is not None][:CHARTED]
     return {
-        "kind": "bars", "title": "adj with 95 % interval; grey: what noise reaches",
-        "x": "nats per row", "labels": [r["name"] for r in shown],
-        "values": [r["adj"] for r in shown], "spans": [r["interval"] for r in shown],
+        "kind": "bars",
+        "title": "adj with 95 % interval; grey: what noise reaches",
+        "x": "nats per row",
+        "labels": [r["name"] for r in shown],
+        "values": [r["adj"] for r in shown],
+        "spans": [r["interval"] for r in shown],
         "floors": [r["noise_interval"][1] for r in shown],
-    }  # fmt: skip
+    }
 
 
 def _cost(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -206,8 +288,13 @@ def _cost(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     points = [p for p in points if p[1] >= 1e-6]
     if not points:
         return None
-    return {"kind": "scatter", "title": "Cost against gain", "x": "distinct values (table rows)",
-            "y": "gain, nats per row", "points": points}  # fmt: skip
+    return {
+        "kind": "scatter",
+        "title": "Cost against gain",
+        "x": "distinct values (table rows)",
+        "y": "gain, nats per row",
+        "points": points,
+    }
 
 
 def _pair_map(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -224,8 +311,14 @@ def _pair_map(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         a, b = (place.get(m) for m in r["members"])
         if a is not None and b is not None:
             values[a][b] = values[b][a] = r["synergy"]
-    return [{"kind": "heat", "title": "Pair map: synergy, nats per row", "labels": names,
-             "values": values}]  # fmt: skip
+    return [
+        {
+            "kind": "heat",
+            "title": "Pair map: synergy, nats per row",
+            "labels": names,
+            "values": values,
+        }
+    ]
 
 
 def _number(value: float | None, digits: int | None = None) -> str:

@@ -66,9 +66,13 @@ def summarise_evaluation(
     note = "In brackets: 95 % intervals. Log loss in nats; NE: log loss over the base rate's."
     table = {"title": "Metrics", "columns": ["rows", *names], "rows": [row], "note": note}
     return {
-        "title": title, "facts": {"data": source}, "warnings": [], "tables": [table],
-        "curves": [_calibration_curve("Calibration", bins)], "data": {"metrics": metrics},
-    }  # fmt: skip
+        "title": title,
+        "facts": {"data": source},
+        "warnings": [],
+        "tables": [table],
+        "curves": [_calibration_curve("Calibration", bins)],
+        "data": {"metrics": metrics},
+    }
 
 
 def summarise_runs(folders: Sequence[Path]) -> dict[str, Any]:
@@ -83,8 +87,17 @@ def summarise_runs(folders: Sequence[Path]) -> dict[str, Any]:
         groups[json.dumps(config, sort_keys=True)].append((config["model"]["name"], record))
     rows = [_compared(members) for members in groups.values()]
     rows.sort(key=lambda row: row["logloss"])
-    columns = ["model", "seeds", "test AUC", "test log loss", "NE", "ECE", "validation log loss",
-               "parameters", "rows/s"]  # fmt: skip
+    columns = [
+        "model",
+        "seeds",
+        "test AUC",
+        "test log loss",
+        "NE",
+        "ECE",
+        "validation log loss",
+        "parameters",
+        "rows/s",
+    ]
     table = {
         "title": "Models, best first",
         "columns": columns,
@@ -209,8 +222,13 @@ def _calibration(folder: Path) -> list[dict[str, Any]]:
 
 def _calibration_curve(title: str, bins: Reliability) -> dict[str, Any]:
     points = [[float(p), float(o)] for p, o in zip(bins.predicted, bins.observed, strict=True)]
-    return {"title": title, "x": "predicted", "y": "observed",
-            "lines": {"bins of equal count": points}, "diagonal": True}  # fmt: skip
+    return {
+        "title": title,
+        "x": "predicted",
+        "y": "observed",
+        "lines": {"bins of equal count": points},
+        "diagonal": True,
+    }
 
 
 def _pairs_table(found: dict[str, Any]) -> dict[str, Any]:

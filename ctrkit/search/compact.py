@@ -77,9 +77,14 @@ def _branches(old: Model, new: Model) -> Any:
 
 
 def _move_rows(
-    state: Mapping[str, Tensor], name: str, old: Model, new: Model, wanted: Tensor,
-    kept: Mapping[str, Mask], factor: float,
-) -> None:  # fmt: skip
+    state: Mapping[str, Tensor],
+    name: str,
+    old: Model,
+    new: Model,
+    wanted: Tensor,
+    kept: Mapping[str, Mask],
+    factor: float,
+) -> None:
     key = name.split(".")[1]
     before, after = (cast(EmbeddingTable, m.tables[key]) for m in (old, new))
     coded = [[f for f in m.layout.fields if f.kind != "numeric"] for m in (old, new)]

@@ -56,8 +56,9 @@ class Found:
     fit: FitResult
 
 
-def open_gates(layout: Layout, config: FeatureSearchConfig, penalty: float, rows: int, steps: int
-               ) -> ValueGate:  # fmt: skip
+def open_gates(
+    layout: Layout, config: FeatureSearchConfig, penalty: float, rows: int, steps: int
+) -> ValueGate:
     """Return the gates of a layout.
 
     Args:
@@ -73,10 +74,17 @@ def open_gates(layout: Layout, config: FeatureSearchConfig, penalty: float, rows
     if config.update == "descent" and lr is None:
         lr = PACE / (steps * max(weight, 1e-30))
     gate = ValueGate(
-        [0 if f.hashed else f.rows for f in coded], len(layout.of_kind("numeric")),
-        epochs=config.epochs, schedule=config.schedule, final=config.temperature, penalty=weight,
-        fields=config.field_gates, update=config.update, lr=lr, eps=config.eps,
-    )  # fmt: skip
+        [0 if f.hashed else f.rows for f in coded],
+        len(layout.of_kind("numeric")),
+        epochs=config.epochs,
+        schedule=config.schedule,
+        final=config.temperature,
+        penalty=weight,
+        fields=config.field_gates,
+        update=config.update,
+        lr=lr,
+        eps=config.eps,
+    )
     counts = torch.from_numpy(traffic_counts(layout, rows).astype(np.float32))  # (R,)
     if config.per == "occurrence":
         mean = counts[counts > 0].mean().clamp(min=1e-30)
@@ -147,15 +155,22 @@ def search_values(
         folder: Of checkpoints; a search that was cut goes on.
         progress: See :func:`ctrkit.train.fit`.
     """
-    loop = train.model_copy(update={
-        "epochs": config.epochs, "patience": 0, "evals_per_epoch": 1, "init": None,
-    })  # fmt: skip
+    loop = train.model_copy(
+        update={"epochs": config.epochs, "patience": 0, "evals_per_epoch": 1, "init": None}
+    )
     steps = batches.steps() * config.epochs
     gate = model.gate = open_gates(model.layout, config, penalty, rows, steps)
     met = countable(model.layout)
     watch = GateTraining(gate, config.rewind, target, met)
-    result = fit(model, batches, loop, evaluate=evaluate, callbacks=(watch, *callbacks),
-                 folder=folder, progress=progress)  # fmt: skip
+    result = fit(
+        model,
+        batches,
+        loop,
+        evaluate=evaluate,
+        callbacks=(watch, *callbacks),
+        folder=folder,
+        progress=progress,
+    )
     assert watch.final is not None, "the search ended before its last step"
     values = watch.final.cpu().numpy()
     kept = values > 0
@@ -204,8 +219,9 @@ class GateTraining(Callback):
             state = context.model.state_dict()
             self.snapshot = {
                 k: v.detach().to("cpu", copy=True)
-                for k, v in state.items() if not k.startswith(GATE)
-            }  # fmt: skip
+                for k, v in state.items()
+                if not k.startswith(GATE)
+            }
 
     def step_start(self, context: Context, batch: Any) -> None:
         """Set the temperature."""
@@ -238,8 +254,13 @@ class GateTraining(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the snapshot, the gates' temperature and penalty, and what they learned of."""
-        return {"snapshot": self.snapshot, "final": self.final, "tau": self.gate.tau,
-                "penalty": self.gate.penalty, "learns": self.gate.learns}  # fmt: skip
+        return {
+            "snapshot": self.snapshot,
+            "final": self.final,
+            "tau": self.gate.tau,
+            "penalty": self.gate.penalty,
+            "learns": self.gate.learns,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state."""

@@ -64,10 +64,14 @@ def open_pairs(
     """
     branch = cast(Pairs, model.branches["pairs"])
     gate = PairGate(
-        len(branch.crossed), relaxation=config.relaxation, slope=config.slope,
-        lr=config.gate_lr or max(1e-3, 10.0 / steps), random_start=config.start == "random",
-        cost=cost, budget=None if cost is None else float(config.budget),
-    )  # fmt: skip
+        len(branch.crossed),
+        relaxation=config.relaxation,
+        slope=config.slope,
+        lr=config.gate_lr or max(1e-3, 10.0 / steps),
+        random_start=config.start == "random",
+        cost=cost,
+        budget=None if cost is None else float(config.budget),
+    )
     branch.gate = gate
     return gate
 
@@ -100,14 +104,25 @@ def search_pairs(
         progress: See :func:`ctrkit.train.fit`.
     """
     paper = config.select == "best"
-    loop = train.model_copy(update={
-        "epochs": config.epochs, "patience": train.patience if paper else 0, "init": None,
-        "lr": config.lr or train.lr,
-    })  # fmt: skip
+    loop = train.model_copy(
+        update={
+            "epochs": config.epochs,
+            "patience": train.patience if paper else 0,
+            "init": None,
+            "lr": config.lr or train.lr,
+        }
+    )
     gate = open_pairs(model, config, batches.steps() * config.epochs, cost)
     watch = PairTraining(gate, held, config, train.monitor)
-    result = fit(model, batches, loop, evaluate=evaluate, callbacks=(watch, *callbacks),
-                 folder=folder, progress=progress)  # fmt: skip
+    result = fit(
+        model,
+        batches,
+        loop,
+        evaluate=evaluate,
+        callbacks=(watch, *callbacks),
+        folder=folder,
+        progress=progress,
+    )
     if not paper:
         assert watch.chosen is not None, "the search ended before its last step"
         with torch.no_grad():
@@ -211,8 +226,13 @@ class PairTraining(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return temperature, price, noise and the operations kept; alpha is in the model."""
-        return {"tau": self.gate.tau, "price": self.gate.price, "noise": self.gate.noise,
-                "chosen": self.chosen, "best": self.best}  # fmt: skip
+        return {
+            "tau": self.gate.tau,
+            "price": self.gate.price,
+            "noise": self.gate.noise,
+            "chosen": self.chosen,
+            "best": self.best,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up a state."""
@@ -222,9 +242,12 @@ class PairTraining(Callback):
 
 
 def worth_slopes(
-    logit: Tensor, label: Tensor, weight: Tensor | None,
-    watched: tuple[Tensor, Tensor, Tensor], soft: Tensor,
-) -> Tensor:  # fmt: skip
+    logit: Tensor,
+    label: Tensor,
+    weight: Tensor | None,
+    watched: tuple[Tensor, Tensor, Tensor],
+    soft: Tensor,
+) -> Tensor:
     """Return the secant of the mean loss between half a candidate's share and all of it (ours).
 
     The layer above scales itself to the shares, so that at the optimum the slope of the loss in
@@ -261,9 +284,10 @@ def worth_slopes(
 def _optimizer_of(gate: nn.Module, context: Context) -> torch.optim.Optimizer:
     wanted = {id(p) for p in gate.parameters()}
     return next(
-        o for o in context.optimizers.dense
+        o
+        for o in context.optimizers.dense
         if {id(p) for g in o.param_groups for p in g["params"]} == wanted
-    )  # fmt: skip
+    )
 
 
 def undecided(pairs: Sequence[tuple[int, int]], searched: Sequence[tuple[int, int]]) -> list[str]:

@@ -29,9 +29,7 @@ from ctrkit.models.build import find_preset, resolve_model
 from ctrkit.registry import Choices, Range, registry
 
 USE = "use."
-INNER: dict[str, type[RunConfig]] = {
-    "features": FeaturesConfig, "interactions": InteractionsConfig,
-}  # fmt: skip
+INNER: dict[str, type[RunConfig]] = {"features": FeaturesConfig, "interactions": InteractionsConfig}
 """The other searches whose knobs can be drawn."""
 STRUCTURE = ("model.name", "model.preset", "model.interactions", "model.head", "model.table")
 FIXED = ("seed", "device", "threads", "init", "monitor", "checkpoint_s", "shuffle_rows")
@@ -128,20 +126,27 @@ class Space:
         before = resolve_model(self.config.model)
         first: dict[str, Any] = {
             d.key: d.near(_setting(self.config, before, d.key))
-            for d in self.dimensions if d.key in STRUCTURE
-        }  # fmt: skip
+            for d in self.dimensions
+            if d.key in STRUCTURE
+        }
         used = [n for n in self.pool if n in (before.interactions or ())] or self.pool
         first |= {USE + n: n in used for n in self.pool}
         first = {k: v for k, v in first.items() if v is not None}
         model = resolve_model(self.apply(first).model)
-        point = self.draw(lambda one: first[one.key] if one.key in first else one.near(
-            _setting(self.config, model, one.key)))  # fmt: skip
+        point = self.draw(
+            lambda one: (
+                first[one.key]
+                if one.key in first
+                else one.near(_setting(self.config, model, one.key))
+            )
+        )
         return {k: label_of(v) for k, v in point.items() if v is not None}
 
     def point(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a point that Optuna stored."""
-        return self.draw(lambda one: one.value_of(stored[one.key]) if one.kind == "choice"
-                         else stored[one.key])  # fmt: skip
+        return self.draw(
+            lambda one: one.value_of(stored[one.key]) if one.kind == "choice" else stored[one.key]
+        )
 
     def _exists(self, one: Dimension, values: Mapping[str, Any], active: set[str]) -> bool:
         if one.key.startswith(USE):
@@ -233,8 +238,9 @@ def make_space(config: ParamsConfig) -> Space:
     if search.derive:
         dimensions |= {d.key: d for d in _derived(config) if d.key not in dimensions}
     models = list(_models(plain, search.interactions, list(dimensions.values())))
-    owners = sorted({name for point in models for name in components(
-        plain, search.interactions, point)})  # fmt: skip
+    owners = sorted(
+        {name for point in models for name in components(plain, search.interactions, point)}
+    )
     parameters = dict(_parameters(owners))
     known = {**_settings(kind), **dict.fromkeys(parameters, "")}
     for key in given:
@@ -340,8 +346,10 @@ def _fixed(config: ParamsConfig) -> set[str]:
 def _settings(kind: type[RunConfig]) -> dict[str, str]:
     """Return every setting that may be searched, but parameters of components."""
     model = [n for n in ModelConfig.model_fields if n not in ("parameters", "operations")]
-    keys = [*(f"model.{n}" for n in model),
-            *(f"train.{n}" for n in TrainConfig.model_fields if n not in FIXED)]  # fmt: skip
+    keys = [
+        *(f"model.{n}" for n in model),
+        *(f"train.{n}" for n in TrainConfig.model_fields if n not in FIXED),
+    ]
     if kind is not RunConfig:
         inner = FeatureSearchConfig if kind is FeaturesConfig else InteractionSearchConfig
         keys += [f"search.{n}" for n in inner.model_fields]
@@ -434,8 +442,9 @@ def _numbers(key: str, value: Mapping[str, Any]) -> Dimension:
         raise ConfigError(f"search.space.{key}: low is at most high; got {low} and {high}")
     if log and (low <= 0 or step is not None):
         raise ConfigError(f"search.space.{key}: log needs low above 0, and no step")
-    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)
-                             or not 0 < step < math.inf):  # fmt: skip
+    if step is not None and (
+        isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf
+    ):
         raise ConfigError(f"search.space.{key}: step is a number above 0; got {step!r}")
     whole = all(isinstance(v, int) for v in (low, high, *([] if step is None else [step])))
     return Dimension(key, "int" if whole else "float", low, high, log, step)
@@ -477,8 +486,11 @@ def _check_condition(space: Space, one: Dimension, key: str, allowed: tuple[Any,
     other = drawn[key]
     for value in allowed:
         if other.near(value) is None or (other.kind != "choice" and other.near(value) != value):
-            known = ", ".join(map(str, other.labels())) if other.kind == "choice" else (
-                f"{other.low:g} to {other.high:g}")  # fmt: skip
+            known = (
+                ", ".join(map(str, other.labels()))
+                if other.kind == "choice"
+                else (f"{other.low:g} to {other.high:g}")
+            )
             hint = nearest(str(value), [str(v) for v in other.choices])
             raise ConfigError(
                 f"search.space.{one.key}: when needs {key} = {value!r}, which is not drawn{hint}; "
@@ -487,8 +499,9 @@ def _check_condition(space: Space, one: Dimension, key: str, allowed: tuple[Any,
 
 
 def _probe(space: Space, one: Dimension, models: list[dict[str, Any]]) -> None:
-    fitting = [m for m in models if not one.owner or one.owner in components(
-        space.config, space.pool, m)]  # fmt: skip
+    fitting = [
+        m for m in models if not one.owner or one.owner in components(space.config, space.pool, m)
+    ]
     for value in one.probes() if fitting else ():
         try:
             resolve_model(space.apply({**fitting[0], one.key: value}).model)

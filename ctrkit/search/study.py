@@ -72,9 +72,14 @@ class Trials:
     """
 
     def __init__(
-        self, config: ParamsSearchConfig, folder: Path, name: str, seed: int, url: str | None,
+        self,
+        config: ParamsSearchConfig,
+        folder: Path,
+        name: str,
+        seed: int,
+        url: str | None,
         start: Mapping[str, Any] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config, self.folder, self.seed, self.url = config, folder, seed, url
         self.start = dict(start or {})
         self.home = f"{socket.gethostname()}:{folder.absolute()}"
@@ -114,10 +119,13 @@ class Trials:
             optuna.study.StudyDirection[DIRECTION[o].upper()] for o in self.config.objectives
         ]
         study = optuna.create_study(
-            storage=self.storage, study_name=self.name, load_if_exists=True,
-            directions=directions, sampler=make_sampler(self.config, self.seed),
+            storage=self.storage,
+            study_name=self.name,
+            load_if_exists=True,
+            directions=directions,
+            sampler=make_sampler(self.config, self.seed),
             pruner=make_pruner(self.config),
-        )  # fmt: skip
+        )
         if self.start and not study.get_trials(deepcopy=False):
             study.enqueue_trial(self.start)
         return study
@@ -128,9 +136,11 @@ class Trials:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.storages.RDBStorage(
-                url, heartbeat_interval=self.config.heartbeat, grace_period=self.config.grace,
+                url,
+                heartbeat_interval=self.config.heartbeat,
+                grace_period=self.config.grace,
                 heartbeat_stale_trial_callback=lambda _, trial: self._retry(trial),
-            )  # fmt: skip
+            )
 
     def close(self) -> None:
         """Let go of a database's connections."""
@@ -152,9 +162,8 @@ class Trials:
     def finished(self) -> dict[int, FrozenTrial]:
         """Return the slots that ended, however."""
         return {
-            n: t for n, t in self.slots().items()
-            if t.state.name in FINISHED and not self._lost(t)
-        }  # fmt: skip
+            n: t for n, t in self.slots().items() if t.state.name in FINISHED and not self._lost(t)
+        }
 
     def done(self) -> bool:
         """Say whether every slot of the search ended."""
@@ -370,18 +379,23 @@ def make_sampler(config: ParamsSearchConfig, seed: int, number: int = 0) -> Any:
         match config.sampler:
             case "tpe":
                 return samplers.TPESampler(
-                    n_startup_trials=start, multivariate=True, group=True, constant_liar=True,
+                    n_startup_trials=start,
+                    multivariate=True,
+                    group=True,
+                    constant_liar=True,
                     seed=own,
-                )  # fmt: skip
+                )
             case "gp":
                 return samplers.GPSampler(n_startup_trials=start, seed=own)
             case "nsgaii":
                 return samplers.NSGAIISampler(population_size=max(2, start), seed=own)
             case "qmc":  # its place in the sequence is in the study, so the seed must stay
                 return samplers.QMCSampler(
-                    scramble=True, seed=seed, warn_independent_sampling=False,
+                    scramble=True,
+                    seed=seed,
+                    warn_independent_sampling=False,
                     warn_asynchronous_seeding=False,
-                )  # fmt: skip
+                )
     return samplers.RandomSampler(seed=own)
 
 
@@ -470,9 +484,10 @@ def importances(study: optuna.Study, objective: int) -> dict[str, tuple[float, i
         warnings.simplefilter("ignore")
         try:
             found = optuna.importance.get_param_importances(
-                study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+                study,
+                evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
                 target=lambda t: float(t.values[objective]),
-            )  # fmt: skip
+            )
         except (RuntimeError, ValueError):  # too few trials of some setting
             return {}
     return {name: (float(score), counts[name]) for name, score in found.items()}

@@ -19,8 +19,15 @@ from ctrkit.track.store import make_tracker, tracking_uri
 from ctrkit.track.tracker import open_store, quiet_mlflow, read_state
 
 SERVED = Path(__file__).with_name("served_model.py")
-BUNDLE = ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors", "plugins",
-          "record.json")  # fmt: skip
+BUNDLE = (
+    "config.json",
+    "schema.toml",
+    "layout.json",
+    "encoder",
+    "model.safetensors",
+    "plugins",
+    "record.json",
+)
 """Of a run folder: what a model needs."""
 
 
@@ -75,15 +82,40 @@ def register_model(run: Path, name: str, *, trust_plugins: bool = False) -> tupl
 
 def serve_command(model: Path, host: str, port: int) -> list[str]:
     """Return the command that serves a model folder from this very environment."""
-    return [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager",
-            "local", "--host", host, "--port", str(port)]  # fmt: skip
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(model),
+        "--env-manager",
+        "local",
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
 
 
 def ui_command(uri: str, host: str, port: int) -> list[str]:
     """Return the command that shows a store; a fresh one is made first."""
     open_store(uri, "ctrkit")
-    return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host,
-            "--port", str(port), "--workers", "1"]  # fmt: skip
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
 
 
 def server_environment() -> dict[str, str]:
@@ -104,10 +136,11 @@ def _checked(run: Path, trust_plugins: bool) -> Path:
 
 def _model(bundle: Path, trust_plugins: bool) -> dict[str, Any]:
     return {
-        "python_model": str(SERVED), "artifacts": {"run": str(bundle)},
+        "python_model": str(SERVED),
+        "artifacts": {"run": str(bundle)},
         "model_config": {"trust_plugins": trust_plugins},
         "pip_requirements": [f"ctrkit=={__version__}"],
-    }  # fmt: skip
+    }
 
 
 @contextmanager

@@ -135,8 +135,9 @@ def _outcome(folder: Path, child: Path) -> dict[str, Any]:
     path = folder / "trials" / f"{parts[1] if len(parts) > 1 else ''}.json"
     found: dict[str, Any] = (
         json.loads(path.read_text(encoding="utf-8"))
-        if parts[0] == "trials" and path.is_file() else {}
-    )  # fmt: skip
+        if parts[0] == "trials" and path.is_file()
+        else {}
+    )
     return found
 
 
@@ -160,9 +161,13 @@ def _store_of(folder: Path, config: TrackConfig) -> str:
 
 
 def _replay(
-    tracker: MlflowTracker, folder: Path, text: str, tags: Mapping[str, str],
-    record: RunRecord | None, status: str,
-) -> int:  # fmt: skip
+    tracker: MlflowTracker,
+    folder: Path,
+    text: str,
+    tags: Mapping[str, str],
+    record: RunRecord | None,
+    status: str,
+) -> int:
     state, pending = read_state(folder), read_pending(folder) or {}
     status = status or (state["status"] if state else "KILLED")
     parameters = pending.get("parameters") or json.loads(text)

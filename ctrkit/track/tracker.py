@@ -164,8 +164,11 @@ class MlflowTracker:
             logger.log(
                 told,
                 "tracking stopped: the store %s failed (%s); the run goes on, and `ctrkit sync %s` "
-                "replays it", self.uri, reason[0][:200], self.folder,
-            )  # fmt: skip
+                "replays it",
+                self.uri,
+                reason[0][:200],
+                self.folder,
+            )
 
 
 class SearchTracker(MlflowTracker):

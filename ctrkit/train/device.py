@@ -62,10 +62,15 @@ def split_batch(batch: Batch, size: int) -> Iterator[Batch]:
             for (tokens, lengths), end in zip(batch.bags, ends, strict=True)
         )
         yield replace(
-            batch, codes=batch.codes[a:b], numbers=batch.numbers[a:b], bags=bags,
-            label=batch.label[a:b], weight=None if batch.weight is None else batch.weight[a:b],
-            group=None, row=None,
-        )  # fmt: skip
+            batch,
+            codes=batch.codes[a:b],
+            numbers=batch.numbers[a:b],
+            bags=bags,
+            label=batch.label[a:b],
+            weight=None if batch.weight is None else batch.weight[a:b],
+            group=None,
+            row=None,
+        )
 
 
 def _codes(codes: np.ndarray[Any, Any], device: torch.device) -> Tensor:

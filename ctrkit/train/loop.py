@@ -292,10 +292,14 @@ class _Run:
             raise ConfigError(f"the evaluation gives no {monitor!r}: it gives {sorted(metrics)}")
         cursor.evaluated = cursor.step
         line: dict[str, Any] = {
-            "step": cursor.step, "epoch": self.context.epoch, "train_loss": train_loss, **metrics,
-            "lr": self.context.lr, "examples_s": cursor.since_rows / (cursor.since_seconds or 1),
+            "step": cursor.step,
+            "epoch": self.context.epoch,
+            "train_loss": train_loss,
+            **metrics,
+            "lr": self.context.lr,
+            "examples_s": cursor.since_rows / (cursor.since_seconds or 1),
             "seconds": cursor.seconds,
-        }  # fmt: skip
+        }
         cursor.since_rows, cursor.since_seconds = 0, 0.0
         self.loss.zero_()
         self._write(line)
@@ -337,12 +341,16 @@ class _Run:
         self._check_loss()
         cuda = self.device.type == "cuda"
         state = {
-            "model": self.model.state_dict(), "optimizers": self.optimizers.state_dict(),
-            "cursor": asdict(self.cursor), "best": self.best, "loss": self.loss,
-            "lr": self.context.lr, "rng": torch.get_rng_state(),
+            "model": self.model.state_dict(),
+            "optimizers": self.optimizers.state_dict(),
+            "cursor": asdict(self.cursor),
+            "best": self.best,
+            "loss": self.loss,
+            "lr": self.context.lr,
+            "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if cuda else None,
             "callbacks": [c.state_dict() for c in self.callbacks],
-        }  # fmt: skip
+        }
         save_checkpoint(self.folder / "checkpoint", state)
         self.saved_at = time.monotonic()
 
@@ -377,20 +385,27 @@ class _Run:
         if self.folder is not None:
             remove_checkpoint(self.folder / "checkpoint")
         return FitResult(
-            steps=cursor.step, epochs=-(-cursor.step // self.per_epoch),
-            best_step=cursor.best_step, best_metrics=cursor.best_metrics, stopped=cursor.stopped,
-            examples_s=cursor.rows / (cursor.seconds or 1.0), precision=cursor.precision,
-            device=str(self.device), threads=torch.get_num_threads(),
-        )  # fmt: skip
+            steps=cursor.step,
+            epochs=-(-cursor.step // self.per_epoch),
+            best_step=cursor.best_step,
+            best_metrics=cursor.best_metrics,
+            stopped=cursor.stopped,
+            examples_s=cursor.rows / (cursor.seconds or 1.0),
+            precision=cursor.precision,
+            device=str(self.device),
+            threads=torch.get_num_threads(),
+        )
 
     def _choose_precision(self) -> None:
         stream = self.batches.epoch(0, 0)
         batch = next(iter(stream))
         self.model.train()
         self.cursor.precision = choose_precision(
-            self.model, self.device, lambda p: cast(None, self._backward(batch, p)),
+            self.model,
+            self.device,
+            lambda p: cast(None, self._backward(batch, p)),
             self.optimizers.zero_grad,
-        )  # fmt: skip
+        )
         getattr(stream, "close", lambda: None)()
         self._save()
 

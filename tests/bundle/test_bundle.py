@@ -202,8 +202,9 @@ def _codes(codes):
     return torch.tensor(codes)[:, None], torch.empty(len(codes), 0), ()
 
 
-@pytest.mark.parametrize("part", ["config.json", "schema.toml", "layout.json", "encoder",
-                                  "model.safetensors"])  # fmt: skip
+@pytest.mark.parametrize(
+    "part", ["config.json", "schema.toml", "layout.json", "encoder", "model.safetensors"]
+)
 def test_incomplete_folder(folder, tmp_path, part):
     place = copied(folder, tmp_path)
     (place / part).rename(tmp_path / "elsewhere")
@@ -219,10 +220,16 @@ def test_no_folder_a_file_an_empty_folder(tmp_path):
 
 
 def test_broken_parts_are_one_line(folder, tmp_path):
-    for number, (part, text) in enumerate([
-        ("config.json", '{"model": {"nam": 1}}'), ("config.json", "{"), ("layout.json", "{}"),
-        ("layout.json", "nonsense"), ("schema.toml", "= ="), ("model.safetensors", "short"),
-    ]):  # fmt: skip
+    for number, (part, text) in enumerate(
+        [
+            ("config.json", '{"model": {"nam": 1}}'),
+            ("config.json", "{"),
+            ("layout.json", "{}"),
+            ("layout.json", "nonsense"),
+            ("schema.toml", "= ="),
+            ("model.safetensors", "short"),
+        ]
+    ):
         place = copied(folder, tmp_path / str(number))
         (place / part).write_text(text)
         with pytest.raises(RunFolderError) as caught:

@@ -14,18 +14,28 @@ from ctrkit.errors import DataError
 from ctrkit.schema import Field, Schema
 
 SCHEMA = Schema(
-    (Field("i", "categorical", min_count=1), Field("x", "numeric", transform="raw"),
-     Field("m", "multi")),
-    label="y", weight="w", group="i",
-)  # fmt: skip
+    (
+        Field("i", "categorical", min_count=1),
+        Field("x", "numeric", transform="raw"),
+        Field("m", "multi"),
+    ),
+    label="y",
+    weight="w",
+    group="i",
+)
 
 
 def _frame(rows):
     r = np.random.default_rng(0)
-    return pl.DataFrame({
-        "i": np.arange(rows), "x": np.arange(rows), "y": r.integers(0, 2, rows),
-        "m": [["u", "v"][:k] for k in r.integers(0, 3, rows)], "w": np.ones(rows),
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "i": np.arange(rows),
+            "x": np.arange(rows),
+            "y": r.integers(0, 2, rows),
+            "m": [["u", "v"][:k] for k in r.integers(0, 3, rows)],
+            "w": np.ones(rows),
+        }
+    )
 
 
 def _shards(folder, rows, part=0):

@@ -18,10 +18,13 @@ SCHEMA = Schema((Field("a", "categorical"), Field("x", "numeric"), Field("m", "m
 
 def _frame(rows=500):
     r = np.random.default_rng(0)
-    return pl.DataFrame({
-        "a": r.integers(0, 40, rows), "x": r.normal(size=rows),
-        "m": [["u", None, "v"][:k] for k in r.integers(0, 4, rows)],
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "a": r.integers(0, 40, rows),
+            "x": r.normal(size=rows),
+            "m": [["u", None, "v"][:k] for k in r.integers(0, 4, rows)],
+        }
+    )
 
 
 def _same(left, right):
@@ -45,10 +48,13 @@ def test_any_sharding_and_order_counts_the_same(tmp_path):
 
 def test_threads_and_batch_sizes_do_not_matter():
     r = np.random.default_rng(1)
-    frame = pl.DataFrame({
-        "a": [None if v % 11 == 0 else f"v{v}" for v in r.zipf(1.3, 20_000) % 3000],
-        "x": r.normal(size=20_000).astype(np.float32), "m": ["u|v|w"] * 20_000,
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "a": [None if v % 11 == 0 else f"v{v}" for v in r.zipf(1.3, 20_000) % 3000],
+            "x": r.normal(size=20_000).astype(np.float32),
+            "m": ["u|v|w"] * 20_000,
+        }
+    )
     script = (
         "import sys, polars as pl; from ctrkit.data.counts import Counts;"
         "from ctrkit.schema import Schema; from pathlib import Path;"

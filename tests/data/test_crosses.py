@@ -28,13 +28,15 @@ from ctrkit.data.sources import open_source
 from ctrkit.errors import ConfigError, RunFolderError
 from ctrkit.schema import Field, Layout, LayoutField, Schema
 
-LAYOUT = Layout((
-    LayoutField("a", "categorical", 5),
-    LayoutField("b", "categorical", 6),
-    LayoutField("x", "numeric", 0, edges=(-1.0, 0.5)),
-    LayoutField("u", "multi", 5),
-    LayoutField("v", "multi", 4),
-))  # fmt: skip
+LAYOUT = Layout(
+    (
+        LayoutField("a", "categorical", 5),
+        LayoutField("b", "categorical", 6),
+        LayoutField("x", "numeric", 0, edges=(-1.0, 0.5)),
+        LayoutField("u", "multi", 5),
+        LayoutField("v", "multi", 4),
+    )
+)
 PAIRS = list(combinations(range(5), 2))
 
 
@@ -43,19 +45,19 @@ def batch(a, b, x=None, u=None, v=None) -> Batch:
     numbers = np.asarray(x if x is not None else [np.nan] * n, np.float32)[:, None]
     lists = [u or [[]] * n, v or [[]] * n]
     bags = tuple(
-        (np.asarray([t for row in rows for t in row], np.uint32),
-         np.asarray([len(row) for row in rows], np.int64))
+        (
+            np.asarray([t for row in rows for t in row], np.uint32),
+            np.asarray([len(row) for row in rows], np.int64),
+        )
         for rows in lists
-    )  # fmt: skip
+    )
     codes = np.stack([a, b], axis=1).astype(np.uint32)
     return Batch(codes, numbers, bags, np.zeros(n, np.uint8))
 
 
 def random_rows(n: int, seed: int = 0) -> Batch:
     rng = np.random.default_rng(seed)
-    lists = [
-        [rng.integers(0, rows, k).tolist() for k in rng.integers(0, 4, n)] for rows in (5, 4)
-    ]  # fmt: skip
+    lists = [[rng.integers(0, rows, k).tolist() for k in rng.integers(0, 4, n)] for rows in (5, 4)]
     x = rng.choice([-2.0, -1.0, 0.0, 0.5, 3.0, np.nan], n)
     return batch(rng.integers(0, 5, n), rng.integers(0, 6, n), x, *lists)
 
@@ -203,13 +205,15 @@ def test_numbers_have_the_codes_that_torch_gives_them():
     assert number_codes(z[-3:-2], (0.1,)).tolist() == [4], "0.1 is compared in float32"
 
 
-FRAME = pl.DataFrame({
-    "click": [0, 1] * 100,
-    "c": [f"c{i % 7}" for i in range(200)],
-    "d": [f"d{i % 3}" for i in range(200)],
-    "x": [None if i % 20 == 0 else float((i * 37) % 200) for i in range(200)],
-    "m": [["u", "v"] if i % 2 else ["w"] for i in range(200)],
-})  # fmt: skip
+FRAME = pl.DataFrame(
+    {
+        "click": [0, 1] * 100,
+        "c": [f"c{i % 7}" for i in range(200)],
+        "d": [f"d{i % 3}" for i in range(200)],
+        "x": [None if i % 20 == 0 else float((i * 37) % 200) for i in range(200)],
+        "m": [["u", "v"] if i % 2 else ["w"] for i in range(200)],
+    }
+)
 SCHEMA = Schema(
     (
         Field("c", "categorical", min_count=1),
@@ -251,9 +255,10 @@ def test_shards_of_an_encoder_with_crosses_keep_them_and_others_never_get_them(t
     counts = CrossCounts(data.layout, [(0, 1)])
     for part in Batches(data.shards, "train", 64, shuffle=False).epoch(0):
         counts.update(part)
-    for least, encoder in ((None, data.encoder), *(
-        (y, replace(data.encoder, crosses=counts.frozen(y))) for y in (1, 9)
-    )):  # fmt: skip
+    for least, encoder in (
+        (None, data.encoder),
+        *((y, replace(data.encoder, crosses=counts.frozen(y))) for y in (1, 9)),
+    ):
         found = prepare_dataset(source, SCHEMA, encoder=encoder, cache=tmp_path / "cache")
         crosses = found.layout.crosses
         assert (None if crosses is None else crosses.min_count) == least
@@ -339,8 +344,13 @@ def test_a_number_without_spread_has_one_bucket(values):
 def test_the_estimate_of_distinct_crosses_is_near_and_takes_hashed_fields():
     """A dense pair, a sparse one and a hash-encoded member, against a set of pairs of codes."""
     draw = np.random.default_rng(0)
-    layout = Layout((LayoutField("a", "categorical", 33), LayoutField("b", "categorical", 5003),
-                     LayoutField("h", "categorical", 2**32, hashed=True)))  # fmt: skip
+    layout = Layout(
+        (
+            LayoutField("a", "categorical", 33),
+            LayoutField("b", "categorical", 5003),
+            LayoutField("h", "categorical", 2**32, hashed=True),
+        )
+    )
     sizes = (30, 5000, 2**32 - 4)
     made = np.stack([draw.integers(3, 3 + n, 40_000) for n in sizes], 1).astype(np.uint32)
     made[:100, 0] = 2  # dropped: no cross

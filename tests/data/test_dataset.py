@@ -17,10 +17,14 @@ SCHEMA = Schema(
 
 def _frame(rows=5000):
     r = np.random.default_rng(0)
-    return pl.DataFrame({
-        "i": np.arange(rows), "x": r.normal(size=rows), "y": r.integers(0, 2, rows),
-        "m": [["u", "v"][:k] for k in r.integers(0, 3, rows)],
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "i": np.arange(rows),
+            "x": r.normal(size=rows),
+            "y": r.integers(0, 2, rows),
+            "m": [["u", "v"][:k] for k in r.integers(0, 3, rows)],
+        }
+    )
 
 
 @pytest.fixture
@@ -77,17 +81,29 @@ def _told(schema, rows=400, **columns):
 
 def test_useless_fields_are_told():
     fields = (
-        Field("i", "categorical"), Field("one", "categorical"), Field("none", "categorical"),
-        Field("rare", "categorical"), Field("x", "numeric"), Field("no_x", "numeric"),
-        Field("tags", "multi"), Field("no_tags", "multi"), Field("one_tag", "multi"),
+        Field("i", "categorical"),
+        Field("one", "categorical"),
+        Field("none", "categorical"),
+        Field("rare", "categorical"),
+        Field("x", "numeric"),
+        Field("no_x", "numeric"),
+        Field("tags", "multi"),
+        Field("no_tags", "multi"),
+        Field("one_tag", "multi"),
         Field("hashed", "categorical", "hash"),
-    )  # fmt: skip
+    )
     told = _told(
-        Schema(fields, label="y"), one=["c"] * 400, none=pl.Series([None] * 400, dtype=pl.String),
-        rare=list(range(400)), x=[5.0] * 400, no_x=pl.Series([None] * 400, dtype=pl.Float64),
-        tags=[["u", "v"]] * 400, no_tags=[None] * 400, one_tag=[["c"]] * 400,
+        Schema(fields, label="y"),
+        one=["c"] * 400,
+        none=pl.Series([None] * 400, dtype=pl.String),
+        rare=list(range(400)),
+        x=[5.0] * 400,
+        no_x=pl.Series([None] * 400, dtype=pl.Float64),
+        tags=[["u", "v"]] * 400,
+        no_tags=[None] * 400,
+        one_tag=[["c"]] * 400,
         hashed=pl.Series([None] * 400, dtype=pl.String),
-    )  # fmt: skip
+    )
     about = {t.split("'")[1]: t for t in told}
     assert len(about) == len(told)
     assert {n for n, t in about.items() if "constant" in t} == {"one", "x", "one_tag"}

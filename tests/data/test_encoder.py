@@ -8,16 +8,24 @@ from ctrkit.errors import DataError, RunFolderError, SchemaError
 from ctrkit.schema import Cross, Field, Schema
 
 SCHEMA = Schema(
-    (Field("a", "categorical"), Field("h", "categorical", encoding="hash"),
-     Field("q", "numeric", encoding="buckets", transform="quantile", bins=4),
-     Field("x", "numeric"), Field("m", "multi", min_count=1)),
+    (
+        Field("a", "categorical"),
+        Field("h", "categorical", encoding="hash"),
+        Field("q", "numeric", encoding="buckets", transform="quantile", bins=4),
+        Field("x", "numeric"),
+        Field("m", "multi", min_count=1),
+    ),
     crosses=(Cross("ah", ("a", "h")),),
-)  # fmt: skip
-FRAME = pl.DataFrame({
-    "a": ["y", "y", "x", "x", "z", None], "h": [1, 2, 3, 1, 1, None],
-    "q": [1, 2, 3, 4, 5, None], "x": ["1", "2", "3", "", None, "2"],
-    "m": ["u|v", "", None, "u", "u", "u"],
-})  # fmt: skip
+)
+FRAME = pl.DataFrame(
+    {
+        "a": ["y", "y", "x", "x", "z", None],
+        "h": [1, 2, 3, 1, 1, None],
+        "q": [1, 2, 3, 4, 5, None],
+        "x": ["1", "2", "3", "", None, "2"],
+        "m": ["u|v", "", None, "u", "u", "u"],
+    }
+)
 
 
 @pytest.fixture
@@ -31,7 +39,13 @@ def test_codes_fall_by_count_then_by_bytes(encoder):
     encoded = encoder.encode(FRAME)
     assert encoded.codes[:, 0].tolist() == [4, 4, 3, 3, 1, 0]
     assert encoder.layout().names == ["a", "q", "h", "ah", "x", "m"] or encoder.layout().names == [
-        "a", "h", "q", "ah", "x", "m"]  # fmt: skip
+        "a",
+        "h",
+        "q",
+        "ah",
+        "x",
+        "m",
+    ]
     tokens, offsets = encoded.bags[0]
     assert tokens.tolist() == [3, 4, 0, 3, 3, 3]
     assert offsets.tolist() == [0, 2, 2, 3, 4, 5, 6]

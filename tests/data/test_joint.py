@@ -20,12 +20,14 @@ SCHEMA = Schema(FIELDS, label="y")
 
 def frame(rows=600, seed=0):
     r = np.random.default_rng(seed)
-    return pl.DataFrame({
-        "a": [None if v % 7 == 0 else f"v{v}" for v in r.integers(0, 40, rows)],
-        "x": [None if v < -1.5 else float(v) for v in r.normal(size=rows)],
-        "m": [["u", None, "v", "u"][:k] for k in r.integers(0, 5, rows)],
-        "y": r.integers(0, 2, rows),
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "a": [None if v % 7 == 0 else f"v{v}" for v in r.integers(0, 40, rows)],
+            "x": [None if v < -1.5 else float(v) for v in r.normal(size=rows)],
+            "m": [["u", None, "v", "u"][:k] for k in r.integers(0, 5, rows)],
+            "y": r.integers(0, 2, rows),
+        }
+    )
 
 
 def same(left, right):
@@ -41,13 +43,18 @@ def counted(data, width=2):
 
 
 def test_a_table_by_hand():
-    data = pl.DataFrame({"a": ["p", "q", "p", None], "x": [1.0, 1.0, None, 2.0],
-                         "m": [["u"], ["v", "u"], ["u", "v", "u"], []], "y": [1, 0, 0, 1]},
-                        strict=False)  # fmt: skip
+    data = pl.DataFrame(
+        {
+            "a": ["p", "q", "p", None],
+            "x": [1.0, 1.0, None, 2.0],
+            "m": [["u"], ["v", "u"], ["u", "v", "u"], []],
+            "y": [1, 0, 0, 1],
+        },
+        strict=False,
+    )
     counts = counted(data)
     assert counts.totals.tolist() == [2, 2]
-    assert sorted(counts.table("a").rows(), key=str) == [
-        ("p", 1, 1), ("q", 1, 0), (None, 0, 1)]  # fmt: skip
+    assert sorted(counts.table("a").rows(), key=str) == [("p", 1, 1), ("q", 1, 0), (None, 0, 1)]
     assert counts.table("m").height == 3  # {u}, {u, v} twice, {}
     assert sorted(counts.table(tokens_of("m")).rows()) == [("u", 2, 1), ("v", 2, 0)]
 

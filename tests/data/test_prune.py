@@ -10,12 +10,14 @@ from ctrkit.data.prune import kept_codes, prune
 from ctrkit.errors import ConfigError
 from ctrkit.schema import Cross, Field, Schema
 
-FRAME = pl.DataFrame({
-    "c": ["a", "a", "a", "b", "b", "c", None, "rare"],
-    "q": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, None],
-    "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
-    "m": [["u", "v"], ["u"], [], None, ["v", "w"], ["w"], ["w"], ["u"]],
-})  # fmt: skip
+FRAME = pl.DataFrame(
+    {
+        "c": ["a", "a", "a", "b", "b", "c", None, "rare"],
+        "q": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, None],
+        "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
+        "m": [["u", "v"], ["u"], [], None, ["v", "w"], ["w"], ["w"], ["u"]],
+    }
+)
 FIELDS = (
     Field("c", "categorical", encoding="vocabulary", min_count=1),
     Field("q", "numeric", transform="quantile", bins=4),

@@ -72,8 +72,11 @@ def test_chunks_ignore_row_groups(tmp_path: Path) -> None:
     pl.DataFrame({"i": range(1000)}).write_parquet(tmp_path / "a.parquet", row_group_size=70)
     chunks = list(open_source(tmp_path / "a.parquet").chunks(rows=300))
     assert [(c.first_row, c.frame.height) for c in chunks] == [
-        (0, 300), (300, 300), (600, 300), (900, 100),
-    ]  # fmt: skip
+        (0, 300),
+        (300, 300),
+        (600, 300),
+        (900, 100),
+    ]
     assert pl.concat(c.frame for c in chunks)["i"].to_list() == list(range(1000))
 
 

@@ -138,10 +138,13 @@ def test_movielens_reads_both_rating_formats(time: bool, packed: bool, tmp_path:
         "zip": ["01234", "01234", "9-8", "9-8", "9-8"],
         "year": ["1919-1929", "1940s", "1919-1929", "1940s", "1999"],
         "genres": [
-            ["Drama"], ["Comedy", "War"], ["Drama"], ["Comedy", "War"],
+            ["Drama"],
+            ["Comedy", "War"],
+            ["Drama"],
+            ["Comedy", "War"],
             ["Children's", "Comedy", "Sci-Fi"],
         ],
-    }  # fmt: skip
+    }
     assert Schema.load(tmp_path / "out" / "schema.toml").group == "user"
 
 
@@ -159,10 +162,15 @@ def test_movielens_reads_the_zip_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("title", "bucket"),
     [
-        ("A (1919)", "1919-1929"), ("A (1929)", "1919-1929"), ("A (1930)", "1930s"),
-        ("A (1969)", "1960s"), ("A (1970)", "1970"), ("2001 (Space) (2000)", "2000"), ("A", None),
+        ("A (1919)", "1919-1929"),
+        ("A (1929)", "1919-1929"),
+        ("A (1930)", "1930s"),
+        ("A (1969)", "1960s"),
+        ("A (1970)", "1970"),
+        ("2001 (Space) (2000)", "2000"),
+        ("A", None),
     ],
-)  # fmt: skip
+)
 def test_movielens_buckets_the_release_year(title: str, bucket: str | None) -> None:
     assert load("movielens_1m").release(title) == bucket
 
@@ -227,9 +235,13 @@ def _ragged(path: Path, separator: str) -> None:
     ],
 )
 def test_a_ragged_line_is_named(
-    name: str, file: str, separator: str, says: str, tmp_path: Path,
+    name: str,
+    file: str,
+    separator: str,
+    says: str,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     source = SOURCES[name](tmp_path / "source")
     _ragged(source / file, separator)
     assert prepare(name, source, tmp_path / "out") == 2
@@ -270,9 +282,14 @@ def test_without_a_source_it_says_where_the_file_is(
     ],
 )
 def test_a_wrong_cell_is_named(
-    name: str, file: str, old: str, new: str, says: str, tmp_path: Path,
+    name: str,
+    file: str,
+    old: str,
+    new: str,
+    says: str,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     path = SOURCES[name](tmp_path / "source") / file
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode(), 1))
     assert prepare(name, tmp_path / "source", tmp_path / "out") == 2

@@ -18,8 +18,15 @@ from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
 from ctrkit.nn.pair_gate import PairGate
 
-FAST = ("search.epochs=1", "train.epochs=1", "train.batch_size=256", "train.lr=0.01",
-        "model.mlp.hidden=[8]", "model.second_dim=4", "track.uri=none")  # fmt: skip
+FAST = (
+    "search.epochs=1",
+    "train.epochs=1",
+    "train.batch_size=256",
+    "train.lr=0.01",
+    "model.mlp.hidden=[8]",
+    "model.second_dim=4",
+    "track.uri=none",
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +57,28 @@ def test_a_search_leaves_a_plain_run_that_trains_again(clicks, tmp_path):
     """All controls over two seeds; the winner's run.toml gives the same weights anew."""
     found = search(clicks, tmp_path / "s", seeds=2, controls="all")
     assert tree(found.folder) == {
-        "run.toml", "schema.toml", "pairs.json", "run", "record.json", "report.html",
-        "search.json", "searches", "controls", "crosses.json",
-    }  # fmt: skip
+        "run.toml",
+        "schema.toml",
+        "pairs.json",
+        "run",
+        "record.json",
+        "report.html",
+        "search.json",
+        "searches",
+        "controls",
+        "crosses.json",
+    }
     pairs = json.loads((found.folder / "pairs.json").read_text())
     assert pairs["format"] == 1
     assert len(pairs["pairs"]) == 6, "four fields"
     record = found.record
-    assert set(record["rows"]) == {"optinter", "all naive", "random", "all memorize",
-                                   "all factorize"}  # fmt: skip
+    assert set(record["rows"]) == {
+        "optinter",
+        "all naive",
+        "random",
+        "all memorize",
+        "all factorize",
+    }
     for name, rows in record["rows"].items():
         assert [row["seed"] for row in rows] == [0, 1]
         assert all(sum(row["pairs"].values()) == 6 for row in rows)
@@ -66,15 +86,22 @@ def test_a_search_leaves_a_plain_run_that_trains_again(clicks, tmp_path):
     ours, dealt = record["rows"]["optinter"][0], record["rows"]["random"][0]
     assert ours["pairs"] == dealt["pairs"]
     assert (record["rows"]["all naive"][0]["cross_rows"], dealt["cross_rows"] > 0) == (
-        0, ours["cross_rows"] > 0)  # fmt: skip
+        0,
+        ours["cross_rows"] > 0,
+    )
     assert {tuple(p["fields"]) for p in record["pairs"]} == {
         tuple(p["fields"]) for p in pairs["pairs"]
     }
-    assert all(set(p["information"]) == {"mi", "miller_madow", "excess", "interaction"}
-               for p in record["pairs"])  # fmt: skip
+    assert all(
+        set(p["information"]) == {"mi", "miller_madow", "excess", "interaction"}
+        for p in record["pairs"]
+    )
     told = {w.split("'")[1] for w in record["warnings"] if "did not pay" in w}
-    better = {name for name, rows in record["rows"].items() if rows[0]["validation"]["logloss"]
-              < record["rows"]["optinter"][0]["validation"]["logloss"]}  # fmt: skip
+    better = {
+        name
+        for name, rows in record["rows"].items()
+        if rows[0]["validation"]["logloss"] < record["rows"]["optinter"][0]["validation"]["logloss"]
+    }
     assert told <= better, "said of better ones alone"
     text = (found.folder / "run.toml").read_text()
     assert "search" not in text
@@ -106,12 +133,14 @@ def test_the_same_command_goes_on_and_another_is_refused(clicks, tmp_path):
 
 def test_exact_crosses_have_rows_of_their_own_and_the_budget_holds(clicks, tmp_path):
     """Over the budget, the control of all memorized pairs is hashed to fit, and said so."""
-    found = search(clicks, tmp_path / "s", "model.cross_min_count=3", exact=True, controls="all",
-                   budget=6_000)  # fmt: skip
+    found = search(
+        clicks, tmp_path / "s", "model.cross_min_count=3", exact=True, controls="all", budget=6_000
+    )
     known = json.loads((found.folder / "crosses.json").read_text())["rows"]
     row = found.record["rows"]["optinter"][0]
-    memorized = [n for n, p in zip(known, found.record["pairs"], strict=True)
-                 if p["op"] == "memorize"]  # fmt: skip
+    memorized = [
+        n for n, p in zip(known, found.record["pairs"], strict=True) if p["op"] == "memorize"
+    ]
     assert sum(memorized) * 4 * 4 <= 6_000
     assert row["cross_rows"] == sum(memorized) + len(memorized)
     state = load_file(found.folder / "run" / "model.safetensors")
@@ -142,8 +171,9 @@ def test_search_starts_from_the_pairs_of_a_ranking(clicks, tmp_path):
     ranked = json.loads((tmp_path / "rank" / "rank.json").read_text())
     crosses = [f for f in ranked["features"] if f["order"] == 2 and "noise" not in f["flags"]]
     assert crosses, "the planted pair is among the fields"
-    found = search(clicks, tmp_path / "s", "search.most_pairs=1", pairs=tmp_path / "rank",
-                   controls="none")  # fmt: skip
+    found = search(
+        clicks, tmp_path / "s", "search.most_pairs=1", pairs=tmp_path / "rank", controls="none"
+    )
     searched = [p for p in found.record["pairs"] if p["searched"]]
     assert [set(p["fields"]) for p in searched] == [set(crosses[0]["members"])]
     assert {p["op"] for p in found.record["pairs"] if not p["searched"]} == {"naive"}
@@ -183,10 +213,13 @@ def test_retrained_model_starts_with_no_weight_of_the_search(clicks, tmp_path, m
         ({"budget": 0}, ConfigError, "search.budget"),
         ({"more": ("search.update=bilevl",)}, ConfigError, "search.update"),
         ({"more": ("search.epoch=1",)}, ConfigError, "did you mean 'epochs'"),
-        ({"numeric": ["age"], "ignore": ["site", "device", "interests"]}, SchemaError,
-         "at least two fields"),
+        (
+            {"numeric": ["age"], "ignore": ["site", "device", "interests"]},
+            SchemaError,
+            "at least two fields",
+        ),
     ],
-)  # fmt: skip
+)
 def test_bad_options_are_one_line_and_leave_nothing(clicks, tmp_path, options, error, says):
     more = options.pop("more", ())
     with pytest.raises(error, match=says) as caught:
@@ -199,15 +232,30 @@ def test_an_architecture_from_a_file_is_checked(clicks, tmp_path):
     path = tmp_path / "pairs.json"
     path.write_text('{"format": 1, "pairs": [{"fields": ["site", "devise"], "op": "memorize"}]}')
     with pytest.raises(ConfigError, match="no field 'devise'; did you mean 'device'"):
-        jobs.train(clicks, label="click", model="optinter", out=tmp_path / "run",
-                   set=[*FAST[1:], f"model.pairs.file={path}"])  # fmt: skip
+        jobs.train(
+            clicks,
+            label="click",
+            model="optinter",
+            out=tmp_path / "run",
+            set=[*FAST[1:], f"model.pairs.file={path}"],
+        )
     path.write_text('{"format": 1, "pairs": [{"fields": ["site", "device"], "op": "memorise"}]}')
     with pytest.raises(ConfigError, match=r"model.operations.0.op"):
-        jobs.train(clicks, label="click", model="optinter", out=tmp_path / "run",
-                   set=[*FAST[1:], f"model.pairs={path}"])  # fmt: skip
+        jobs.train(
+            clicks,
+            label="click",
+            model="optinter",
+            out=tmp_path / "run",
+            set=[*FAST[1:], f"model.pairs={path}"],
+        )
     with pytest.raises(ConfigError, match=r"is no pairs.json"):
-        jobs.train(clicks, label="click", model="optinter", out=tmp_path / "run",
-                   set=[*FAST[1:], "model.pairs=absent.json"])  # fmt: skip
+        jobs.train(
+            clicks,
+            label="click",
+            model="optinter",
+            out=tmp_path / "run",
+            set=[*FAST[1:], "model.pairs=absent.json"],
+        )
 
 
 def test_it_is_said_when_a_control_is_surely_better(clicks, tmp_path, monkeypatch):

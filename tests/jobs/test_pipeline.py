@@ -16,8 +16,15 @@ from ctrkit.errors import CtrkitError
 from ctrkit.jobs import pipeline
 from ctrkit.schema import Schema
 
-FAST = ["train.epochs=1", "train.batch_size=512", "model.mlp.hidden=[8]", "model.dim=4",
-        "features.target_ratio=[0.5]", "features.epochs=1", "interactions.epochs=1"]  # fmt: skip
+FAST = [
+    "train.epochs=1",
+    "train.batch_size=512",
+    "model.mlp.hidden=[8]",
+    "model.dim=4",
+    "features.target_ratio=[0.5]",
+    "features.epochs=1",
+    "interactions.epochs=1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +60,7 @@ def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
     for name, text in done.items():
         assert (out / "steps" / name).read_text() == text
     rows = {row["step"]: row for row in found.record["steps"]}
-    assert list(rows) == [
-        "before", "rank", "features", "interactions", "params", "train", "plain"
-    ]  # fmt: skip
+    assert list(rows) == ["before", "rank", "features", "interactions", "params", "train", "plain"]
     taken = [rows[n]["models"] for n in ("rank", "features", "interactions", "params", "train")]
     assert rows["plain"]["models"] == sum(taken)
     assert json.loads((out / "plain/search/record.json").read_text())["search"]["trials"] == sum(
@@ -79,8 +84,22 @@ def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
 
 def test_steps_can_be_left_out(clicks, tmp_path, capsys, monkeypatch):
     out = tmp_path / "s"
-    args = ["ctrkit", "search", "pipeline", str(clicks), "--label", "click", "--model", "fm", "-o",
-            str(out), "--skip", "rank,interactions,params", "--controls", "none"]  # fmt: skip
+    args = [
+        "ctrkit",
+        "search",
+        "pipeline",
+        str(clicks),
+        "--label",
+        "click",
+        "--model",
+        "fm",
+        "-o",
+        str(out),
+        "--skip",
+        "rank,interactions,params",
+        "--controls",
+        "none",
+    ]
     for text in FAST[:2] + FAST[4:6]:
         args += ["--set", text]
     monkeypatch.setattr("sys.argv", args)
@@ -98,15 +117,30 @@ def test_the_ranking_keeps_what_informs_in_a_cross_alone_and_reads_text_as_told(
     rng = np.random.default_rng(0)
     a, b, main, noise = (rng.integers(0, n, 6_000) for n in (2, 2, 3, 50))
     chance = 0.1 + 0.6 * (a ^ b) + 0.1 * main
-    rows = pl.DataFrame({"click": (rng.random(6_000) < chance).astype(int), "a": a, "b": b,
-                         "main": main, "noise": noise})  # fmt: skip
+    rows = pl.DataFrame(
+        {
+            "click": (rng.random(6_000) < chance).astype(int),
+            "a": a,
+            "b": b,
+            "main": main,
+            "noise": noise,
+        }
+    )
     data = tmp_path / "rows.csv"
     rows.write_csv(data, include_header=False)
     found = jobs.search_pipeline(
-        data, out=tmp_path / "s", label="click", model="fm", seed=0, no_header=True,
-        columns=rows.columns, categorical=["a", "b", "main", "noise"], controls="none",
-        skip=["features", "interactions", "params"], set=["train.epochs=1", "model.dim=4"],
-    )  # fmt: skip
+        data,
+        out=tmp_path / "s",
+        label="click",
+        model="fm",
+        seed=0,
+        no_header=True,
+        columns=rows.columns,
+        categorical=["a", "b", "main", "noise"],
+        controls="none",
+        skip=["features", "interactions", "params"],
+        set=["train.epochs=1", "model.dim=4"],
+    )
     assert [row["step"] for row in found.record["steps"]] == ["before", "rank", "train"]
     assert found.record["steps"][1]["said"] == "dropped noise"
 
@@ -121,10 +155,15 @@ def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, m
     pl.DataFrame({"click": click, "main": main, "noise": noise, "told": told}).write_parquet(data)
     monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: True)
     found = jobs.search_pipeline(
-        data, out=tmp_path / "s", label="click", model="fm", controls="none",
-        categorical=["main", "noise", "told"], skip=["features", "interactions", "params"],
+        data,
+        out=tmp_path / "s",
+        label="click",
+        model="fm",
+        controls="none",
+        categorical=["main", "noise", "told"],
+        skip=["features", "interactions", "params"],
         set=["train.epochs=1", "model.dim=4"],
-    )  # fmt: skip
+    )
     rows = {row["step"]: row for row in found.record["steps"]}
     assert "told" in rows["rank"]["said"]
     assert rows["rank"]["taken"] == leaks
@@ -136,16 +175,27 @@ def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, m
 
 def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: True)
-    found = search(clicks, tmp_path / "s", model="fm", controls="none", skip=[
-        "rank", "interactions", "params"], set=[*FAST[:2], *FAST[3:6]])  # fmt: skip
+    found = search(
+        clicks,
+        tmp_path / "s",
+        model="fm",
+        controls="none",
+        skip=["rank", "interactions", "params"],
+        set=[*FAST[:2], *FAST[3:6]],
+    )
     assert [row["taken"] for row in found.record["steps"][1:]] == [True, True]
 
 
 @pytest.mark.parametrize("better", [False, True])
 def test_a_plain_model_that_wins_is_named(clicks, tmp_path, monkeypatch, better):
     monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: better)
-    found = search(clicks, tmp_path / "s", model="fm", set=[*FAST[:2], *FAST[3:4]], skip=[
-        "rank", "features", "interactions", "params"])  # fmt: skip
+    found = search(
+        clicks,
+        tmp_path / "s",
+        model="fm",
+        set=[*FAST[:2], *FAST[3:4]],
+        skip=["rank", "features", "interactions", "params"],
+    )
     assert any("plain/search/run.toml" in w for w in found.record["warnings"]) == better
 
 

@@ -57,8 +57,21 @@ def test_the_three_tables_agree(ranked):
 
 
 def test_one_thread_gives_the_same_bits_as_several(ranked, data, tmp_path):
-    args = [sys.executable, "-m", "ctrkit", "rank", data, "--label", "label", "--order", "2",
-            "--noise-controls", "--no-report", "-o", tmp_path / "alone"]  # fmt: skip
+    args = [
+        sys.executable,
+        "-m",
+        "ctrkit",
+        "rank",
+        data,
+        "--label",
+        "label",
+        "--order",
+        "2",
+        "--noise-controls",
+        "--no-report",
+        "-o",
+        tmp_path / "alone",
+    ]
     subprocess.run(list(map(str, args)), env={**os.environ, "POLARS_MAX_THREADS": "1"}, check=True)
     alone, before = (pl.read_parquet(f / "rank.parquet") for f in (tmp_path / "alone", ranked))
     assert alone.equals(before)
@@ -71,9 +84,12 @@ def test_the_narrowed_schema_trains(ranked, data):
     assert [c.fields for c in schema.crosses] == [("xor_8a", "xor_8b")]
     fast = ["train.epochs=1", "train.batch_size=512", "train.evals_per_epoch=1", "data.cache=false"]
     result = jobs.train(
-        data, schema=ranked / "schema.toml", model="lr", out=ranked.parent / "run",
+        data,
+        schema=ranked / "schema.toml",
+        model="lr",
+        out=ranked.parent / "run",
         set=[*fast, "track.uri=none", "train.lr=0.01"],
-    )  # fmt: skip
+    )
     assert result.record.metrics["test"]["rows"] > 1500
 
 

@@ -18,8 +18,13 @@ from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.nn.gates import ValueGate
 from ctrkit.schema import Schema
 
-FAST = ["train.epochs=2", "train.batch_size=256", "search.epochs=2",
-        "model.mlp.hidden=[16]", "model.dim=4"]  # fmt: skip
+FAST = [
+    "train.epochs=2",
+    "train.batch_size=256",
+    "search.epochs=2",
+    "model.mlp.hidden=[16]",
+    "model.dim=4",
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +37,15 @@ def clicks(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def searched(clicks, tmp_path_factory) -> jobs.Search:
     return jobs.search_features(
-        clicks, label="click", model="deepfm", out=tmp_path_factory.mktemp("s") / "search",
-        target_ratio=[0.5, 0.1], seeds=2, controls="all", set=FAST,
-    )  # fmt: skip
+        clicks,
+        label="click",
+        model="deepfm",
+        out=tmp_path_factory.mktemp("s") / "search",
+        target_ratio=[0.5, 0.1],
+        seeds=2,
+        controls="all",
+        set=FAST,
+    )
 
 
 def test_the_folder_holds_the_decision_the_model_and_the_report(searched):
@@ -75,8 +86,9 @@ def test_it_is_said_when_all_values_are_better(searched):
 
 def test_the_winning_file_trains_the_winner_again(searched, tmp_path):
     again = jobs.train(searched.folder / "run.toml", out=tmp_path / "again")
-    weights = [(f / "model.safetensors").read_bytes()
-               for f in (again.folder, searched.folder / "run")]  # fmt: skip
+    weights = [
+        (f / "model.safetensors").read_bytes() for f in (again.folder, searched.folder / "run")
+    ]
     assert weights[0] == weights[1]
     assert again.record.config_sha256 == searched.run.record.config_sha256
 
@@ -112,9 +124,14 @@ def test_an_equal_search_is_not_done_again_and_another_is_refused(searched, clic
 
 def test_random_starts_need_no_trace_of_the_search(clicks, tmp_path):
     found = jobs.search_features(
-        clicks, label="click", model="fm", out=tmp_path / "s", target_ratio=[0.3],
-        controls="none", set=[*FAST[:3], "search.init=random"],
-    )  # fmt: skip
+        clicks,
+        label="click",
+        model="fm",
+        out=tmp_path / "s",
+        target_ratio=[0.3],
+        controls="none",
+        set=[*FAST[:3], "search.init=random"],
+    )
     assert not (found.folder / "init.safetensors").exists()
     assert "init" not in (found.folder / "run.toml").read_text()
     assert set(found.record["rows"]) == {"optfs"}
@@ -130,9 +147,13 @@ def test_paths_of_a_file_are_relative_to_it_wherever_the_command_is_given(
     (tmp_path / "study" / "search.toml").write_text(text)
     monkeypatch.chdir(tmp_path)
     found = jobs.search_features(
-        "study/search.toml", label="click", out="s", target_ratio=[0.3], controls="none",
+        "study/search.toml",
+        label="click",
+        out="s",
+        target_ratio=[0.3],
+        controls="none",
         set=FAST[:3],
-    )  # fmt: skip
+    )
     monkeypatch.chdir(tmp_path / "data")
     again = jobs.train("../s/run.toml", out="again")
     assert again.record.metrics["test"]["auc"] == found.run.record.metrics["test"]["auc"]
@@ -146,9 +167,14 @@ def test_hashed_fields_are_encoded_again_with_a_notice(clicks, tmp_path):
     hashed = text[:at] + text[at:].replace("\n", '\nencoding = "hash"\n', 1)
     (tmp_path / "schema.toml").write_text(hashed)
     found = jobs.search_features(
-        clicks, schema=tmp_path / "schema.toml", model="lr", out=tmp_path / "s",
-        target_ratio=[0.3], controls="none", set=FAST[:3],
-    )  # fmt: skip
+        clicks,
+        schema=tmp_path / "schema.toml",
+        model="lr",
+        out=tmp_path / "s",
+        target_ratio=[0.3],
+        controls="none",
+        set=FAST[:3],
+    )
     assert any(name in w and "vocabulary" in w for w in found.record["warnings"])
 
 
@@ -175,8 +201,14 @@ def test_plug_ins_have_gates_and_gates_without_a_gradient_are_told(clicks, tmp_p
     """Row by row too: the limit of values with a penalty on all of them is lowered to none."""
     (tmp_path / "but_the_last.py").write_text(PLUGIN)
     monkeypatch.setitem(ValueGate.__init__.__kwdefaults__, "most_dense", 0)
-    options = {"label": "click", "model": "but_the_last", "out": tmp_path / "s", "set": FAST[:3],
-               "plugins": [tmp_path / "but_the_last.py"], "controls": "none"}  # fmt: skip
+    options = {
+        "label": "click",
+        "model": "but_the_last",
+        "out": tmp_path / "s",
+        "set": FAST[:3],
+        "plugins": [tmp_path / "but_the_last.py"],
+        "controls": "none",
+    }
     found = jobs.search_features(clicks, target_ratio=[0.3], **options)
     again = jobs.search_features(clicks, target_ratio=[0.3], **options)
     assert again.record["warnings"] == found.record["warnings"]
@@ -188,9 +220,14 @@ def test_plug_ins_have_gates_and_gates_without_a_gradient_are_told(clicks, tmp_p
 
 def test_fields_without_a_kept_value_leave_the_schema(clicks, tmp_path):
     found = jobs.search_features(
-        clicks, label="click", model="fm", out=tmp_path / "s", target_ratio=[0.02],
-        controls="none", set=[*FAST[:3], "search.field_gates=true"],
-    )  # fmt: skip
+        clicks,
+        label="click",
+        model="fm",
+        out=tmp_path / "s",
+        target_ratio=[0.02],
+        controls="none",
+        set=[*FAST[:3], "search.field_gates=true"],
+    )
     kept = pl.read_parquet(found.folder / "features.parquet").filter("kept")["field"].unique()
     gone = found.record["fields_dropped"]
     assert gone
@@ -249,8 +286,20 @@ def test_published_settings_fill_both_sections(clicks):
 
 def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
     out = tmp_path / "s"
-    args = ["ctrkit", "search", "features", str(clicks), "--label", "click", "--model", "fm", "-o",
-            str(out), "--target-ratio", "0.3"]  # fmt: skip
+    args = [
+        "ctrkit",
+        "search",
+        "features",
+        str(clicks),
+        "--label",
+        "click",
+        "--model",
+        "fm",
+        "-o",
+        str(out),
+        "--target-ratio",
+        "0.3",
+    ]
     for text in FAST[:3]:
         args += ["--set", text]
     monkeypatch.setattr("sys.argv", args)
@@ -272,8 +321,12 @@ def test_default_penalties_drop_nothing_that_is_surely_of_use(tmp_path):
     frame = pl.DataFrame({f"f{i}": codes[:, i].astype(str) for i in range(3)})
     frame = frame.with_columns(click=(draw.random(24_000) < 1 / (1 + np.exp(-logit))).astype(int))
     frame.write_parquet(tmp_path / "data.parquet")
-    options = {"label": "click", "model": "lr", "seeds": 2,
-               "set": ["train.epochs=6", "train.batch_size=256", "train.lr=0.01"]}  # fmt: skip
+    options = {
+        "label": "click",
+        "model": "lr",
+        "seeds": 2,
+        "set": ["train.epochs=6", "train.batch_size=256", "train.lr=0.01"],
+    }
     found = jobs.search_features(tmp_path / "data.parquet", out=tmp_path / "s", **options)
     assert found.record["winner"] == "all values"
     tried = {c["name"]: c for c in found.record["candidates"]}

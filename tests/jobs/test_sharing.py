@@ -85,8 +85,14 @@ def test_crosses_are_counted_once_per_encoding_and_choice_of_pairs(home, tmp_pat
         return whole(batches, layout, pairs)
 
     monkeypatch.setattr(training, "count_crosses", count)
-    small = ["train.epochs=1", "model.mlp.hidden=[4]", "model.dim=4", "model.pairs.op=memorize",
-             "model.crosses=exact", f'data.schema="{_three_fields(rows, tmp_path)}"']  # fmt: skip
+    small = [
+        "train.epochs=1",
+        "model.mlp.hidden=[4]",
+        "model.dim=4",
+        "model.pairs.op=memorize",
+        "model.crosses=exact",
+        f'data.schema="{_three_fields(rows, tmp_path)}"',
+    ]
 
     def train(name: str, *settings: str) -> np.ndarray:
         jobs.train(rows, model="optinter", out=tmp_path / name, set=[*small, *settings])
@@ -110,17 +116,28 @@ def test_a_searchs_figures_of_pairs_are_found_once(home, tmp_path, monkeypatch, 
     for name in (counter, "pair_information"):
         whole = getattr(interactions, name)
         monkeypatch.setattr(
-            interactions, name,
+            interactions,
+            name,
             lambda *a, whole=whole, name=name, **k: asked.append(name) or whole(*a, **k),
-        )  # fmt: skip
+        )
     records = [
         jobs.search_interactions(
-            rows, out=tmp_path / f"s{seed}", seed=seed, controls="none",
-            set=["train.epochs=1", "search.epochs=1", "model.mlp.hidden=[4]", "model.dim=4",
-                 f'data.schema="{_three_fields(rows, tmp_path)}"', "train.batch_size=256",
-                 f"model.crosses={crosses}"],
-        ).record for seed in (0, 1)
-    ]  # fmt: skip
+            rows,
+            out=tmp_path / f"s{seed}",
+            seed=seed,
+            controls="none",
+            set=[
+                "train.epochs=1",
+                "search.epochs=1",
+                "model.mlp.hidden=[4]",
+                "model.dim=4",
+                f'data.schema="{_three_fields(rows, tmp_path)}"',
+                "train.batch_size=256",
+                f"model.crosses={crosses}",
+            ],
+        ).record
+        for seed in (0, 1)
+    ]
     assert asked == [counter, "pair_information"]
     a, b = ([p["information"] for p in record["pairs"]] for record in records)
     assert a == b

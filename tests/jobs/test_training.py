@@ -94,8 +94,16 @@ def test_an_interrupted_run_leaves_what_it_needs_and_goes_on(clicks, tmp_path, m
 def test_a_killed_process_resumes_bit_identically(tmp_path, stop):
     data = tmp_path / "clicks.parquet"
     planted_clicks(60_000, seed=5)[0].write_parquet(data)
-    options = ["--label", "click", "--set", "train.epochs=2", "--set", "train.checkpoint_s=0.2",
-               "--set", "train.batch_size=256"]  # fmt: skip
+    options = [
+        "--label",
+        "click",
+        "--set",
+        "train.epochs=2",
+        "--set",
+        "train.checkpoint_s=0.2",
+        "--set",
+        "train.batch_size=256",
+    ]
     subprocess.run(command("train", data, "-o", tmp_path / "whole", *options), check=True)
     process = subprocess.Popen(command("train", data, "-o", tmp_path / "cut", *options))
     while not (tmp_path / "cut" / "checkpoint").exists():
@@ -131,10 +139,21 @@ def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
         for part in range(1, times):
             os.link(folder / "part-0.parquet", folder / f"part-{part}.parquet")
         args = command(
-            "train", folder, "--label", "click", "--model", "lr", "-o", tmp_path / f"run{times}",
-            "--set", "train.epochs=1", "--set", "train.batch_size=4096",
-            "--set", "train.shuffle_rows=131072",
-        )  # fmt: skip
+            "train",
+            folder,
+            "--label",
+            "click",
+            "--model",
+            "lr",
+            "-o",
+            tmp_path / f"run{times}",
+            "--set",
+            "train.epochs=1",
+            "--set",
+            "train.batch_size=4096",
+            "--set",
+            "train.shuffle_rows=131072",
+        )
         env = {**os.environ, **WITHOUT_SLACK, "CTRKIT_HOME": str(tmp_path / "home")}
         peaks.append(peak_anonymous(args, env))
     assert peaks[1] - peaks[0] < 260 * len(frame), peaks

@@ -17,8 +17,14 @@ from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.jobs import tuning
 from ctrkit.jobs.inputs import open_job
 
-FAST = ["train.epochs=2", "train.batch_size=512", "model.mlp.hidden=[8]",
-        "search.space.model.dim=[2, 4]", "search.prune_after=2", "search.warmup=0"]  # fmt: skip
+FAST = [
+    "train.epochs=2",
+    "train.batch_size=512",
+    "model.mlp.hidden=[8]",
+    "search.space.model.dim=[2, 4]",
+    "search.prune_after=2",
+    "search.warmup=0",
+]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +67,11 @@ def test_the_folder_holds_the_trials_the_winner_and_the_report(searched):
 
 def test_the_winning_file_trains_the_winner_again(searched, tmp_path):
     again = jobs.train(searched.folder / "run.toml", out=tmp_path / "again")
-    places = (again.folder, searched.folder / "run",
-              searched.folder / searched.record["winner"]["folder"])  # fmt: skip
+    places = (
+        again.folder,
+        searched.folder / "run",
+        searched.folder / searched.record["winner"]["folder"],
+    )
     weights = [(f / "model.safetensors").read_bytes() for f in places]
     assert weights[0] == weights[1] == weights[2]
     assert again.record.config_sha256 == searched.record["winner"]["config_sha256"]
@@ -90,11 +99,17 @@ def test_an_equal_search_is_not_done_again_a_longer_one_goes_on_another_is_refus
 @pytest.mark.slow
 def test_several_objectives_give_a_front_of_files(clicks, tmp_path):
     found = search(
-        clicks, tmp_path / "s", trials=5, objectives=["auc", "bytes", "latency"], controls="none",
-        set=[*FAST[:3], "search.space.model.dim={low = 1, high = 32, log = true}",
-             "search.space.model.rows={low = 10, high = 500, when = {model.table = 'hashed'}}"
-             .replace("model.table", '"model.table"')],
-    )  # fmt: skip
+        clicks,
+        tmp_path / "s",
+        trials=5,
+        objectives=["auc", "bytes", "latency"],
+        controls="none",
+        set=[
+            *FAST[:3],
+            "search.space.model.dim={low = 1, high = 32, log = true}",
+            "search.space.model.rows={low = 10, high = 500, when = {\"model.table\" = 'hashed'}}",
+        ],
+    )
     front = found.record["front"]
     assert {m["trial"] for m in front} == {
         int(p.stem) for p in (tmp_path / "s" / "pareto").glob("*.toml")
@@ -112,9 +127,14 @@ def test_several_objectives_give_a_front_of_files(clicks, tmp_path):
 
 
 def test_a_trial_that_cannot_learn_fails_and_the_search_goes_on(clicks, tmp_path):
-    found = search(clicks, tmp_path / "s", trials=4, controls="none", sampler="random",
-                   set=[*FAST, "search.space.train.lr=[0.001, 1e30]",
-                        "search.keep=all"])  # fmt: skip
+    found = search(
+        clicks,
+        tmp_path / "s",
+        trials=4,
+        controls="none",
+        sampler="random",
+        set=[*FAST, "search.space.train.lr=[0.001, 1e30]", "search.keep=all"],
+    )
     frame = pl.read_parquet(tmp_path / "s" / "trials.parquet")
     failed = frame.filter(pl.col("state") == "FAIL")
     assert 0 < failed.height < 4
@@ -177,17 +197,28 @@ def test_copies_of_the_rows_share_one_study(clicks, tmp_path):
         (tmp_path / machine).mkdir()
         shutil.copyfile(clicks, tmp_path / machine / "rows.parquet")
     numbers = [
-        search(tmp_path / machine / "rows.parquet", tmp_path / machine / "s", trials=trials,
-               storage=storage, controls="none", set=[*FAST, "search.pruner=none"],
-               ).record["counts"]["complete"]
+        search(
+            tmp_path / machine / "rows.parquet",
+            tmp_path / machine / "s",
+            trials=trials,
+            storage=storage,
+            controls="none",
+            set=[*FAST, "search.pruner=none"],
+        ).record["counts"]["complete"]
         for machine, trials in (("a", 2), ("b", 3))
-    ]  # fmt: skip
+    ]
     assert numbers == [2, 3], "the second machine found two of its three"
     here, there = (pl.read_parquet(tmp_path / m / "s" / "trials.parquet") for m in ("a", "b"))
     assert there["logloss"].to_list()[:2] == here["logloss"].to_list()
     shutil.copyfile(clicks, tmp_path / "b" / "more.parquet")
-    other = search(tmp_path / "b" / "*.parquet", tmp_path / "c", trials=2, storage=storage,
-                   controls="none", set=[*FAST, "search.pruner=none"])  # fmt: skip
+    other = search(
+        tmp_path / "b" / "*.parquet",
+        tmp_path / "c",
+        trials=2,
+        storage=storage,
+        controls="none",
+        set=[*FAST, "search.pruner=none"],
+    )
     assert len(pl.read_parquet(other.folder / "trials.parquet")) == 2, "other rows, other study"
 
 
@@ -251,9 +282,14 @@ def test_time_is_counted_over_resumes(clicks, tmp_path):
 @pytest.mark.slow
 def test_the_knobs_of_the_search_for_values(clicks, tmp_path):
     found = search(
-        clicks, tmp_path / "s", trials=2, over="features", model="fm", controls="none",
+        clicks,
+        tmp_path / "s",
+        trials=2,
+        over="features",
+        model="fm",
+        controls="none",
         set=[*FAST[:2], "search.inner.epochs=1", "search.space.search.penalty=[0.01, 0.02]"],
-    )  # fmt: skip
+    )
     assert {"run.toml", "features.parquet", "encoder", "run"} <= {
         p.name for p in found.folder.iterdir()
     }
@@ -265,17 +301,26 @@ def test_the_knobs_of_the_search_for_values(clicks, tmp_path):
 @pytest.mark.slow
 def test_the_knobs_of_the_search_over_pairs(clicks, tmp_path):
     found = search(
-        clicks, tmp_path / "s", trials=2, over="interactions", model="optinter", controls="none",
-        set=[*FAST[:3], "search.inner.epochs=1"], ignore=["user", "ad", "age", "price"],
-    )  # fmt: skip
+        clicks,
+        tmp_path / "s",
+        trials=2,
+        over="interactions",
+        model="optinter",
+        controls="none",
+        set=[*FAST[:3], "search.inner.epochs=1"],
+        ignore=["user", "ad", "age", "price"],
+    )
     assert {"run.toml", "pairs.json", "run"} <= {p.name for p in found.folder.iterdir()}
     assert "search.gate_lr" in found.record["winner"]["params"]
     again = jobs.train(found.folder / "run.toml", out=tmp_path / "again")
     assert again.record.metrics["test"] == found.run.record.metrics["test"]
     more = jobs.search_params(
-        found.folder / "run.toml", out=tmp_path / "t", trials=2, controls="none",
+        found.folder / "run.toml",
+        out=tmp_path / "t",
+        trials=2,
+        controls="none",
         set=["search.derive=false", "search.space.train.lr=[0.001, 0.01]"],
-    )  # fmt: skip
+    )
     assert (more.folder / "pairs.json").read_text() == (found.folder / "pairs.json").read_text()
     jobs.train(more.folder / "run.toml", out=tmp_path / "once-more")
 
@@ -320,8 +365,22 @@ def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
         '[data]\npath = "clicks.parquet"\n[model]\nname = "fm"\n[train]\nepochs = 1\n'
         '[search]\ntrials = 9\n[search.space]\n"train.lr" = {low = 0.001, high = 0.1, log = true}\n'
     )
-    args = ["ctrkit", "search", "params", str(file), "--label", "click", "-o", str(out),
-            "--trials", "2", "--interactions", "fm,linear", "--controls", "none"]  # fmt: skip
+    args = [
+        "ctrkit",
+        "search",
+        "params",
+        str(file),
+        "--label",
+        "click",
+        "-o",
+        str(out),
+        "--trials",
+        "2",
+        "--interactions",
+        "fm,linear",
+        "--controls",
+        "none",
+    ]
     monkeypatch.setattr("sys.argv", args)
     with pytest.raises(SystemExit) as stop:
         main()

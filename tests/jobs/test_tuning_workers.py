@@ -22,8 +22,14 @@ from ctrkit import jobs
 from ctrkit.data.synthetic import planted_clicks
 from ctrkit.track.tracker import connect, open_store
 
-SLOW = ["train.epochs=20", "train.batch_size=256", "train.patience=0", "model.mlp.hidden=[16]",
-        "train.evals_per_epoch=1", "search.pruner=none"]  # fmt: skip
+SLOW = [
+    "train.epochs=20",
+    "train.batch_size=256",
+    "train.patience=0",
+    "model.mlp.hidden=[16]",
+    "train.evals_per_epoch=1",
+    "search.pruner=none",
+]
 FAST = ["train.epochs=1", "model.mlp.hidden=[8]", "search.pruner=none"]
 
 
@@ -44,9 +50,28 @@ def home(tmp_path, monkeypatch) -> Path:
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
     settings = [part for text in SLOW for part in ("--set", text)]
-    return [sys.executable, "-m", "ctrkit", "search", "params", str(data), "--label", "click",
-            "--model", "dnn", "-o", str(out), "--trials", "4", "--jobs", "2", "--controls", "none",
-            *settings, *more]  # fmt: skip
+    return [
+        sys.executable,
+        "-m",
+        "ctrkit",
+        "search",
+        "params",
+        str(data),
+        "--label",
+        "click",
+        "--model",
+        "dnn",
+        "-o",
+        str(out),
+        "--trials",
+        "4",
+        "--jobs",
+        "2",
+        "--controls",
+        "none",
+        *settings,
+        *more,
+    ]
 
 
 def until(what: Callable[[], object], seconds: float = 90.0) -> object:
@@ -92,8 +117,7 @@ def test_a_killed_workers_trial_is_tried_again_and_the_counts_add_up(clicks, tmp
     assert "another takes its place" in said
     frame = trials_of(out)
     record = json.loads((out / "record.json").read_text())
-    assert record["counts"] == {"complete": 4, "pruned": 0, "fail": 0,
-                                "retries": frame.height - 4}  # fmt: skip
+    assert record["counts"] == {"complete": 4, "pruned": 0, "fail": 0, "retries": frame.height - 4}
     again = frame.filter(pl.col("retry_of").is_not_null())
     assert again.height >= 1
     for row in again.iter_rows(named=True):
@@ -154,9 +178,12 @@ def test_an_interrupt_leaves_trials_to_go_on_from_their_checkpoints(clicks, tmp_
     assert [p for p in begun(out) if (p / "checkpoint").is_dir()]
     cut = {p: (p / "metrics.jsonl").read_text().splitlines() for p in begun(out)}
     done = subprocess.run(
-        command(clicks, out, "--trials", "2"), capture_output=True, text=True, check=False,
+        command(clicks, out, "--trials", "2"),
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=240,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     for path, lines in cut.items():  # the very lines, times included, are still there
         assert (path / "metrics.jsonl").read_text().splitlines()[: len(lines)] == lines
@@ -198,13 +225,34 @@ def server(tmp_path, monkeypatch, home) -> Iterator[tuple[str, Callable[[], subp
     started: list[subprocess.Popen] = []
 
     def start() -> subprocess.Popen:
-        arguments = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store,
-                     "--artifacts-destination", str(tmp_path / "artifacts"), "--host", "127.0.0.1",
-                     "--port", str(port), "--workers", "1"]  # fmt: skip
-        env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true",
-               "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # fmt: skip
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env=env,
-                                   stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        arguments = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            store,
+            "--artifacts-destination",
+            str(tmp_path / "artifacts"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ]
+        env = {
+            **os.environ,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        process = subprocess.Popen(
+            arguments,
+            stdout=subprocess.DEVNULL,
+            env=env,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         started.append(process)
 
         def answers() -> bool:
@@ -253,11 +301,22 @@ def test_a_server_that_is_away_for_a_while_is_filled_again(clicks, tmp_path, ser
 
 
 def test_the_study_is_a_run_and_its_trials_are_its_children(clicks, tmp_path, home):
-    found = search(clicks, tmp_path / "s", 3, set=[
-        "train.batch_size=512", "train.epochs=3", "model.mlp.hidden=[8]", "search.prune_after=1",
-        "search.warmup=0", "search.space.train.lr=[0.001, 0.5, 1e30]", "search.sampler=random",
-        "search.derive=false",
-    ], seed=4)  # fmt: skip
+    found = search(
+        clicks,
+        tmp_path / "s",
+        3,
+        set=[
+            "train.batch_size=512",
+            "train.epochs=3",
+            "model.mlp.hidden=[8]",
+            "search.prune_after=1",
+            "search.warmup=0",
+            "search.space.train.lr=[0.001, 0.5, 1e30]",
+            "search.sampler=random",
+            "search.derive=false",
+        ],
+        seed=4,
+    )
     client, experiment = open_store(f"sqlite:///{home / 'mlflow.db'}", "ctrkit")
     runs = runs_of(client, experiment)
     children = {int(r.data.tags["ctrkit.trial"]): r for r in runs if "ctrkit.trial" in r.data.tags}
@@ -291,12 +350,19 @@ def test_a_replay_leaves_what_a_living_store_would_have(clicks, tmp_path, monkey
         assert (jobs.sync(tmp_path / name / "s") > 0) == dead
         client, experiment = open_store(uri, "ctrkit")
         found[name] = {
-            (r.info.run_name, r.info.status, len(r.data.params),
-             *sorted((k, "" if "sha256" in k else v.replace(f"/{name}/", "/"))  # of the folder, too
-                     for k, v in r.data.tags.items() if k.startswith("ctrkit.")),
-             "mlflow.parentRunId" in r.data.tags)
+            (
+                r.info.run_name,
+                r.info.status,
+                len(r.data.params),
+                *sorted(
+                    (k, "" if "sha256" in k else v.replace(f"/{name}/", "/"))  # of the folder, too
+                    for k, v in r.data.tags.items()
+                    if k.startswith("ctrkit.")
+                ),
+                "mlflow.parentRunId" in r.data.tags,
+            )
             for r in runs_of(client, experiment)
-        }  # fmt: skip
+        }
     assert found["live"] == found["replayed"]
     assert len(found["live"]) == 6  # the search, two trials, a seed more, two of before
     told = [r for r in caplog.records if "tracking stopped" in r.message and r.levelname != "DEBUG"]

@@ -16,9 +16,16 @@ E = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])  # (1, 2, 2)
 def layer(heads: int = 1, *, residual: str = "linear", scale: bool = False, res: float = 1.0):
     """Make a layer of width 2 whose four matrices are the identity (the residual times ``res``)."""
     made = InteractingLayer(
-        2, heads, 2 // heads, residual=residual, bias=False, activation=False, scale=scale,
-        norm="none", dropout=0.0,
-    )  # fmt: skip
+        2,
+        heads,
+        2 // heads,
+        residual=residual,
+        bias=False,
+        activation=False,
+        scale=scale,
+        norm="none",
+        dropout=0.0,
+    )
     parts = [torch.eye(2)] * 3 + ([res * torch.eye(2)] if residual == "linear" else [])
     with torch.no_grad():
         made.project.weight.copy_(torch.cat(parts))

@@ -28,9 +28,16 @@ def model_of(name, gate=None, dim=4):
 
 @pytest.mark.parametrize(
     ("g", "tau", "expected"),
-    [(0.5, 1, 1.0), (0, 1, 0.803265), (0.5, 10, 1.595778), (0.1, 10, 1.174468),
-     (-0.1, 10, 0.432063), (0.05, 200, 1.606458), (-0.05, 200, 7.29e-5)],
-)  # fmt: skip
+    [
+        (0.5, 1, 1.0),
+        (0, 1, 0.803265),
+        (0.5, 10, 1.595778),
+        (0.1, 10, 1.174468),
+        (-0.1, 10, 0.432063),
+        (0.05, 200, 1.606458),
+        (-0.05, 200, 7.29e-5),
+    ],
+)
 def test_gate_values(g, tau, expected):
     gate = ValueGate([4])
     gate.weight.data.fill_(g)
@@ -103,9 +110,15 @@ def drift(name, steps):
     found = published_gates(name)
     search = found["search"]
     gate = ValueGate(
-        [3], epochs=search["epochs"], schedule="release", final=search["temperature"],
-        penalty=search["penalty"][0], update="adam", lr=found["train"]["lr"], eps=1e-8,
-    )  # fmt: skip
+        [3],
+        epochs=search["epochs"],
+        schedule="release",
+        final=search["temperature"],
+        penalty=search["penalty"][0],
+        update="adam",
+        lr=found["train"]["lr"],
+        eps=1e-8,
+    )
     optimizer = gate.own_optimizer()
     after = []
     for epoch in range(search["epochs"]):

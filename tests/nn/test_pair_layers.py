@@ -124,18 +124,26 @@ def test_hashed_rows_are_those_of_exact_arithmetic():
 def exact_table(pairs, sizes, met, singles, dim=2, edges=()):
     """A table whose keys are the met crosses ``(pair, a, b)``."""
     spans = [sizes[i] * sizes[j] for i, j in pairs]
-    keys = sorted(
-        sum(spans[:p]) + a * sizes[pairs[p][1]] + b for p, a, b in met
-    )  # fmt: skip
-    return CrossTable(pairs, [0] * len(pairs), dim, singles=singles, sizes=sizes,
-                      keys=np.array(keys, np.int64), edges=edges)  # fmt: skip
+    keys = sorted(sum(spans[:p]) + a * sizes[pairs[p][1]] + b for p, a, b in met)
+    return CrossTable(
+        pairs,
+        [0] * len(pairs),
+        dim,
+        singles=singles,
+        sizes=sizes,
+        keys=np.array(keys, np.int64),
+        edges=edges,
+    )
 
 
 def test_exact_ids_of_pairs_never_meet_and_each_pair_has_its_own_unseen_one():
     sizes, pairs = [6, 7, 8], list(combinations(range(3), 2))
     draw = np.random.default_rng(0)
-    met = {(p, int(draw.integers(3, sizes[i])), int(draw.integers(3, sizes[j])))
-           for p, (i, j) in enumerate(pairs) for _ in range(5)}  # fmt: skip
+    met = {
+        (p, int(draw.integers(3, sizes[i])), int(draw.integers(3, sizes[j])))
+        for p, (i, j) in enumerate(pairs)
+        for _ in range(5)
+    }
     table = exact_table(pairs, sizes, met, singles=3)
     assert table.shared == len(met) + len(pairs), "kept keys and one more for each pair"
     seen: dict[int, tuple[int, int, int]] = {}
@@ -258,8 +266,12 @@ def test_all_factorize_is_the_product_network():
 
 def test_poly2_and_logistic_regression_are_special_cases():
     """Poly2: a weight per value and one per cross, added; without crosses, LR."""
-    config = {"name": "lr", "interactions": ["linear", "pairs"], "second_dim": 1,
-              "pairs": {"op": "memorize", "reduce": "sum"}}  # fmt: skip
+    config = {
+        "name": "lr",
+        "interactions": ["linear", "pairs"],
+        "second_dim": 1,
+        "pairs": {"op": "memorize", "reduce": "sum"},
+    }
     model = build_model(make_config({"model": config}).model, FLAT).eval()
     torch.nn.init.normal_(model.crosses.weight)
     codes, *rest = sample_inputs(9, FLAT)
@@ -301,8 +313,9 @@ def test_row_wise_crosses_learn_as_dense_ones():
 
     found = []
     for sparse_from in (10, 10**9):
-        config = make_config({"model": {"name": "optinter", "pairs": {"op": "memorize"},
-                                        "cross_rows": 64}}).model  # fmt: skip
+        config = make_config(
+            {"model": {"name": "optinter", "pairs": {"op": "memorize"}, "cross_rows": 64}}
+        ).model
         model = build_model(config, LAYOUT, sparse_from=sparse_from).train()
         optimizers = build_optimizers(model, TrainConfig())
         assert model.crosses.sparse == (sparse_from == 10)

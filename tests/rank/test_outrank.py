@@ -76,11 +76,16 @@ PAIRS = {  # --target_ranking_only False
 def rows(n=40_000):
     draw = np.random.default_rng(0)
     y = (draw.random(n) < 0.3).astype(int)
-    return pl.DataFrame({
-        "f0": draw.integers(0, 5, n), "f1": draw.integers(0, 300, n),
-        "f2": y * 2 + draw.integers(0, 3, n), "f3": draw.integers(0, 2, n),
-        "f4": draw.integers(0, 20_000, n), "label": y,
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "f0": draw.integers(0, 5, n),
+            "f1": draw.integers(0, 300, n),
+            "f2": y * 2 + draw.integers(0, 3, n),
+            "f3": draw.integers(0, 2, n),
+            "f4": draw.integers(0, 20_000, n),
+            "label": y,
+        }
+    )
 
 
 def test_the_score_is_the_packages():

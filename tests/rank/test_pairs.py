@@ -24,8 +24,9 @@ from ctrkit.rank.scores import STRENGTHS, Scorer, Spectrum
 
 def coded(columns, label, classes=2, weight=None):
     sizes = [int(c.max()) + 2 for c in columns]
-    return Coded([c.astype(np.uint32) for c in columns], sizes, label.astype(np.uint8), classes,
-                 weight)  # fmt: skip
+    return Coded(
+        [c.astype(np.uint32) for c in columns], sizes, label.astype(np.uint8), classes, weight
+    )
 
 
 def counts_of(x, y, size, classes=2):
@@ -172,6 +173,7 @@ def test_empty_and_one_row():
     assert cells_of(nothing, (0, 1))[1].tolist() == [[1, 0]]
     none = Coded([np.zeros(0, np.uint32)] * 2, [2, 2], np.zeros(0, np.uint8), 2)
     assert len(cells_of(none, (0, 1))[0]) == 0
-    assert gain_over_additive((np.array([0]), np.array([[1, 1]])), 2, np.zeros(2), np.zeros(2), 2)[
-        0
-    ] >= 0  # fmt: skip
+    assert (
+        gain_over_additive((np.array([0]), np.array([[1, 1]])), 2, np.zeros(2), np.zeros(2), 2)[0]
+        >= 0
+    )

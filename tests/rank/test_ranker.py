@@ -117,18 +117,23 @@ def broken_frame(rows=4000):
     y = (draw.random(rows) < 0.3).astype(int)
     a = draw.integers(0, 30, rows)
     ids = np.argsort(np.argsort(y + 0.3 * draw.random(rows)))
-    return pl.DataFrame({
-        "label": y,
-        "copy": np.where(y, "yes", "no"),
-        "near": np.where(draw.random(rows) < 0.005, 1 - y, y),
-        "leak": np.where(draw.random(rows) < 0.06, 1 - y, y) * 100 + draw.integers(0, 9, rows),
-        "late": pl.Series(np.where(y & (draw.random(rows) < 0.9), "r1", "")).replace("", None),
-        "id": ids + 10**6,
-        "random_id": draw.permutation(rows),
-        "a": a, "again": a, "other": 29 - a,
-        "one": ["x"] * rows, "none": pl.Series([None] * rows, dtype=pl.String),
-        "tail": draw.zipf(1.05, rows) % 10**9,
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "label": y,
+            "copy": np.where(y, "yes", "no"),
+            "near": np.where(draw.random(rows) < 0.005, 1 - y, y),
+            "leak": np.where(draw.random(rows) < 0.06, 1 - y, y) * 100 + draw.integers(0, 9, rows),
+            "late": pl.Series(np.where(y & (draw.random(rows) < 0.9), "r1", "")).replace("", None),
+            "id": ids + 10**6,
+            "random_id": draw.permutation(rows),
+            "a": a,
+            "again": a,
+            "other": 29 - a,
+            "one": ["x"] * rows,
+            "none": pl.Series([None] * rows, dtype=pl.String),
+            "tail": draw.zipf(1.05, rows) % 10**9,
+        }
+    )
 
 
 def test_what_is_wrong_is_flagged_and_said_first():
@@ -153,11 +158,15 @@ def test_what_is_wrong_is_flagged_and_said_first():
 def test_drift_over_time_and_over_files(tmp_path):
     rows = 3000
     draw = np.random.default_rng(6)
-    frame = pl.DataFrame({
-        "label": draw.integers(0, 2, rows), "t": np.arange(rows),
-        "moves": np.arange(rows) // 500, "stays": draw.integers(0, 6, rows),
-        "stops": [None if i > 1900 else "v" for i in range(rows)],
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "label": draw.integers(0, 2, rows),
+            "t": np.arange(rows),
+            "moves": np.arange(rows) // 500,
+            "stays": draw.integers(0, 6, rows),
+            "stops": [None if i > 1900 else "v" for i in range(rows)],
+        }
+    )
     fields = tuple(Field(n, "categorical") for n in ("moves", "stays", "stops"))
     timed = Schema(fields, label="label", time="t")
     ranking = rank_source(frame_source(frame.sample(fraction=1, shuffle=True, seed=1)), timed)
@@ -214,12 +223,16 @@ def test_crosses_of_a_three_class_label():
 def test_weights_are_repeated_rows():
     frame, _ = ranking_fields(2000, 2)
     frame = frame.select("label", "info_2", "info_100", w=pl.int_range(2000) % 3)
-    schema = Schema((Field("info_2", "categorical"), Field("info_100", "categorical")),
-                    label="label", weight="w")  # fmt: skip
+    schema = Schema(
+        (Field("info_2", "categorical"), Field("info_100", "categorical")),
+        label="label",
+        weight="w",
+    )
     weighted = rank_source(frame_source(frame), schema, RankOptions(order=2))
     repeated = frame[np.repeat(np.arange(2000), np.arange(2000) % 3)]
-    plain = rank_source(frame_source(repeated), dataclasses.replace(schema, weight=None),
-                        RankOptions(order=2))  # fmt: skip
+    plain = rank_source(
+        frame_source(repeated), dataclasses.replace(schema, weight=None), RankOptions(order=2)
+    )
     assert weighted.features == plain.features
     with pytest.raises(DataError, match="whole numbers"):
         rank_source(frame_source(frame.with_columns(w=0.5)), schema)

@@ -46,12 +46,14 @@ def test_gain_is_the_beta_binomial_evidence():
     p = table[:, 1].sum() / table.sum()
     best = max(
         sum(
-            betaln(a * p + k, a * (1 - p) + z) - betaln(a * p, a * (1 - p))
-            - k * math.log(p) - z * math.log(1 - p)
+            betaln(a * p + k, a * (1 - p) + z)
+            - betaln(a * p, a * (1 - p))
+            - k * math.log(p)
+            - z * math.log(1 - p)
             for z, k in table
         )
         for a in STRENGTHS
-    )  # fmt: skip
+    )
     assert scored(table).gain == pytest.approx(best / table.sum(), rel=1e-9)
 
 
@@ -124,9 +126,7 @@ def test_the_noise_interval_holds_95_percent_of_permutations():
     x, y = draw.integers(0, 30, 3000), draw.integers(0, 2, 3000)
     score = scored(table_of(x, y))
     low, high = interval(score.emi, score.sd)
-    inside = [
-        low <= scored(table_of(x, draw.permutation(y))).adj <= high for _ in range(300)
-    ]  # fmt: skip
+    inside = [low <= scored(table_of(x, draw.permutation(y))).adj <= high for _ in range(300)]
     assert 0.92 <= np.mean(inside) <= 0.98
 
 

@@ -34,8 +34,9 @@ def test_it_is_the_plain_greedy_loop(strategy):
     for _ in range(5):
         relevance = draw.random(12)
         redundancy, relation = (m + m.T for m in draw.random((2, 12, 12)))
-        got, values = three_mr(relevance, redundancy, relation, alpha=0.7, beta=0.3,
-                               strategy=strategy, scale=False)  # fmt: skip
+        got, values = three_mr(
+            relevance, redundancy, relation, alpha=0.7, beta=0.3, strategy=strategy, scale=False
+        )
         assert got == plain(relevance, redundancy, relation, 0.7, 0.3, strategy)
         assert len(values) == 12
 

@@ -17,21 +17,41 @@ from ctrkit.report.charts import BLUE, GREY, MARK, chart
 NASTY = "<b>|site"
 
 
-def row(seed: int, logloss: float, rows: int, *, pairs=(1, 1, 1), search: float | None = None,
-        label: str | None = None) -> dict:  # fmt: skip
+def row(
+    seed: int,
+    logloss: float,
+    rows: int,
+    *,
+    pairs=(1, 1, 1),
+    search: float | None = None,
+    label: str | None = None,
+) -> dict:
     return {
-        "seed": seed, "folder": f"x/{seed}/run",
+        "seed": seed,
+        "folder": f"x/{seed}/run",
         "pairs": dict(zip(("memorize", "factorize", "naive"), pairs, strict=True)),
-        "cross_rows": rows, "cross_bytes": rows * 40, "parameters": 1000 + 10 * rows,
-        "bytes": 8000 + 40 * rows, "train_examples_s": 50_000.0, "search_s": search, "label": label,
-        "validation": {"auc": 0.74, "logloss": logloss}, "test": {"auc": 0.75, "logloss": logloss},
-    }  # fmt: skip
+        "cross_rows": rows,
+        "cross_bytes": rows * 40,
+        "parameters": 1000 + 10 * rows,
+        "bytes": 8000 + 40 * rows,
+        "train_examples_s": 50_000.0,
+        "search_s": search,
+        "label": label,
+        "validation": {"auc": 0.74, "logloss": logloss},
+        "test": {"auc": 0.75, "logloss": logloss},
+    }
 
 
 def pair(a: str, b: str, op: str, probability, rows=0, interaction=0.0) -> dict:
     information = {"mi": 0.02, "miller_madow": 0.01, "excess": 0.005, "interaction": interaction}
-    return {"fields": [a, b], "op": op, "probability": list(probability), "rows": rows,
-            "min_count": 0, "information": information}  # fmt: skip
+    return {
+        "fields": [a, b],
+        "op": op,
+        "probability": list(probability),
+        "rows": rows,
+        "min_count": 0,
+        "information": information,
+    }
 
 
 def record(seeds: int = 1) -> dict:
@@ -43,18 +63,25 @@ def record(seeds: int = 1) -> dict:
         "all memorize": [row(s, 0.51, 3000, pairs=(3, 0, 0), label="hashed to fit") for s in seen],
     }
     return {
-        "format": 1, "kind": "interactions", "model": "optinter", "config_sha256": "ab" * 32,
-        "search": {"relaxation": "gumbel"}, "fields": [NASTY, "ad", "user"],
+        "format": 1,
+        "kind": "interactions",
+        "model": "optinter",
+        "config_sha256": "ab" * 32,
+        "search": {"relaxation": "gumbel"},
+        "fields": [NASTY, "ad", "user"],
         "pairs": [
             pair("ad", "user", "naive", (0.2, 0.3, 0.5)),
             pair(NASTY, "user", "factorize", (0.1, 0.8, 0.1), interaction=0.001),
             pair(NASTY, "ad", "memorize", (1.0, 0.0, 0.0), 100, interaction=0.003),
         ],
         "rows": rows,
-        "paired": {n: [{**test, "difference": -0.002 - 0.001 * s} for s in seen]
-                   for n in rows if n != "optinter"},
+        "paired": {
+            n: [{**test, "difference": -0.002 - 0.001 * s} for s in seen]
+            for n in rows
+            if n != "optinter"
+        },
         "warnings": ["the search ran for one seed"],
-    }  # fmt: skip
+    }
 
 
 def table(summary: dict, title: str) -> list[dict[str, str]]:
@@ -90,8 +117,10 @@ def test_pairs_are_ordered_by_operation_and_summed_by_it():
     summary = summarise_interaction_search(record())
     first, second, third = table(summary, "Pairs")
     assert [p["operation"] for p in (first, second, third)] == [
-        "memorized", "factorized", "left alone",
-    ]  # fmt: skip
+        "memorized",
+        "factorized",
+        "left alone",
+    ]
     assert first["pair"] == f"{NASTY} × ad"
     assert (first["p(memorize)"], first["cross rows"]) == ("1.000", "100")
     assert "least count" not in first, "crosses are hashed"
@@ -181,9 +210,17 @@ def test_a_browser_shows_the_page_of_325_pairs(tmp_path):
         pytest.skip("no chromium on this machine")
     page, shot = tmp_path / "page.html", tmp_path / "page.png"
     write_report(summarise_interaction_search(criteo()), page)
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-               "--no-first-run", "--disable-component-update", "--disable-sync",
-               f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1300,1800"]  # fmt: skip
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1300,1800",
+    ]
     command = [browser, *options, f"--screenshot={shot}", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert shot.stat().st_size > 50_000, done.stderr[-500:]

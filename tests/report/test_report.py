@@ -33,24 +33,44 @@ NASTY = "<script>alert('x')</script>|pipe"
 ROWS = {"train": 8000, "validation": 1000, "test": 1000}
 
 
-def make_run(folder: Path, *, seed: int = 0, auc: float = 0.75, logloss: float = 0.5,
-             model: str = "fm", fingerprint: str = "data-1") -> Path:  # fmt: skip
+def make_run(
+    folder: Path,
+    *,
+    seed: int = 0,
+    auc: float = 0.75,
+    logloss: float = 0.5,
+    model: str = "fm",
+    fingerprint: str = "data-1",
+) -> Path:
     """Write by hand what a run leaves."""
     folder.mkdir()
     config = make_config(
         {"model": {"name": model}, "train": {"seed": seed}, "data": {"path": NASTY}}
     )
     (folder / "config.json").write_text(config.canonical_json())
-    judged = {"rows": 1000, "auc": auc, "logloss": logloss, "ne": 0.9, "ece": 0.01,
-              "calibration": 1.0, "auc_low": auc - 0.01, "auc_high": auc + 0.01,
-              "group_auc": float("nan")}  # fmt: skip
+    judged = {
+        "rows": 1000,
+        "auc": auc,
+        "logloss": logloss,
+        "ne": 0.9,
+        "ece": 0.01,
+        "calibration": 1.0,
+        "auc_low": auc - 0.01,
+        "auc_high": auc + 0.01,
+        "group_auc": float("nan"),
+    }
     RunRecord(
-        metrics={"validation": judged, "test": judged}, seed=seed,
+        metrics={"validation": judged, "test": judged},
+        seed=seed,
         data={"rows": ROWS, "fingerprint": fingerprint},
-        config_sha256="abc", versions={}, timings={"train_examples_s": 1e5, "total_s": 1.0},
-        parameters={"allocated": 1234}, memory={"peak_bytes": 10**8},
-        training={"steps": 20, "stopped": "patience"}, warnings=[NASTY],
-    ).save(folder / "record.json")  # fmt: skip
+        config_sha256="abc",
+        versions={},
+        timings={"train_examples_s": 1e5, "total_s": 1.0},
+        parameters={"allocated": 1234},
+        memory={"peak_bytes": 10**8},
+        training={"steps": 20, "stopped": "patience"},
+        warnings=[NASTY],
+    ).save(folder / "record.json")
     lines = [{"step": s, "train_loss": 0.6, "logloss": 0.5, "auc": 0.7} for s in (10, 20)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "predictions").mkdir()
@@ -157,9 +177,16 @@ def test_a_browser_opens_the_page(tmp_path, kind):
     page = tmp_path / "page.html"
     ranking = summarise_ranking_of({"a": [0, 1, 1, 0] * 25, "b": [1, 2, 3, 4] * 25})
     write_report(ranking if kind == "ranking" else summarise_run(make_run(tmp_path / "run")), page)
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-               "--no-first-run", "--disable-component-update", "--disable-sync",
-               f"--user-data-dir={tmp_path / 'profile'}"]  # fmt: skip
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
     shot = tmp_path / "page.png"
     command = [browser, *options, f"--screenshot={shot}", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -183,8 +210,16 @@ def summarise_ranking_of(columns):
 @pytest.mark.parametrize("kind", ["trials", "scatter"])
 def test_numbers_of_logarithmic_axes_are_plain_text(kind):
     points = [[0.0005, 0.5, "a"], [0.02, 0.7, "b"]]
-    text = chart({"kind": kind, "title": "t", "x": "x", "y": "y", "log": True,
-                  "points": points if kind == "scatter" else [p[:2] for p in points]})  # fmt: skip
+    text = chart(
+        {
+            "kind": kind,
+            "title": "t",
+            "x": "x",
+            "y": "y",
+            "log": True,
+            "points": points if kind == "scatter" else [p[:2] for p in points],
+        }
+    )
     assert "mathdefault" not in text
     assert ">0.001<" in text
     assert ">0.01<" in text

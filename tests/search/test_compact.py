@@ -14,11 +14,14 @@ from ctrkit.search.compact import compact
 from ctrkit.testing import sample_inputs
 
 FIELDS = (
-    LayoutField("a", "categorical", 40), LayoutField("b", "categorical", 30),
-    LayoutField("c", "categorical", 20), LayoutField("d", "categorical", 25),
-    LayoutField("x", "numeric", 0), LayoutField("y", "numeric", 0),
+    LayoutField("a", "categorical", 40),
+    LayoutField("b", "categorical", 30),
+    LayoutField("c", "categorical", 20),
+    LayoutField("d", "categorical", 25),
+    LayoutField("x", "numeric", 0),
+    LayoutField("y", "numeric", 0),
     LayoutField("m", "multi", 15),
-)  # fmt: skip
+)
 
 
 def choice(vanish: tuple[str, ...]) -> dict[str, np.ndarray]:

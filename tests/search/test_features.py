@@ -76,10 +76,17 @@ def small_search(search=None, target=None, callbacks=(), folder=None, seed=0, de
     config = job({"epochs": 3, **(search or {})}, batch_size=256)
     model = build_model(config.model, layout, seed=seed)
     found = search_values(
-        model, Rows(codes, label, 256), config.train, config.search, 1.0, rows=len(label),
-        target=target, evaluate=judged_on(codes[:500], label[:500]), callbacks=callbacks,
+        model,
+        Rows(codes, label, 256),
+        config.train,
+        config.search,
+        1.0,
+        rows=len(label),
+        target=target,
+        evaluate=judged_on(codes[:500], label[:500]),
+        callbacks=callbacks,
         folder=folder,
-    )  # fmt: skip
+    )
     return model, layout, found
 
 
@@ -133,10 +140,14 @@ def test_a_cut_search_goes_on_with_the_same_result(tmp_path):
 
 @pytest.mark.parametrize(
     "search",
-    [{"update": "adam", "schedule": "release", "unit": "loss", "eps": 1e-8}, {"schedule": "paper"},
-     {"per": "occurrence"}, {"field_gates": True}],
+    [
+        {"update": "adam", "schedule": "release", "unit": "loss", "eps": 1e-8},
+        {"schedule": "paper"},
+        {"per": "occurrence"},
+        {"field_gates": True},
+    ],
     ids=["adam", "paper", "occurrence", "field gates"],
-)  # fmt: skip
+)
 def test_every_way_of_searching_learns(search):
     _, layout, found = small_search(search)
     assert np.isfinite(found.values).all()
@@ -185,11 +196,20 @@ class Trial:
 
     def trained(self, kept):
         """Return the log loss of validation and the metrics of the test part."""
-        given = np.stack([np.where(kept[f"f{i}"][self.codes[:, i]], self.codes[:, i], 2)
-                          for i in range(len(self.sizes))], 1).astype(np.uint32)  # fmt: skip
+        given = np.stack(
+            [
+                np.where(kept[f"f{i}"][self.codes[:, i]], self.codes[:, i], 2)
+                for i in range(len(self.sizes))
+            ],
+            1,
+        ).astype(np.uint32)
         model = self.model()
-        found = fit(model, Rows(given[self.train], self.label[self.train], 1024), self.config.train,
-                    evaluate=judged_on(given[self.held], self.label[self.held]))  # fmt: skip
+        found = fit(
+            model,
+            Rows(given[self.train], self.label[self.train], 1024),
+            self.config.train,
+            evaluate=judged_on(given[self.held], self.label[self.held]),
+        )
         judge = judged_on(given[self.test], self.label[self.test])
         return found.best_metrics["logloss"], judge(model.eval())
 
@@ -198,10 +218,14 @@ class Trial:
         tried = []
         for penalty in self.config.search.penalty:
             found = search_values(
-                self.model(), Rows(self.codes[self.train], self.label[self.train], 1024),
-                self.config.train, self.config.search, penalty, rows=self.rows,
+                self.model(),
+                Rows(self.codes[self.train], self.label[self.train], 1024),
+                self.config.train,
+                self.config.search,
+                penalty,
+                rows=self.rows,
                 evaluate=judged_on(self.codes[self.held], self.label[self.held]),
-            )  # fmt: skip
+            )
             kept = masks(self.layout, found.kept)
             tried.append((*self.trained(kept), kept))
         return min(tried, key=lambda t: t[0])[1:]
@@ -209,9 +233,7 @@ class Trial:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("rows", "seed"), [(100_000, 0), (100_000, 1), (100_000, 2), (200_000, 0)]
-)  # fmt: skip
+@pytest.mark.parametrize(("rows", "seed"), [(100_000, 0), (100_000, 1), (100_000, 2), (200_000, 0)])
 def test_planted_noise_is_dropped_and_what_informs_is_kept(rows, seed):
     """methods.md 4.10-8, at two sizes with the same default penalties."""
     codes, label = planted(rows + rows // 4, seed=seed)

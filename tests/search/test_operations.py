@@ -77,8 +77,16 @@ def search(data, folder=None, callbacks=(), **options):
     if config.update == "joint":
         rest, held = Batches(data.shards, "train", TRAIN.batch_size, shuffle=True), None
     model = model_of(data, mlp={"hidden": [16]})
-    return model, search_pairs(model, rest, held, TRAIN, config, evaluate=validation_of(data),
-                               folder=folder, callbacks=callbacks)  # fmt: skip
+    return model, search_pairs(
+        model,
+        rest,
+        held,
+        TRAIN,
+        config,
+        evaluate=validation_of(data),
+        folder=folder,
+        callbacks=callbacks,
+    )
 
 
 # ---- the parts
@@ -143,8 +151,9 @@ def test_a_search_that_was_cut_goes_on_bit_for_bit(small, tmp_path, options):
         model = model_of(small, mlp={"hidden": [16]})
         job = (model, rest, held, train, config)
         try:
-            again = search_pairs(*job, evaluate=validation_of(small), folder=tmp_path / "cut",
-                                 callbacks=callbacks)  # fmt: skip
+            again = search_pairs(
+                *job, evaluate=validation_of(small), folder=tmp_path / "cut", callbacks=callbacks
+            )
         except RuntimeError:
             assert (tmp_path / "cut" / "checkpoint").exists()
     assert again.ops == found.ops
@@ -200,8 +209,15 @@ def test_budget_makes_the_search_memorize_less(small):
     for budget in (10**9, 2000):
         config = InteractionSearchConfig(epochs=2, budget=budget)
         rest, held = parts_of(small, 256)
-        found = search_pairs(model_of(small, mlp={"hidden": [16]}), rest, held, TRAIN, config,
-                             cost=cost, evaluate=validation_of(small))  # fmt: skip
+        found = search_pairs(
+            model_of(small, mlp={"hidden": [16]}),
+            rest,
+            held,
+            TRAIN,
+            config,
+            cost=cost,
+            evaluate=validation_of(small),
+        )
         spent.append(1000 * found.ops.count("memorize"))
     assert spent[1] <= 2000 < spent[0]
 
@@ -262,11 +278,17 @@ def test_planted_operations_are_found(tmp_path):
         model = model_of(data, seed, mlp={"hidden": [64]})
         rest, held = parts_of(data, 1024, seed)
         found = search_pairs(
-            model, rest, held, train.model_copy(update={"seed": seed}),
-            InteractionSearchConfig(), evaluate=validation_of(data),
-        )  # fmt: skip
-        ops = {(names[i], names[j]): op
-               for (i, j), op in zip(field_pairs(data.layout), found.ops, strict=True)}  # fmt: skip
+            model,
+            rest,
+            held,
+            train.model_copy(update={"seed": seed}),
+            InteractionSearchConfig(),
+            evaluate=validation_of(data),
+        )
+        ops = {
+            (names[i], names[j]): op
+            for (i, j), op in zip(field_pairs(data.layout), found.ops, strict=True)
+        }
         table, product = truth.pairs
         tables += ops.pop(table) == "memorize"
         products += ops.pop(product) == "factorize"

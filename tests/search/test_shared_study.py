@@ -54,8 +54,9 @@ def counted(folder: Path, url: str | None) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["journal", "sqlite"])
 def test_four_processes_at_once_on_a_fresh_file(kind, tmp_path):
-    urls = [None if kind == "journal" else f"sqlite:///{tmp_path / str(i)}.db"
-            for i in range(ROUNDS)]  # fmt: skip
+    urls = [
+        None if kind == "journal" else f"sqlite:///{tmp_path / str(i)}.db" for i in range(ROUNDS)
+    ]
     folders = [tmp_path / f"round-{i}" for i in range(ROUNDS)]
     together(lambda _: [(str(f), u) for f, u in zip(folders, urls, strict=True)])
     for folder, url in zip(folders, urls, strict=True):

@@ -51,9 +51,14 @@ def test_a_layer_of_ones_own_is_searched_by_its_signature():
         """A layer."""
 
         def __init__(
-            self, fields: int, dim: int, *, rank: Annotated[int, Range(1, 64, search=(2, 8))] = 8,
-            how: Annotated[str, Choices("a", "b")] = "a", free: str = "x",
-        ) -> None:  # fmt: skip
+            self,
+            fields: int,
+            dim: int,
+            *,
+            rank: Annotated[int, Range(1, 64, search=(2, 8))] = 8,
+            how: Annotated[str, Choices("a", "b")] = "a",
+            free: str = "x",
+        ) -> None:
             super().__init__()
             self.out_dim = 1
 
@@ -85,16 +90,19 @@ def test_dotted_and_nested_tables_say_the_same():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_parameters_exist_only_beside_their_layer(seed):
-    found = space('search.interactions=["fm", "crossnet", "attention", "mlp"]',
-                  'search.space.model.head=["sum", "mlp"]')  # fmt: skip
+    found = space(
+        'search.interactions=["fm", "crossnet", "attention", "mlp"]',
+        'search.space.model.head=["sum", "mlp"]',
+    )
     values = found.draw(at_random(seed))
     config = found.apply(values)
     model = resolve_model(config.model)
     owners = {*model.interactions, model.head}
     drawn = {k.split(".")[1] for k in values if k.startswith("model.") and k.count(".") == 2}
     assert drawn <= owners
-    assert set(model.interactions) == {k[4:] for k, v in values.items()
-                                               if k.startswith("use.") and v}  # fmt: skip
+    assert set(model.interactions) == {
+        k[4:] for k, v in values.items() if k.startswith("use.") and v
+    }
     for key, value in values.items():
         if key.count(".") == 2:
             _, owner, name = key.split(".")
@@ -103,8 +111,9 @@ def test_parameters_exist_only_beside_their_layer(seed):
 
 
 def test_models_and_hashed_rows_are_conditional():
-    found = space('search.space.model.name=["deepfm", "dcnv2"]',
-                  'search.objectives=["logloss", "bytes"]')  # fmt: skip
+    found = space(
+        'search.space.model.name=["deepfm", "dcnv2"]', 'search.objectives=["logloss", "bytes"]'
+    )
     seen = set()
     for seed in range(40):
         values = found.draw(at_random(seed))
@@ -116,13 +125,17 @@ def test_models_and_hashed_rows_are_conditional():
 
 
 def test_a_condition_of_ones_own():
-    found = space("search.derive=false", 'search.space.train.schedule=["constant", "cosine"]',
-                  'search.space={"train.schedule" = ["constant", "cosine"], "train.warmup_steps" '
-                  '= {low = 0, high = 9, when = {"train.schedule" = "cosine"}}}')  # fmt: skip
+    found = space(
+        "search.derive=false",
+        'search.space.train.schedule=["constant", "cosine"]',
+        'search.space={"train.schedule" = ["constant", "cosine"], "train.warmup_steps" '
+        '= {low = 0, high = 9, when = {"train.schedule" = "cosine"}}}',
+    )
     natural = space(
-        "search.derive=false", 'search.space={train.schedule = ["constant", "cosine"], '
+        "search.derive=false",
+        'search.space={train.schedule = ["constant", "cosine"], '
         'train.warmup_steps = {low = 0, high = 9, when = {train.schedule = "cosine"}}}',
-    )  # fmt: skip
+    )
     assert natural.dimensions == found.dimensions
     for seed in range(8):
         values = found.draw(at_random(seed))
@@ -147,10 +160,12 @@ def test_the_first_point_is_the_settings_before_the_search():
 
 @pytest.mark.parametrize(
     ("model", "used"),
-    [("deepfm", {"fm": True, "crossnet": False, "mlp": True}),
-     ("dcnv2", {"fm": False, "crossnet": True, "mlp": True}),
-     ("autoint", {"fm": True, "crossnet": True, "mlp": True})],
-)  # fmt: skip
+    [
+        ("deepfm", {"fm": True, "crossnet": False, "mlp": True}),
+        ("dcnv2", {"fm": False, "crossnet": True, "mlp": True}),
+        ("autoint", {"fm": True, "crossnet": True, "mlp": True}),
+    ],
+)
 def test_the_first_point_uses_the_models_own_branches_of_a_pool(model, used):
     start = space(f"model.name={model}", 'search.interactions=["fm", "crossnet", "mlp"]').start()
     assert {k.removeprefix("use."): v for k, v in start.items() if k.startswith("use.")} == used
@@ -167,13 +182,15 @@ def test_the_first_point_leaves_to_chance_what_the_settings_do_not_say():
 
 @pytest.mark.parametrize(
     ("one", "value", "near"),
-    [(Dimension("train.lr", "float", 0.1, 1.0), 0.02, 0.1),
-     (Dimension("train.lr", "float", 0.1, 1.0, step=0.2), 1.0, 0.9),
-     (Dimension("model.dim", "int", 4, 64, step=8), 17, 20),
-     (Dimension("model.dim", "int", 4, 64), True, None),
-     (Dimension("model.mlp.hidden", "choice", choices=((8,), (8, 8))), [8, 8], (8, 8)),
-     (Dimension("model.mlp.hidden", "choice", choices=((8,),)), [9], None)],
-)  # fmt: skip
+    [
+        (Dimension("train.lr", "float", 0.1, 1.0), 0.02, 0.1),
+        (Dimension("train.lr", "float", 0.1, 1.0, step=0.2), 1.0, 0.9),
+        (Dimension("model.dim", "int", 4, 64, step=8), 17, 20),
+        (Dimension("model.dim", "int", 4, 64), True, None),
+        (Dimension("model.mlp.hidden", "choice", choices=((8,), (8, 8))), [8, 8], (8, 8)),
+        (Dimension("model.mlp.hidden", "choice", choices=((8,),)), [9], None),
+    ],
+)
 def test_what_can_be_drawn_nearest_to_a_setting(one, value, near):
     found = one.near(value)
     assert found == pytest.approx(near) if isinstance(near, float) else found == near
@@ -204,10 +221,14 @@ def test_the_knobs_of_another_search():
         (["search.space.train.lr={low=1, high=2, step=0}"], "step is a number above 0"),
         (["search.space.train.lr={low=1.0, high=2.0, step=-0.1}"], "step is a number above 0"),
         (["search.space.train.lr={low=1, high=2, when=3}"], "when is a table"),
-        (['search.space.train.lr={low=1e-4, high=1e-2, when={train.schedule="cosin"}}'],
-         "did you mean 'cosine'"),
-        (['search.space.train.lr={low=1e-4, high=1e-2, when={train.schedul="cosine"}}'],
-         "did you mean 'train.schedule'"),
+        (
+            ['search.space.train.lr={low=1e-4, high=1e-2, when={train.schedule="cosin"}}'],
+            "did you mean 'cosine'",
+        ),
+        (
+            ['search.space.train.lr={low=1e-4, high=1e-2, when={train.schedul="cosine"}}'],
+            "did you mean 'train.schedule'",
+        ),
         (["search.space.train.lr={low=1e-4, high=1e-2, when={model.dim=99}}"], "4 to 64"),
         (["search.space.train.seed=[1, 2]"], "no setting"),
         (["search.space.model.dim={low=8, high=9999}"], "4096"),
@@ -223,7 +244,7 @@ def test_the_knobs_of_another_search():
         (["search.heartbeat=60", "search.grace=30"], "search.grace"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_mistakes_are_told_with_a_way_out(settings, message):
     with pytest.raises(CtrkitError) as error:
         space(*settings)

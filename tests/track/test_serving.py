@@ -73,9 +73,13 @@ def test_a_run_is_a_model_of_raw_rows_without_a_pickle(run, rows, tmp_path):
 
 def test_plug_ins_need_consent(clicks, tmp_path):
     run = jobs.train(
-        clicks, label="click", model="my_cross", plugins=[PLUGIN], out=tmp_path / "run",
+        clicks,
+        label="click",
+        model="my_cross",
+        plugins=[PLUGIN],
+        out=tmp_path / "run",
         set=["train.epochs=1"],
-    ).folder  # fmt: skip
+    ).folder
     with pytest.raises(RunFolderError, match="--trust-plugins"):
         save_model(run, tmp_path / "model")
     save_model(run, tmp_path / "model", trust_plugins=True)
@@ -149,8 +153,13 @@ def test_the_servers_answer(verb, run, rows, tmp_path):
     env.pop("CTRKIT_TRACKING_URI")
     more = [str(run)] if verb == "serve" else []
     command = [sys.executable, "-m", "ctrkit", verb, *more, "--port", str(port)]
-    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    process = subprocess.Popen(
+        command,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         if verb == "ui":
             assert b"MLflow" in answer(f"http://127.0.0.1:{port}")

@@ -22,10 +22,16 @@ DEAD = "http://127.0.0.1:9"
 
 def record(steps: int = 3) -> RunRecord:
     return RunRecord(
-        metrics={"test": {"auc": 0.75, "rows": 10, "group_auc": float("nan")}}, seed=0, data={},
-        config_sha256="c", versions={}, timings={}, parameters={}, memory={},
+        metrics={"test": {"auc": 0.75, "rows": 10, "group_auc": float("nan")}},
+        seed=0,
+        data={},
+        config_sha256="c",
+        versions={},
+        timings={},
+        parameters={},
+        memory={},
         training={"steps": steps},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -44,9 +44,12 @@ class Tiny(nn.Module):
             torch.manual_seed(seed)
             self.table = Table(sparse=sparse)
             self.net = nn.Sequential(
-                nn.Linear(14, 8), *([nn.BatchNorm1d(8)] if norm else []), nn.ReLU(),
-                nn.Dropout(dropout), nn.Linear(8, 1),
-            )  # fmt: skip
+                nn.Linear(14, 8),
+                *([nn.BatchNorm1d(8)] if norm else []),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(8, 1),
+            )
 
     def forward(self, codes, numbers, bags):
         (tokens, lengths) = bags[0]

@@ -97,11 +97,23 @@ def test_a_cut_run_goes_on_from_its_checkpoint(tmp_path):
     whole = Moving(dropout=0.2)
     fit(whole, Stream(), config, evaluate=loss_of)
     with pytest.raises(KeyboardInterrupt):
-        fit(Moving(dropout=0.2), Stream(), config, evaluate=loss_of, callbacks=[Cut()],
-            folder=tmp_path)  # fmt: skip
+        fit(
+            Moving(dropout=0.2),
+            Stream(),
+            config,
+            evaluate=loss_of,
+            callbacks=[Cut()],
+            folder=tmp_path,
+        )
     again = Moving(dropout=0.2)
-    fit(again, Stream(), config, evaluate=loss_of, callbacks=[ctrkit.train.Callback()],
-        folder=tmp_path)  # fmt: skip
+    fit(
+        again,
+        Stream(),
+        config,
+        evaluate=loss_of,
+        callbacks=[ctrkit.train.Callback()],
+        folder=tmp_path,
+    )
     for a, b in zip(whole.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 

@@ -31,8 +31,9 @@ def config(**changes):
 
 def lines(folder):
     text = (folder / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(t).items() if k not in ("seconds", "examples_s")}
-            for t in text]  # fmt: skip
+    return [
+        {k: v for k, v in json.loads(t).items() if k not in ("seconds", "examples_s")} for t in text
+    ]
 
 
 class Count(Callback):
@@ -79,14 +80,19 @@ def test_a_cut_run_resumes_bit_for_bit(sparse, at, how, tmp_path):
     count = Count()
     want = fit(whole, Stream(), settings, evaluate=judge, callbacks=[count], folder=tmp_path / "a")
     with pytest.raises(KeyboardInterrupt):
-        fit(cut, Stream(), settings, evaluate=judge, callbacks=[Count(at, how)],
-            folder=tmp_path / "b")  # fmt: skip
+        fit(
+            cut,
+            Stream(),
+            settings,
+            evaluate=judge,
+            callbacks=[Count(at, how)],
+            folder=tmp_path / "b",
+        )
     assert (tmp_path / "b/checkpoint/state.pt").is_file()
     with (tmp_path / "b/metrics.jsonl").open("a") as file:
         file.write("half a li")
     resumed = Count()
-    got = fit(again, Stream(), settings, evaluate=judge, callbacks=[resumed],
-              folder=tmp_path / "b")  # fmt: skip
+    got = fit(again, Stream(), settings, evaluate=judge, callbacks=[resumed], folder=tmp_path / "b")
     assert lines(tmp_path / "a") == lines(tmp_path / "b")
     assert (got.steps, got.best_step, got.stopped) == (want.steps, want.best_step, want.stopped)
     assert (resumed.steps, resumed.epochs) == (count.steps, count.epochs) == (30, 3)
@@ -99,8 +105,9 @@ def test_a_periodic_checkpoint_serves_too(tmp_path):
     whole, cut, again = (Tiny(True, dropout=0.3) for _ in range(3))
     fit(whole, Stream(), settings, evaluate=judge)
     with pytest.raises(KeyboardInterrupt):
-        fit(cut, Stream(), settings, evaluate=judge, callbacks=[Count(14, "raise")],
-            folder=tmp_path)  # fmt: skip
+        fit(
+            cut, Stream(), settings, evaluate=judge, callbacks=[Count(14, "raise")], folder=tmp_path
+        )
     assert torch.load(tmp_path / "checkpoint/state.pt")["cursor"]["step"] == 13
     fit(again, Stream(), settings, evaluate=judge, callbacks=[Count()], folder=tmp_path)
     assert torch.equal(whole.table.weight, again.table.weight)
@@ -119,8 +126,12 @@ def test_micro_batches_give_the_same_gradient(sparse, weighted):
     stream = Stream(5, weighted=weighted)
     models = [Tiny(sparse), Tiny(sparse)]
     for model, size in zip(models, (0, 17), strict=True):
-        fit(model, stream, config(epochs=1, micro_batch=size, patience=0, evals_per_epoch=1),
-            evaluate=judge)  # fmt: skip
+        fit(
+            model,
+            stream,
+            config(epochs=1, micro_batch=size, patience=0, evals_per_epoch=1),
+            evaluate=judge,
+        )
     for one, two in zip(*(m.parameters() for m in models), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
 
@@ -132,8 +143,9 @@ def test_micro_batches_refuse_batch_norm():
 
 def test_patience_and_callbacks_stop():
     rising = iter(range(100))
-    result = fit(Tiny(), Stream(), config(patience=3),
-                 evaluate=lambda m: {"logloss": float(next(rising))})  # fmt: skip
+    result = fit(
+        Tiny(), Stream(), config(patience=3), evaluate=lambda m: {"logloss": float(next(rising))}
+    )
     assert (result.stopped, result.best_step, result.steps) == ("patience", 5, 20)
 
     class Prune(Callback):
@@ -145,8 +157,13 @@ def test_patience_and_callbacks_stop():
 
 
 def test_a_nan_monitor_is_never_best(tmp_path):
-    result = fit(Tiny(), Stream(2), config(epochs=1, monitor="auc"),
-                 evaluate=lambda m: {"auc": math.nan}, folder=tmp_path)  # fmt: skip
+    result = fit(
+        Tiny(),
+        Stream(2),
+        config(epochs=1, monitor="auc"),
+        evaluate=lambda m: {"auc": math.nan},
+        folder=tmp_path,
+    )
     assert result.best_step == -1
     assert lines(tmp_path)[0]["auc"] is None
 

@@ -67,8 +67,9 @@ def test_decay_falls_on_matrices_of_the_network_alone():
 
 
 def test_schedule():
-    flat, line, wave = (TrainConfig(lr=1, warmup_steps=4, schedule=s)
-                        for s in ("constant", "linear", "cosine"))  # fmt: skip
+    flat, line, wave = (
+        TrainConfig(lr=1, warmup_steps=4, schedule=s) for s in ("constant", "linear", "cosine")
+    )
     assert [learning_rate(flat, s, 10) for s in range(5)] == [0.25, 0.5, 0.75, 1, 1]
     assert [learning_rate(line, s, 8) for s in (4, 6, 8)] == [1, 0.5, 0]
     assert learning_rate(wave, 6, 8) == pytest.approx(0.5)

@@ -48,11 +48,18 @@ class Attention(nn.Module):
         sizes = [dim, *[width] * (layers - 1)] if layers else []
         self.layers = nn.ModuleList(
             InteractingLayer(
-                size, heads, head_dim, residual=residual, bias=bias, activation=activation,
-                scale=scale, norm=norm, dropout=dropout,
+                size,
+                heads,
+                head_dim,
+                residual=residual,
+                bias=bias,
+                activation=activation,
+                scale=scale,
+                norm=norm,
+                dropout=dropout,
             )
             for size in sizes
-        )  # fmt: skip
+        )
         self.out_dim = fields * (width if layers else dim)
 
     def forward(self, x: Tensor) -> Tensor:

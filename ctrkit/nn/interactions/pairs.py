@@ -74,9 +74,9 @@ class Pairs(nn.Module):
             name for name, some in (("second", multiplied), ("crosses", self.crossed)) if some
         )
         order = [*multiplied, *self.crossed]
-        self._order = None if order == sorted(order) else sorted(
-            range(len(order)), key=order.__getitem__
-        )  # fmt: skip
+        self._order = (
+            None if order == sorted(order) else sorted(range(len(order)), key=order.__getitem__)
+        )
         active = len(self.crossed) if self.undecided else len(order)
         self.out_dim = 0 if not active else 1 if reduce == "sum" else active * second_dim
 

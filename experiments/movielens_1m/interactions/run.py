@@ -34,9 +34,12 @@ def main() -> None:
     started = time.perf_counter()
     for budget in args.budgets:
         found = jobs.search_interactions(
-            HERE / "search.toml", out=args.runs / f"{budget:g}MB", budget=int(budget * 1e6),
-            seeds=args.seeds, controls="all" if budget == args.budgets[0] else "default",
-        )  # fmt: skip
+            HERE / "search.toml",
+            out=args.runs / f"{budget:g}MB",
+            budget=int(budget * 1e6),
+            seeds=args.seeds,
+            controls="all" if budget == args.budgets[0] else "default",
+        )
         record = {k: found.record[k] for k in KEPT}
         text = json.dumps(record, indent=1) + "\n"
         (HERE / f"{budget:g}.json").write_text(text, encoding="utf-8")
@@ -50,25 +53,37 @@ def comparison() -> str:
     """Set every budget's search beside its controls, and say what was gained."""
     paths = sorted(HERE.glob("*.json"), key=lambda path: -float(path.stem))
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
-    most = next(average(r["cross_rows"] for r in record["rows"]["all memorize"])
-                for record in records.values() if "all memorize" in record["rows"])  # fmt: skip
-    lines = ["| budget, MB | pairs | m / f / n | test AUC | test log loss | cross rows of "
-             "all-memorize's | MB | the search's log loss less this, 95 % |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    most = next(
+        average(r["cross_rows"] for r in record["rows"]["all memorize"])
+        for record in records.values()
+        if "all memorize" in record["rows"]
+    )
+    lines = [
+        "| budget, MB | pairs | m / f / n | test AUC | test log loss | cross rows of "
+        "all-memorize's | MB | the search's log loss less this, 95 % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for budget, record in records.items():
         for name, rows in record["rows"].items():
             tests = record["paired"].get(name)
             cells = [
-                budget, _title(name, rows), _operations(rows),
+                budget,
+                _title(name, rows),
+                _operations(rows),
                 mean_and_spread([r["test"]["auc"] for r in rows]),
                 mean_and_spread([r["test"]["logloss"] for r in rows]),
                 f"{average(r['cross_rows'] for r in rows) / most:.1%}",
                 f"{average(r['bytes'] for r in rows) / 1e6:.2f}",
                 difference(tests) if tests else "",
-            ]  # fmt: skip
+            ]
             lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "m / f / n: pairs memorized, factorized, left alone; mean ± standard deviation, "
-              "and intervals, over seeds.", "", *said(records, most)]  # fmt: skip
+    lines += [
+        "",
+        "m / f / n: pairs memorized, factorized, left alone; mean ± standard deviation, "
+        "and intervals, over seeds.",
+        "",
+        *said(records, most),
+    ]
     return "\n".join(lines) + "\n"
 
 

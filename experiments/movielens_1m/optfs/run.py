@@ -42,8 +42,9 @@ def main() -> None:
         for model in args.models:
             for name, ratio in tries:
                 every = args.default or ratio == [RATIOS[0]]
-                _search(model, name, ratio, args.runs, args.seeds, "default" if every else
-                        "frequency")  # fmt: skip
+                _search(
+                    model, name, ratio, args.runs, args.seeds, "default" if every else "frequency"
+                )
     (HERE / "comparison.md").write_text(_comparison(), encoding="utf-8")
     _pareto(HERE / "pareto.svg")
     print(f"{(time.perf_counter() - started) / 3600:.2f} hours")
@@ -53,9 +54,12 @@ def _search(
     model: str, name: str, ratio: list[float], runs: Path, seeds: int, controls: str
 ) -> None:
     found = jobs.search_features(
-        HERE / model / "search.toml", out=runs / f"{model}-{name}", target_ratio=ratio,
-        seeds=seeds, controls=controls,
-    )  # fmt: skip
+        HERE / model / "search.toml",
+        out=runs / f"{model}-{name}",
+        target_ratio=ratio,
+        seeds=seeds,
+        controls=controls,
+    )
     names = ("model", "winner", "search", "candidates", "rows", "paired", "fields_dropped")
     text = json.dumps({k: found.record[k] for k in names}, indent=1)
     (HERE / model / f"{name}.json").write_text(text + "\n", encoding="utf-8")
@@ -69,8 +73,10 @@ def _records(model: str) -> list[dict[str, Any]]:
 
 
 def _comparison() -> str:
-    lines = ["| model | values | kept | test AUC | test log loss | MB | less the cut-off's |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| model | values | kept | test AUC | test log loss | MB | less the cut-off's |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for model in MODELS:
         whole = False
         for record in _records(model):
@@ -100,8 +106,10 @@ def _pareto(path: Path) -> None:
         for name, title, style in (("optfs", "the search", "o-"), ("by frequency",) * 2 + ("s--",)):
             points = [_point(rows) for rows in (whole, *(r["rows"][name] for r in records))]
             x, y, low, high = zip(*points, strict=True)
-            spread = [[b - a for a, b in zip(low, y, strict=True)],
-                      [b - a for a, b in zip(y, high, strict=True)]]  # fmt: skip
+            spread = [
+                [b - a for a, b in zip(low, y, strict=True)],
+                [b - a for a, b in zip(y, high, strict=True)],
+            ]
             ax.errorbar(x, y, spread, fmt=style, label=title, markersize=4, capsize=2)
         ax.set(title=model, xlabel="MB of weights")
         ax.grid(alpha=0.3)

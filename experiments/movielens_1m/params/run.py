@@ -60,9 +60,12 @@ def _search(
     arm: str, seed: int, runs: Path, minutes: float, records: Path, more: list[str]
 ) -> None:
     found = jobs.search_params(
-        HERE / "search.toml", out=runs / f"{arm}-{seed}", seed=seed, timeout=60 * minutes,
+        HERE / "search.toml",
+        out=runs / f"{arm}-{seed}",
+        seed=seed,
+        timeout=60 * minutes,
         set=[*ARMS[arm], *(text for text in more if not text.startswith(STEPS))],
-    )  # fmt: skip
+    )
     text = json.dumps({k: found.record[k] for k in NAMES}, indent=1)
     (records / f"{arm}-{seed}.json").write_text(text + "\n", encoding="utf-8")
     print(f"{arm} {seed}: {found.record['rows']['the search'][0]['test']}", flush=True)
@@ -73,9 +76,12 @@ def _pipeline(runs: Path, seeds: int, records: Path, more: list[str]) -> None:
     given = [text for text in more if not text.startswith("search.")]
     found = jobs.search_pipeline(
         None if any(t.startswith("data.path=") for t in given) else Path("data/movielens_1m"),
-        model="deepfm", out=runs / "pipeline", trials=10, seeds=seeds,
+        model="deepfm",
+        out=runs / "pipeline",
+        trials=10,
+        seeds=seeds,
         set=["train.epochs=5", "train.batch_size=4096", *given],
-    )  # fmt: skip
+    )
     names = ("steps", "against_before", "rows", "paired", "warnings")
     text = json.dumps({k: found.record[k] for k in names}, indent=1)
     (records / "pipeline.json").write_text(text + "\n", encoding="utf-8")
@@ -83,8 +89,7 @@ def _pipeline(runs: Path, seeds: int, records: Path, more: list[str]) -> None:
 
 def _comparison(records: Path) -> str:
     head = "| settings | seeds | trials | pruned | validation log loss | test log loss | test AUC |"
-    lines = [head,
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [head, "|---|---|---|---|---|---|---|"]
     before: dict[int, dict[str, Any]] = {}
     losses: dict[str, dict[int, float]] = {}
     for arm in ARMS:
@@ -97,8 +102,9 @@ def _comparison(records: Path) -> str:
         before |= {r["seed"]: r for f in found for r in f["rows"].get("before", [])}
         ended = [sum(f["counts"][k] for k in ("complete", "pruned", "fail")) for f in found]
         pruned = [f["counts"]["pruned"] for f in found]
-        lines.append(_row(arm, rows, f"{statistics.mean(ended):.0f}",
-                          f"{statistics.mean(pruned):.0f}"))  # fmt: skip
+        lines.append(
+            _row(arm, rows, f"{statistics.mean(ended):.0f}", f"{statistics.mean(pruned):.0f}")
+        )
     if before:
         lines.append(_row("defaults", list(before.values()), "–", "–"))
         losses["defaults"] = {seed: row["test"]["logloss"] for seed, row in before.items()}
@@ -107,8 +113,10 @@ def _comparison(records: Path) -> str:
         seeds = sorted(losses.get("tpe", {}).keys() & losses[other].keys())
         if len(seeds) > 1:
             apart = [{"difference": losses["tpe"][s] - losses[other][s]} for s in seeds]
-            lines.append(f"Test log loss, tpe less {other}, {len(seeds)} seeds, mean and 95 % "
-                         f"interval: {difference(apart)}\n")  # fmt: skip
+            lines.append(
+                f"Test log loss, tpe less {other}, {len(seeds)} seeds, mean and 95 % "
+                f"interval: {difference(apart)}\n"
+            )
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -118,8 +126,15 @@ def _row(name: str, rows: list[dict[str, Any]], trials: str, pruned: str) -> str
         deviation = f" ± {statistics.stdev(values):.5f}" if len(values) > 1 else ""
         return f"{statistics.mean(values):.5f}{deviation}"
 
-    cells = [name, str(len(rows)), trials, pruned, spread("validation", "logloss"),
-             spread("test", "logloss"), spread("test", "auc")]  # fmt: skip
+    cells = [
+        name,
+        str(len(rows)),
+        trials,
+        pruned,
+        spread("validation", "logloss"),
+        spread("test", "logloss"),
+        spread("test", "auc"),
+    ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -39,9 +39,12 @@ def main() -> None:
         folder = (args.runs / str(seed)).absolute()
         planted = generate(folder / "data", args.rows, seed)
         found = jobs.search_interactions(
-            HERE / "search.toml", out=folder / "search", controls="all", seed=seed,
+            HERE / "search.toml",
+            out=folder / "search",
+            controls="all",
+            seed=seed,
             set=[f"data.path={json.dumps(str(folder / 'data'))}"],
-        )  # fmt: skip
+        )
         record = {"planted": planted, **{k: found.record[k] for k in KEPT}}
         text = json.dumps(record, indent=1) + "\n"
         (HERE / f"{seed}.json").write_text(text, encoding="utf-8")
@@ -78,13 +81,19 @@ def comparison() -> str:
     """Say what was chosen for the planted pairs, and set the search beside its controls."""
     paths = sorted(HERE.glob("[0-9].json"))
     records = [json.loads(path.read_text()) for path in paths]
-    lines = ["| seed | pair to memorize | pair to factorize | noise pairs memorized |",
-             "|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| seed | pair to memorize | pair to factorize | noise pairs memorized |",
+        "|---|---|---|---|",
+    ]
     for path, record in zip(paths, records, strict=True):
         a, b, noise = *chosen(record), noise_memorized(record)
         lines.append("| {} | {} | {} | {} of {} |".format(path.stem, a, b, *noise))
-    lines += ["", "| pairs | test AUC | test log loss | share of all-memorize's cross rows | "
-              "the search's log loss less this, 95 % |", "|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        "",
+        "| pairs | test AUC | test log loss | share of all-memorize's cross rows | "
+        "the search's log loss less this, 95 % |",
+        "|---|---|---|---|---|",
+    ]
     for name in records[0]["rows"]:
         rows = [r["rows"][name][0] for r in records]
         most = [r["rows"]["all memorize"][0]["cross_rows"] for r in records]

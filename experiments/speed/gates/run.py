@@ -75,8 +75,10 @@ def main() -> None:
     args = parser.parse_args()
     found = []
     for rows in (1_000_000, 5_000_000):
-        steps = {name: stepper(rows, name if name != "plain" else None)
-                 for name in ("plain", "descent", "adam")}  # fmt: skip
+        steps = {
+            name: stepper(rows, name if name != "plain" else None)
+            for name in ("plain", "descent", "adam")
+        }
         seconds: dict[str, list[float]] = {name: [] for name in steps}
         for step in steps.values():
             step()
@@ -89,12 +91,18 @@ def main() -> None:
         for name in ("descent", "adam"):
             ratios = [a / b for a, b in zip(seconds[name], seconds["plain"], strict=True)]
             low, middle, high = statistics.quantiles(ratios, n=4)
-            found.append({"rows": rows, "gates": name, "ratio": middle, "quartiles": [low, high],
-                          "plain_s": statistics.median(seconds["plain"])})  # fmt: skip
+            found.append(
+                {
+                    "rows": rows,
+                    "gates": name,
+                    "ratio": middle,
+                    "quartiles": [low, high],
+                    "plain_s": statistics.median(seconds["plain"]),
+                }
+            )
             print(f"{rows:,} rows, {name}: {middle:.2f} ({low:.2f} to {high:.2f})", flush=True)
     cpu = platform.processor() or platform.machine()
-    machine = {"cpu": cpu, "threads": torch.get_num_threads(),
-               "torch": torch.__version__}  # fmt: skip
+    machine = {"cpu": cpu, "threads": torch.get_num_threads(), "torch": torch.__version__}
     text = json.dumps({"machine": machine, "turns": args.turns, "figures": found}, indent=1)
     (HERE / "report.json").write_text(text + "\n")
     lines = [
@@ -103,11 +111,17 @@ def main() -> None:
         "| table rows | gates learn by | ratio, median | quartiles |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {f['rows']:,} | {f['gates']} | {f['ratio']:.2f} | "
-              f"{f['quartiles'][0]:.2f} to {f['quartiles'][1]:.2f} |" for f in found]  # fmt: skip
-    lines += ["", f"`python experiments/speed/gates/run.py`: MLP 1024-512-256, {FIELDS} fields of "
-              f"width 16, batch 4096, {args.turns} turns of 3 steps, {machine['threads']} threads. "
-              "Wanted: at most 1.3."]  # fmt: skip
+    lines += [
+        f"| {f['rows']:,} | {f['gates']} | {f['ratio']:.2f} | "
+        f"{f['quartiles'][0]:.2f} to {f['quartiles'][1]:.2f} |"
+        for f in found
+    ]
+    lines += [
+        "",
+        f"`python experiments/speed/gates/run.py`: MLP 1024-512-256, {FIELDS} fields of "
+        f"width 16, batch 4096, {args.turns} turns of 3 steps, {machine['threads']} threads. "
+        "Wanted: at most 1.3.",
+    ]
     (HERE / "report.md").write_text("\n".join(lines) + "\n")
 
 

@@ -75,14 +75,22 @@ def stepper(update: str | None) -> Callable[[], None]:
     """Return a function that does one training step; without ``update``, without pairs."""
     model = MODEL if update else {**MODEL, "interactions": ["flat"]}
     search = {"update": update or "joint", "budget": BUDGET}
-    data = {"model": {**model, "cross_rows": BUDGET // 40}, "train": {"batch_size": BATCH},
-            "search": search}  # fmt: skip
+    data = {
+        "model": {**model, "cross_rows": BUDGET // 40},
+        "train": {"batch_size": BATCH},
+        "search": search,
+    }
     job = make_config(data, InteractionsConfig)
-    layout = Layout(tuple(LayoutField(f"C{i + 1}", "categorical", size + 3)
-                          for i, size in enumerate(SIZES)))  # fmt: skip
+    layout = Layout(
+        tuple(LayoutField(f"C{i + 1}", "categorical", size + 3) for i, size in enumerate(SIZES))
+    )
     pairs = field_pairs(layout)
-    module = build_model(job.model, layout, sparse_from=job.train.sparse_from,
-                         ops=undecided(pairs, pairs) if update else ()).train()  # fmt: skip
+    module = build_model(
+        job.model,
+        layout,
+        sparse_from=job.train.sparse_from,
+        ops=undecided(pairs, pairs) if update else (),
+    ).train()
     watch = None
     if update:
         gate = open_pairs(module, job.search, STEPS, [1e6] * len(pairs))
@@ -112,8 +120,9 @@ def stepper(update: str | None) -> Callable[[], None]:
 
 def ratios(turns: int) -> list[dict[str, Any]]:
     """Time the three steps in turns."""
-    steps = {name: stepper(name if name != "plain" else None)
-             for name in ("plain", "joint", "bilevel")}  # fmt: skip
+    steps = {
+        name: stepper(name if name != "plain" else None) for name in ("plain", "joint", "bilevel")
+    }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
@@ -127,9 +136,15 @@ def ratios(turns: int) -> list[dict[str, Any]]:
     for name in ("joint", "bilevel"):
         over = [a / b for a, b in zip(seconds[name], seconds["plain"], strict=True)]
         low, middle, high = statistics.quantiles(over, n=4)
-        found.append({"update": name, "ratio": middle, "quartiles": [low, high],
-                      "step_s": statistics.median(seconds[name]),
-                      "plain_s": statistics.median(seconds["plain"])})  # fmt: skip
+        found.append(
+            {
+                "update": name,
+                "ratio": middle,
+                "quartiles": [low, high],
+                "step_s": statistics.median(seconds[name]),
+                "plain_s": statistics.median(seconds["plain"]),
+            }
+        )
         print(f"{name}: {middle:.2f} ({low:.2f} to {high:.2f})", flush=True)
     return found
 
@@ -145,10 +160,20 @@ def search(folder: Path, rows: int) -> None:
     Schema(fields, label="click", split=Split()).save(folder / "schema.toml")
     del frame
     jobs.search_interactions(
-        folder, out=folder / "search", budget=BUDGET, controls="none",
-        set=["model.dim=20", "model.second_dim=10", "model.mlp.hidden=[700, 700, 700, 700, 700]",
-             f"train.batch_size={BATCH}", "train.epochs=1", "search.epochs=1", "track.uri=none"],
-    )  # fmt: skip
+        folder,
+        out=folder / "search",
+        budget=BUDGET,
+        controls="none",
+        set=[
+            "model.dim=20",
+            "model.second_dim=10",
+            "model.mlp.hidden=[700, 700, 700, 700, 700]",
+            f"train.batch_size={BATCH}",
+            "train.epochs=1",
+            "search.epochs=1",
+            "track.uri=none",
+        ],
+    )
 
 
 def peak(rows: int) -> dict[str, Any]:
@@ -178,14 +203,26 @@ def main() -> None:
     figures, memory = ratios(args.turns), peak(args.rows)
     cpu = platform.processor() or platform.machine()
     machine = {"cpu": cpu, "threads": args.threads, "torch": torch.__version__}
-    facts = {"machine": machine, "turns": args.turns, "figures": figures, "search": memory,
-             "wanted": WANTED}  # fmt: skip
+    facts = {
+        "machine": machine,
+        "turns": args.turns,
+        "figures": figures,
+        "search": memory,
+        "wanted": WANTED,
+    }
     (HERE / "report.json").write_text(json.dumps(facts, indent=1) + "\n")
-    lines = ["# A step of the search over 325 pairs against the same MLP without pairs", "",
-             "| operations learn from | ratio, median | quartiles |", "|---|---|---|"]  # fmt: skip
+    lines = [
+        "# A step of the search over 325 pairs against the same MLP without pairs",
+        "",
+        "| operations learn from | ratio, median | quartiles |",
+        "|---|---|---|",
+    ]
     learn = {"joint": "the batch of the weights", "bilevel": "held rows"}
-    lines += [f"| {learn[f['update']]} | {f['ratio']:.2f} | "
-              f"{f['quartiles'][0]:.2f} to {f['quartiles'][1]:.2f} |" for f in figures]  # fmt: skip
+    lines += [
+        f"| {learn[f['update']]} | {f['ratio']:.2f} | "
+        f"{f['quartiles'][0]:.2f} to {f['quartiles'][1]:.2f} |"
+        for f in figures
+    ]
     lines += [
         "",
         f"Wanted: at most {WANTED['ratio']:g}. Peak memory of a search of {memory['rows']:,} rows "

@@ -101,10 +101,18 @@ def main() -> None:
     frame.write_csv(folder / "data.csv")
     label = ["--label", "label", "--force", "-o", str(folder / "ranked")]
     peer = [
-        str(args.outrank.absolute()), "--task", "ranking", "--data_path", str(folder),
-        "--data_source", "csv-raw", "--label_column", "label",
-        "--output_folder", str(folder / "peer"),
-    ]  # fmt: skip
+        str(args.outrank.absolute()),
+        "--task",
+        "ranking",
+        "--data_path",
+        str(folder),
+        "--data_source",
+        "csv-raw",
+        "--label_column",
+        "label",
+        "--output_folder",
+        str(folder / "peer"),
+    ]
     rank = [str(CTRKIT), "rank"]
     parquet, csv = str(folder / "data.parquet"), str(folder / "data.csv")
     commands = {
@@ -115,8 +123,14 @@ def main() -> None:
     }
     if not args.skip_pairs:
         commands["outrank, pairs, 1 row in 10"] = [*peer, "--interaction_order", "2"]
-        commands["ctrkit, pairs, all rows"] = [*rank, parquet, *label, "--order", "2",
-                                               "--no-report"]  # fmt: skip
+        commands["ctrkit, pairs, all rows"] = [
+            *rank,
+            parquet,
+            *label,
+            "--order",
+            "2",
+            "--no-report",
+        ]
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in commands}
     for turn in range(args.times):
         for name, command in commands.items():
@@ -145,21 +159,29 @@ def write(
         / min(f for f, _ in floors),
     }
     if "ctrkit, pairs, all rows" in wall:
-        ratios["pairs, per row-pair"] = 10 * wall["outrank, pairs, 1 row in 10"] / wall[
-            "ctrkit, pairs, all rows"
-        ]  # fmt: skip
+        ratios["pairs, per row-pair"] = (
+            10 * wall["outrank, pairs, 1 row in 10"] / wall["ctrkit, pairs, all rows"]
+        )
     data = {
-        "rows": rows, "features": 39, "cpus": os.cpu_count(), "python": platform.python_version(),
+        "rows": rows,
+        "features": 39,
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
         "polars": pl.__version__,
         "wall_s": {n: [round(t, 2) for t, _ in r] for n, r in found.items()},
         "peak_mb": {n: round(v) for n, v in peak.items()},
         "ratios": {n: round(v, 2) for n, v in ratios.items()},
-    }  # fmt: skip
+    }
     (HERE / "report.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    lines = [f"# Ranking {rows:,} rows x 39 features", "",
-             "| process | wall s (each run) | peak MB |", "|---|---|---|"]  # fmt: skip
-    lines += [f"| {n} | {', '.join(map(str, data['wall_s'][n]))} | {data['peak_mb'][n]} |"
-              for n in found]  # fmt: skip
+    lines = [
+        f"# Ranking {rows:,} rows x 39 features",
+        "",
+        "| process | wall s (each run) | peak MB |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {n} | {', '.join(map(str, data['wall_s'][n]))} | {data['peak_mb'][n]} |" for n in found
+    ]
     lines += ["", *(f"- {n}: {v}" for n, v in data["ratios"].items()), ""]
     (HERE / "report.md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))

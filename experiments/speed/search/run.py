@@ -34,13 +34,17 @@ def main() -> None:
         optuna, mlflow = measure(Path(scratch), args.trials, args.storage)
     late = slice(-max(1, args.trials // 3), None)
     report = {
-        "trials": args.trials, "evaluations": EVALUATIONS, "storage": args.storage or "journal",
-        "optuna_s": statistics.mean(optuna), "mlflow_s": statistics.mean(mlflow),
+        "trials": args.trials,
+        "evaluations": EVALUATIONS,
+        "storage": args.storage or "journal",
+        "optuna_s": statistics.mean(optuna),
+        "mlflow_s": statistics.mean(mlflow),
         "late_optuna_s": statistics.mean(optuna[late]),
         "late_mlflow_s": statistics.mean(mlflow[late]),
         "share_of_60_s": statistics.mean([a + b for a, b in zip(optuna, mlflow, strict=True)]) / 60,
-        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
-    }  # fmt: skip
+        "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }
     (HERE / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
 
