@@ -9,12 +9,9 @@ import dataclasses
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
-
-import numpy as np
-import numpy.typing as npt
 
 from ctrkit.errors import SchemaError, nearest
 
@@ -22,11 +19,9 @@ FieldKind = Literal["categorical", "numeric", "multi"]
 Encoding = Literal["auto", "vocabulary", "hash", "buckets", "raw"]
 Transform = Literal["raw", "standard", "log2", "log2_monotone", "quantile"]
 SplitBy = Literal["random", "time", "column", "files"]
-
 FORMAT = 1
 MISSING, UNSEEN, DROPPED, RESERVED = 0, 1, 2, 3
 """Codes of every field: missing, unseen or rare, dropped by a selection; values start at 3."""
-
 CATEGORICAL_ENCODINGS: tuple[Encoding, ...] = ("auto", "vocabulary", "hash")
 BUCKET_TRANSFORMS: tuple[Transform, ...] = ("quantile", "log2", "log2_monotone")
 
@@ -264,88 +259,6 @@ class Schema:
         if not path.is_file():
             raise SchemaError(f"no schema file {str(path)!r}")
         return cls.from_toml(path.read_text(encoding="utf-8"), where=str(path))
-
-
-@dataclass(frozen=True)
-class LayoutField:
-    """All a model may know of a field.
-
-    Attributes:
-        name: The field's name; the salt of hashed addressing comes from it.
-        kind: ``categorical`` (one code), ``numeric`` (one real number), ``multi`` (a bag of codes).
-        rows: Codes run over ``0..rows-1``, the three reserved ones included; 2**32 where the
-            field is hash-encoded; 0 for numbers.
-        hashed: Whether codes are folded hashes, so that no ``full`` table can hold them.
-        edges: Of numbers: bucket edges. Where the number stays real, they part what the model
-            reads (the transformed number), for crosses; representable in float32.
-    """
-
-    name: str
-    kind: FieldKind
-    rows: int
-    hashed: bool = False
-    edges: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class CrossKeys:
-    """Crosses of pairs of fields that have an embedding of their own (``data/crosses.py``).
-
-    Attributes:
-        pairs: Names of the members, in layout order.
-        keys: (K,) int64 rising: ``base of the pair + code * rows of the second + its code``.
-        counts: (K,) int64, of training.
-        min_count: The least of them.
-    """
-
-    pairs: tuple[tuple[str, str], ...]
-    keys: npt.NDArray[np.int64] = field(repr=False)
-    counts: npt.NDArray[np.int64] = field(repr=False)
-    min_count: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The encoded fields in the order of a batch: categorical, then numeric, then multi.
-
-    Attributes:
-        fields: The fields; ``codes`` holds the categorical ones, ``numbers`` the numeric ones,
-            ``bags`` the multi-valued ones, each in this order.
-        counts: Per field, the training count of each code, where they were counted; kept in the
-            encoder's files rather than in ``layout.json``.
-        crosses: Exact crosses, where they were counted; kept in the encoder's files too.
-    """
-
-    fields: tuple[LayoutField, ...]
-    counts: Mapping[str, npt.NDArray[np.int64]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-    crosses: CrossKeys | None = field(default=None, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        order = get_args(FieldKind)
-        kinds = [order.index(f.kind) for f in self.fields]
-        assert kinds == sorted(kinds), "layout order is categorical, numeric, multi"
-
-    def of_kind(self, kind: FieldKind) -> tuple[LayoutField, ...]:
-        """Return the fields of one kind, in order."""
-        return tuple(f for f in self.fields if f.kind == kind)
-
-    @property
-    def names(self) -> list[str]:
-        """Names of all fields, in the order of the embedding's F axis."""
-        return [f.name for f in self.fields]
-
-    def to_json(self) -> str:
-        """Return ``layout.json``'s text (without the counts)."""
-        rows = [dataclasses.asdict(f) for f in self.fields]
-        return json.dumps({"format": FORMAT, "fields": rows}, indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> Layout:
-        """Read ``layout.json``'s text."""
-        rows = json.loads(text)["fields"]
-        return cls(tuple(LayoutField(**{**r, "edges": tuple(r["edges"])}) for r in rows))
 
 
 def _one_of(where: str, key: str, value: object, known: Iterable[str]) -> None:

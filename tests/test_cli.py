@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from ctrkit.cli import MALLOC, main
-from ctrkit.data.synthetic import planted_clicks
+from ctrkit.testing.generated import planted_clicks
 
 FAST = (
     "--set",

@@ -9,13 +9,12 @@ import pytest
 import torch
 
 from ctrkit.bundle import Predictor
-from ctrkit.config import make_config
-from ctrkit.data.batches import Batch
-from ctrkit.data.counts import Counts
-from ctrkit.data.encoder import Encoded, Encoder
-from ctrkit.data.labels import label_array
-from ctrkit.data.sources import frame_source
-from ctrkit.data.synthetic import planted_clicks, xor_fields
+from ctrkit.config.files import make_config
+from ctrkit.data.columns.labels import label_array
+from ctrkit.data.encode.counts import Counts
+from ctrkit.data.encode.encoder import Encoded, Encoder
+from ctrkit.data.read.sources import frame_source
+from ctrkit.data.store.batches import Batch
 from ctrkit.errors import DataError
 from ctrkit.evaluate import (
     Scores,
@@ -30,8 +29,10 @@ from ctrkit.evaluate import (
 from ctrkit.evaluate.ablation import permuted, take_rows
 from ctrkit.evaluate.attention import pair_scores, pair_table, rollout, value_table
 from ctrkit.evaluate.explain import pairs_by_importance, sample_rows
+from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model, resolve_model
-from ctrkit.schema import Field, Layout, LayoutField, Schema
+from ctrkit.schema import Field, Schema
+from ctrkit.testing.generated import planted_clicks, xor_fields
 
 LAYOUT = Layout(
     (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ctrkit.errors import SchemaError, nearest
-from ctrkit.schema import Cross, Field, Layout, LayoutField, Schema, Split
+from ctrkit.layout import Layout, LayoutField
+from ctrkit.schema import Cross, Field, Schema, Split
 
 SCHEMA = Schema(
     fields=(

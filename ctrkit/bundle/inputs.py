@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ctrkit.data.encoder import Encoded
+from ctrkit.data.encode.encoder import Encoded
 
 Inputs = tuple[Tensor, Tensor, tuple[tuple[Tensor, Tensor], ...]]
 """``codes (B, Fc)`` int64, ``numbers (B, Fn)`` float32, bags of ``tokens (T,), lengths (B,)``."""

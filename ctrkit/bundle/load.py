@@ -13,14 +13,16 @@ from torch import Tensor
 
 from ctrkit.bundle.predictor import Predictor
 from ctrkit.bundle.save import FORMAT
-from ctrkit.config import RunConfig, explain
-from ctrkit.data.encoder import Encoder
+from ctrkit.config.messages import explain
+from ctrkit.config.sections import RunConfig
+from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.layout import Layout
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
 from ctrkit.records import run_of
 from ctrkit.registry import load_entry_points, load_plugin
-from ctrkit.schema import Layout, Schema
+from ctrkit.schema import Schema
 
 PARTS = ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors")
 

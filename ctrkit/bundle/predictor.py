@@ -17,12 +17,14 @@ import pyarrow.parquet
 import torch
 
 from ctrkit.bundle.inputs import slice_inputs
-from ctrkit.config import RunConfig
-from ctrkit.data.encoder import Encoded, Encoder
-from ctrkit.data.sources import Source, to_polars
+from ctrkit.config.sections import RunConfig
+from ctrkit.data.encode.encoder import Encoded, Encoder
+from ctrkit.data.read.memory import to_polars
+from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError
+from ctrkit.layout import Layout
 from ctrkit.models.model import Model
-from ctrkit.schema import Layout, Schema
+from ctrkit.schema import Schema
 
 CHUNK_ROWS = 131_072
 

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from ctrkit.config import RunConfig
-from ctrkit.data.encoder import Encoder
+from ctrkit.config.sections import RunConfig
+from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError
+from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.nn.embedding import EmbeddingTable
-from ctrkit.schema import DROPPED, MISSING, UNSEEN, Layout
+from ctrkit.schema import DROPPED, MISSING, UNSEEN
 
 logger = logging.getLogger(__name__)
 

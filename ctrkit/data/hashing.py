@@ -13,41 +13,9 @@ import numpy.typing as npt
 import polars as pl
 import polars_hash as plh
 
-from ctrkit.errors import DataError
-
 _MASK = (1 << 64) - 1
 _P1, _P2, _P3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
 _P4, _P5 = 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
-
-
-def canonical(values: pl.Series) -> pl.Series:
-    """Write values as the text that is hashed and kept in vocabularies.
-
-    Integers become decimals, booleans ``0``/``1``, dates and times ISO 8601 (microseconds);
-    text is untouched; a null stays null.
-
-    Args:
-        values: (n,) of text, categories, integers, booleans, dates, times, or nothing but nulls.
-
-    Returns:
-        (n,) text.
-
-    Raises:
-        DataError: The values are floats or of another type without one canonical text.
-    """
-    dtype = values.dtype
-    if dtype == pl.String:
-        return values
-    if dtype == pl.Boolean:
-        return values.cast(pl.UInt8).cast(pl.String)
-    if isinstance(dtype, pl.Datetime):
-        return values.cast(pl.Datetime("us", dtype.time_zone)).dt.to_string("iso:strict")
-    if dtype.is_integer() or dtype in (pl.Date, pl.Time, pl.Categorical, pl.Enum, pl.Null):
-        return values.cast(pl.String)
-    raise DataError(
-        f"column {values.name!r}: values of type {dtype} have no canonical text; "
-        "declare the column numeric, or cast it to integers or text"
-    )
 
 
 def stable_hash(values: pl.Series, seed: int = 0) -> pl.Series:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ctrkit.data.sources import Source
+from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError, SchemaError, nearest
 from ctrkit.schema import Field, FieldKind, Schema
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ctrkit.data.encoder import Encoded
+from ctrkit.data.encode.encoder import Encoded
+from ctrkit.layout import Layout
 from ctrkit.metrics import logloss
-from ctrkit.schema import Layout
 
 Score = Callable[[Encoded], npt.NDArray[np.float32]]
 Rows = npt.NDArray[np.int64]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ctrkit.bundle.inputs import slice_inputs
 from ctrkit.bundle.predictor import Predictor
-from ctrkit.data.encoder import Encoded
+from ctrkit.data.encode.encoder import Encoded
 
 Floats = npt.NDArray[np.float64]
 BRANCH = "attention"

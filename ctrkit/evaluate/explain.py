@@ -11,9 +11,10 @@ import numpy.typing as npt
 import polars as pl
 
 from ctrkit.bundle.predictor import Predictor
-from ctrkit.data.encoder import Encoded
-from ctrkit.data.labels import label_array
-from ctrkit.data.sources import Source, to_polars
+from ctrkit.data.columns.labels import label_array
+from ctrkit.data.encode.encoder import Encoded
+from ctrkit.data.read.memory import to_polars
+from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError
 from ctrkit.evaluate.ablation import Ablation, Pair, ablate, standard_error
 from ctrkit.evaluate.attention import (

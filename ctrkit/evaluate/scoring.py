@@ -17,10 +17,11 @@ import torch
 
 from ctrkit.bundle.inputs import model_inputs
 from ctrkit.bundle.predictor import Predictor
-from ctrkit.data.batches import Batch
-from ctrkit.data.hashing import canonical, stable_hash
-from ctrkit.data.labels import label_array
-from ctrkit.data.sources import Source
+from ctrkit.data.columns.labels import label_array
+from ctrkit.data.columns.text import canonical
+from ctrkit.data.hashing import stable_hash
+from ctrkit.data.read.sources import Source
+from ctrkit.data.store.batches import Batch
 from ctrkit.errors import DataError, nearest
 from ctrkit.metrics.mapped import MappedColumn
 from ctrkit.models.model import Model

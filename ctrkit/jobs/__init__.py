@@ -12,65 +12,87 @@ A verb's module is imported when the verb is first asked for: ranking needs no t
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ctrkit.evaluate import explanation_text as explanation_text
-    from ctrkit.jobs.demonstration import demo as demo
-    from ctrkit.jobs.interactions import search_interactions as search_interactions
-    from ctrkit.jobs.judging import evaluate as evaluate
-    from ctrkit.jobs.judging import explain as explain
-    from ctrkit.jobs.judging import predict as predict
-    from ctrkit.jobs.looking import encode as encode
-    from ctrkit.jobs.looking import schema as schema
-    from ctrkit.jobs.pipeline import search_pipeline as search_pipeline
-    from ctrkit.jobs.ranking import rank as rank
-    from ctrkit.jobs.searching import Search as Search
-    from ctrkit.jobs.selecting import search_features as search_features
-    from ctrkit.jobs.serving import register as register
-    from ctrkit.jobs.serving import serve as serve
-    from ctrkit.jobs.serving import ui as ui
-    from ctrkit.jobs.showing import check as check
-    from ctrkit.jobs.showing import report as report
-    from ctrkit.jobs.showing import sync as sync
-    from ctrkit.jobs.training import RunResult as RunResult
-    from ctrkit.jobs.training import train as train
-    from ctrkit.jobs.training import versions as versions
-    from ctrkit.jobs.tuning import search_params as search_params
+    from ctrkit.jobs.check import check as check
+    from ctrkit.jobs.demo import demo as demo
+    from ctrkit.jobs.encode import encode as encode
+    from ctrkit.jobs.evaluate import evaluate as evaluate
+    from ctrkit.jobs.explain import explain as explain
+    from ctrkit.jobs.predict import predict as predict
+    from ctrkit.jobs.rank import rank as rank
+    from ctrkit.jobs.report import report as report
+    from ctrkit.jobs.schema import schema as schema
+    from ctrkit.jobs.search import search_features as search_features
+    from ctrkit.jobs.search import search_interactions as search_interactions
+    from ctrkit.jobs.search import search_params as search_params
+    from ctrkit.jobs.search import search_pipeline as search_pipeline
+    from ctrkit.jobs.serve import register as register
+    from ctrkit.jobs.serve import serve as serve
+    from ctrkit.jobs.serve import ui as ui
+    from ctrkit.jobs.sync import sync as sync
+    from ctrkit.jobs.train import train as train
+    from ctrkit.runs.train import RunResult as RunResult
+    from ctrkit.runs.train import versions as versions
+    from ctrkit.search.base import Search as Search
 
-_HOMES = {
-    "RunResult": "ctrkit.jobs.training",
-    "Search": "ctrkit.jobs.searching",
-    "check": "ctrkit.jobs.showing",
-    "demo": "ctrkit.jobs.demonstration",
-    "encode": "ctrkit.jobs.looking",
-    "evaluate": "ctrkit.jobs.judging",
-    "explain": "ctrkit.jobs.judging",
-    "explanation_text": "ctrkit.evaluate",
-    "predict": "ctrkit.jobs.judging",
-    "rank": "ctrkit.jobs.ranking",
-    "register": "ctrkit.jobs.serving",
-    "report": "ctrkit.jobs.showing",
-    "schema": "ctrkit.jobs.looking",
-    "search_features": "ctrkit.jobs.selecting",
-    "search_interactions": "ctrkit.jobs.interactions",
-    "search_params": "ctrkit.jobs.tuning",
-    "serve": "ctrkit.jobs.serving",
-    "search_pipeline": "ctrkit.jobs.pipeline",
-    "sync": "ctrkit.jobs.showing",
-    "train": "ctrkit.jobs.training",
-    "ui": "ctrkit.jobs.serving",
-    "versions": "ctrkit.jobs.training",
+_VERBS = {
+    "check": "check",
+    "demo": "demo",
+    "encode": "encode",
+    "evaluate": "evaluate",
+    "explain": "explain",
+    "predict": "predict",
+    "rank": "rank",
+    "register": "serve",
+    "report": "report",
+    "schema": "schema",
+    "search_features": "search",
+    "search_interactions": "search",
+    "search_params": "search",
+    "search_pipeline": "search",
+    "serve": "serve",
+    "sync": "sync",
+    "train": "train",
+    "ui": "serve",
 }
-__all__ = list(_HOMES)
+"""Verb -> its file in this folder."""
+_TYPES = {
+    "RunResult": "ctrkit.runs.train",
+    "Search": "ctrkit.search.base",
+    "explanation_text": "ctrkit.evaluate",
+    "versions": "ctrkit.runs.train",
+}
+__all__ = [*_VERBS, *_TYPES]
+
+
+class _Jobs(ModuleType):
+    """The package under whose names stand the verbs, not the files of the same names.
+
+    Importing ``ctrkit.jobs.train`` binds the file to ``jobs.train``; here the function is bound.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and name in _VERBS:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Jobs
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name in _VERBS:
+        return getattr(import_module(f"ctrkit.jobs.{_VERBS[name]}"), name)
+    if name in _TYPES:
+        return getattr(import_module(_TYPES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *__all__])

@@ -10,16 +10,17 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ctrkit.config import ModelConfig, explain
-from ctrkit.data.crosses import cross_rows
+from ctrkit.config.messages import explain
+from ctrkit.config.sections import ModelConfig
+from ctrkit.data.encode.crosses import cross_rows
 from ctrkit.data.hashing import field_salt, pair_salt
 from ctrkit.errors import ConfigError, UnknownNameError, nearest
+from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.model import Model, reads_of
 from ctrkit.models.presets import PRESETS, Preset
 from ctrkit.nn.crosses import CrossTable
 from ctrkit.nn.embedding import EmbeddingTable
 from ctrkit.registry import facts_of, registry
-from ctrkit.schema import Layout, LayoutField
 
 
 def resolve_model(config: ModelConfig) -> ModelConfig:

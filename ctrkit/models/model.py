@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ctrkit.layout import Layout
 from ctrkit.nn.crosses import CrossTable
 from ctrkit.nn.embedding import EmbeddingTable
 from ctrkit.nn.gates import ValueGate
-from ctrkit.schema import Layout
 
 Bags = Sequence[tuple[Tensor, Tensor]]
 

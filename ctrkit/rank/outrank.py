@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.sources import Source
+from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError
 from ctrkit.rank.null import Ints, xlogx
 from ctrkit.rank.scores import Scorer

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ctrkit.data.joint import list_names
+from ctrkit.rank.joint import list_names
 from ctrkit.rank.null import Floats, Ints, over_classes, xlogx
 from ctrkit.rank.rows import Classes
 from ctrkit.rank.scores import Scorer, Spectrum

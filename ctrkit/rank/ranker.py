@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-from ctrkit.data.sources import Source
+from ctrkit.data.read.sources import Source
 from ctrkit.errors import ConfigError, DataError, nearest
 from ctrkit.metrics.mapped import MappedColumn
 from ctrkit.rank.null import Ints, over_classes

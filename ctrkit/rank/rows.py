@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.counts import to_text
-from ctrkit.data.labels import label_array
-from ctrkit.data.numeric import cells, lower_bounds, quantile_edges, to_numbers
-from ctrkit.data.sources import Chunk, Source
-from ctrkit.data.times import histogram, is_calendar, time_numbers
+from ctrkit.data.columns.labels import label_array
+from ctrkit.data.columns.numbers import to_numbers
+from ctrkit.data.columns.text import to_text
+from ctrkit.data.columns.times import is_calendar, time_numbers
+from ctrkit.data.encode.numeric import cells, lower_bounds, quantile_edges
+from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.split.by_time import histogram
 from ctrkit.errors import DataError, SchemaError
 from ctrkit.schema import Schema
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ctrkit.config import RunConfig, TrackConfig
-from ctrkit.data.cache import home
+from ctrkit.config.sections import RunConfig, TrackConfig
+from ctrkit.data.store.cache import home
 from ctrkit.errors import RunFolderError
 from ctrkit.records import NullTracker, RunRecord, Tracker
 from ctrkit.track.tracker import (

@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from ctrkit.data.cache import home
+from ctrkit.data.store.cache import home
 from ctrkit.records import RunRecord, split_line
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ctrkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ctrkit.data.batches import Batch
+    from ctrkit.data.store.batches import Batch
 
 Tensors = tuple[Tensor, Tensor, tuple[tuple[Tensor, Tensor], ...], Tensor, Tensor | None]
 

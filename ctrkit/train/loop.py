@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ctrkit.config import TrainConfig
+from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError, DataError
 from ctrkit.train.callbacks import Callback, Context
 from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
@@ -30,7 +30,7 @@ from ctrkit.train.precision import autocast, choose_precision
 from ctrkit.train.schedule import learning_rate
 
 if TYPE_CHECKING:
-    from ctrkit.data.batches import Batch, Batches
+    from ctrkit.data.store.batches import Batch, Batches
 
 logger = logging.getLogger(__name__)
 

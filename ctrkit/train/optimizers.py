@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ctrkit.config import TrainConfig
+from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError
 
 BETAS, EPS = (0.9, 0.999), 1e-8

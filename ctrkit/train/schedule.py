@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ctrkit.config import TrainConfig
+from ctrkit.config.sections import TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int, total: int) -> float:

@@ -8,14 +8,14 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from ctrkit.bundle import load, save_bundle
-from ctrkit.config import make_config
-from ctrkit.data.counts import Counts
-from ctrkit.data.encoder import Encoder
-from ctrkit.data.sources import frame_source, open_source
-from ctrkit.data.synthetic import planted_clicks
+from ctrkit.config.files import make_config
+from ctrkit.data.encode.counts import Counts
+from ctrkit.data.encode.encoder import Encoder
+from ctrkit.data.read.sources import frame_source, open_source
 from ctrkit.errors import DataError, RunFolderError
 from ctrkit.models.build import build_model, resolve_model
 from ctrkit.schema import Field, Schema
+from ctrkit.testing.generated import planted_clicks
 
 SCHEMA = Schema(
     (

@@ -4,15 +4,15 @@ import numpy as np
 import polars as pl
 
 from ctrkit.bundle import load, save_bundle
-from ctrkit.config import make_config
-from ctrkit.data.batches import Batches
-from ctrkit.data.dataset import prepare_dataset
-from ctrkit.data.sources import frame_source
-from ctrkit.data.splits import SPLITS, plan_split
-from ctrkit.data.synthetic import planted_clicks
+from ctrkit.config.files import make_config
+from ctrkit.data.read.sources import frame_source
+from ctrkit.data.split.plan import SPLITS, plan_split
+from ctrkit.data.store.batches import Batches
+from ctrkit.data.store.dataset import prepare_dataset
 from ctrkit.evaluate import score_batches
 from ctrkit.models.build import build_model, resolve_model
 from ctrkit.schema import Field, Schema
+from ctrkit.testing.generated import planted_clicks
 
 SCHEMA = Schema(
     (

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 import xxhash
 
-from ctrkit.data.hashing import canonical, field_salt, fold, splitmix64, stable_hash, xxhash64
+from ctrkit.data.columns.text import canonical
+from ctrkit.data.hashing import field_salt, fold, splitmix64, stable_hash, xxhash64
 from ctrkit.errors import DataError
 
 GOLDEN = {

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from ctrkit.data.infer import Overrides, apply_overrides, infer_schema
-from ctrkit.data.sources import frame_source
+from ctrkit.data.read.sources import frame_source
 from ctrkit.errors import SchemaError
 
 SOURCE = frame_source(

@@ -13,7 +13,7 @@ from types import ModuleType
 import polars as pl
 import pytest
 
-from ctrkit.config import load_config
+from ctrkit.config.files import load_config
 from ctrkit.schema import Schema
 
 ROOT = Path(__file__).resolve().parents[2]

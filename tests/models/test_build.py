@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ctrkit.config import ModelConfig, make_config
+from ctrkit.config.files import make_config
+from ctrkit.config.sections import ModelConfig
 from ctrkit.errors import ConfigError, UnknownNameError
+from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model, count_parameters, resolve_model
 from ctrkit.models.presets import PRESETS
 from ctrkit.registry import registry
-from ctrkit.schema import Layout, LayoutField
-from ctrkit.testing import LAYOUT, check_model, sample_inputs
+from ctrkit.testing.contracts import LAYOUT, check_model, sample_inputs
 
 
 def model_config(**values) -> ModelConfig:

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ctrkit.config import make_config, published_gates
+from ctrkit.config.files import make_config
+from ctrkit.config.published import published_gates
 from ctrkit.models.build import build_model
 from ctrkit.models.presets import PRESETS
 from ctrkit.nn.gates import GateDescent, ValueGate, temperature
 from ctrkit.nn.interactions.fm import FactorizationMachine
-from ctrkit.testing import LAYOUT, sample_inputs
+from ctrkit.testing.contracts import LAYOUT, sample_inputs
 
 
 def gate_of(layout=LAYOUT, **settings):

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from ctrkit.config import make_config
+from ctrkit.config.files import make_config
 from ctrkit.data.hashing import pair_salt
+from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model
 from ctrkit.nn.crosses import Buckets, CrossTable
 from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
 from ctrkit.nn.pair_gate import PairGate
-from ctrkit.schema import DROPPED, Layout, LayoutField
-from ctrkit.testing import LAYOUT, check_model, sample_inputs
+from ctrkit.schema import DROPPED
+from ctrkit.testing.contracts import LAYOUT, check_model, sample_inputs
 
 ALPHA = torch.tensor([[0.3, 0.1, -0.2]])
 
@@ -308,7 +309,7 @@ def test_every_architecture_meets_the_contract(op):
 
 def test_row_wise_crosses_learn_as_dense_ones():
     """One step of Adam on rows gathered outside autograd equals that on a dense table."""
-    from ctrkit.config import TrainConfig
+    from ctrkit.config.sections import TrainConfig
     from ctrkit.train.optimizers import build_optimizers
 
     found = []

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctrkit.data.sources import frame_source, open_source
+from ctrkit.data.read.sources import frame_source, open_source
 from ctrkit.errors import DataError
 from ctrkit.rank.outrank import outrank_scores, randomised, shifted
 from ctrkit.rank.scores import Scorer, Spectrum

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ctrkit.data.sources import frame_source
-from ctrkit.data.synthetic import ranking_fields
+from ctrkit.data.read.sources import frame_source
 from ctrkit.rank import RankOptions, rank_source
 from ctrkit.schema import Field, Schema
+from ctrkit.testing.generated import ranking_fields
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROWS = 200_000

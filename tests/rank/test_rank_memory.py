@@ -6,7 +6,7 @@ import sys
 import pytest
 from peak_memory import WITHOUT_SLACK, peak_anonymous
 
-from ctrkit.data.synthetic import ranking_fields
+from ctrkit.testing.generated import ranking_fields
 
 
 @pytest.mark.slow

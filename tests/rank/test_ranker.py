@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctrkit.data.sources import frame_source, open_source
-from ctrkit.data.synthetic import planted_clicks, ranking_fields
+from ctrkit.data.read.sources import frame_source, open_source
 from ctrkit.errors import ConfigError, DataError, SchemaError
 from ctrkit.rank import RankOptions, rank_source
 from ctrkit.rank.ranker import COLUMNS
 from ctrkit.schema import Field, Schema
+from ctrkit.testing.generated import planted_clicks, ranking_fields
 
 
 def schema_of(frame, label="label", **kinds):

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctrkit.data.sources import frame_source
+from ctrkit.data.read.sources import frame_source
 from ctrkit.rank import RankOptions, rank_source
 from ctrkit.rank.three_mr import three_mr
 from ctrkit.schema import Field, Schema

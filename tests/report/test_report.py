@@ -12,10 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctrkit.config import make_config
-from ctrkit.data.sources import frame_source
+from ctrkit.config.files import make_config
+from ctrkit.data.read.sources import frame_source
 from ctrkit.errors import CtrkitError, RunFolderError
-from ctrkit.jobs.ranking import as_data
 from ctrkit.rank import RankOptions, rank_source
 from ctrkit.records import RunRecord
 from ctrkit.report import (
@@ -27,6 +26,7 @@ from ctrkit.report import (
     write_report,
 )
 from ctrkit.report.charts import chart
+from ctrkit.runs.ranking import as_data
 from ctrkit.schema import Field, Schema
 
 NASTY = "<script>alert('x')</script>|pipe"

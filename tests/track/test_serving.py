@@ -19,8 +19,8 @@ import pytest
 
 import ctrkit
 from ctrkit import jobs
-from ctrkit.data.synthetic import planted_clicks
 from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.testing.generated import planted_clicks
 from ctrkit.track.serving import save_model, serve_command, ui_command
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "my_cross.py"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ctrkit.config import RunConfig, TrackConfig
+from ctrkit.config.sections import RunConfig, TrackConfig
 from ctrkit.records import NullTracker, RunRecord
 from ctrkit.track import MlflowTracker, make_tracker, sync, tracked_at, tracking_uri
 from ctrkit.track.tracker import connect, read_state
@@ -161,7 +161,7 @@ def test_a_damaged_tracking_file_never_stops_a_run(run, caplog):
 START = """
 from pathlib import Path
 import sys
-from ctrkit.config import TrackConfig
+from ctrkit.config.sections import TrackConfig
 from ctrkit.track import make_tracker
 folder = Path(sys.argv[1])
 folder.mkdir()

@@ -11,11 +11,12 @@ from stand_ins import Stream, Tiny
 import ctrkit
 import ctrkit.train
 from ctrkit import jobs
-from ctrkit.config import TrainConfig, make_config
-from ctrkit.data.synthetic import planted_clicks
+from ctrkit.config.files import make_config
+from ctrkit.config.sections import TrainConfig
 from ctrkit.models.build import build_model
 from ctrkit.models.presets import PRESETS
-from ctrkit.testing import LAYOUT, sample_inputs
+from ctrkit.testing.contracts import LAYOUT, sample_inputs
+from ctrkit.testing.generated import planted_clicks
 from ctrkit.train import build_optimizers, fit
 
 DEVICE = "cuda"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from stand_ins import Stream, Tiny, rows
 
-from ctrkit.config import TrainConfig
+from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError
 from ctrkit.metrics import auc, logloss
 from ctrkit.train import Callback, fit

@@ -4,7 +4,7 @@ import pytest
 import torch
 from stand_ins import Table, Tiny
 
-from ctrkit.config import TrainConfig
+from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError
 from ctrkit.train import build_optimizers
 from ctrkit.train.schedule import learning_rate

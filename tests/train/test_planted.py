@@ -5,10 +5,10 @@ import pytest
 import torch
 from stand_ins import Rows
 
-from ctrkit.config import ModelConfig, TrainConfig
+from ctrkit.config.sections import ModelConfig, TrainConfig
+from ctrkit.layout import Layout, LayoutField
 from ctrkit.metrics import auc, logloss
 from ctrkit.models.build import build_model, resolve_model
-from ctrkit.schema import Layout, LayoutField
 from ctrkit.train import fit, to_tensors
 
 LAYOUT = Layout(tuple(LayoutField(f"f{i}", "categorical", 5) for i in range(10)))

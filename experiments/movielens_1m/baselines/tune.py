@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
-from ctrkit.config import make_config
-from ctrkit.data.batches import Batches
-from ctrkit.data.shards import Shards
+from ctrkit.config.files import make_config
+from ctrkit.data.store.batches import Batches
+from ctrkit.data.store.shards import Shards
 from ctrkit.evaluate import score_batches
+from ctrkit.layout import Layout
 from ctrkit.metrics import auc, logloss
 from ctrkit.models.build import build_model, resolve_model
-from ctrkit.schema import Layout
 from ctrkit.train import fit
 
 HERE = Path(__file__).parent

@@ -3,7 +3,7 @@
     python experiments/planted/interactions/run.py
 
 Each seed generates 40,000 rows with one pair to memorize, one to factorize and noise
-(``ctrkit.data.synthetic.planted_operations``), searches, retrains and trains every control
+(``ctrkit.testing.generated.planted_operations``), searches, retrains and trains every control
 (``ctrkit search interactions --controls all``). What is there already is not done again. The
 settings were chosen on seed 0, which is not among them. Writes
 ``<seed>.json`` (the search's record) and ``comparison.md`` beside this file, and prints the
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit import jobs
-from ctrkit.data.synthetic import planted_operations
 from ctrkit.report.seeds import average, difference, mean_and_spread
 from ctrkit.schema import Field, Schema, Split
+from ctrkit.testing.generated import planted_operations
 
 HERE = Path(__file__).parent
 RIGHT = ("memorize", "factorize")

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ctrkit.config import FeaturesConfig, make_config
+from ctrkit.config.files import make_config
+from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model
-from ctrkit.schema import Layout, LayoutField
-from ctrkit.search.features import open_gates
+from ctrkit.search.features.config import FeaturesConfig
+from ctrkit.search.features.gates import open_gates
 from ctrkit.train import build_optimizers
 
 HERE = Path(__file__).parent

@@ -29,11 +29,13 @@ import polars as pl
 import torch
 
 from ctrkit import jobs
-from ctrkit.config import InteractionsConfig, make_config
-from ctrkit.data.batches import Batch, Batches
+from ctrkit.config.files import make_config
+from ctrkit.data.store.batches import Batch, Batches
+from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model, field_pairs
-from ctrkit.schema import Field, Layout, LayoutField, Schema, Split
-from ctrkit.search.interactions import HELD_SHARE, PairTraining, open_pairs, undecided
+from ctrkit.schema import Field, Schema, Split
+from ctrkit.search.interactions.config import InteractionsConfig
+from ctrkit.search.interactions.operations import HELD_SHARE, PairTraining, open_pairs, undecided
 from ctrkit.train import Context, build_optimizers
 
 HERE = Path(__file__).parent

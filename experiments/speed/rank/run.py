@@ -26,9 +26,9 @@ from pathlib import Path
 import polars as pl
 import psutil
 
-from ctrkit.data.joint import JointCounts
-from ctrkit.data.synthetic import ranking_fields
+from ctrkit.rank.joint import JointCounts
 from ctrkit.schema import Field, Schema
+from ctrkit.testing.generated import ranking_fields
 
 HERE = Path(__file__).parent
 CTRKIT = Path(sys.executable).with_name("ctrkit")

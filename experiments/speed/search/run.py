@@ -51,10 +51,12 @@ def main() -> None:
 
 def measure(scratch: Path, count: int, storage: str | None) -> tuple[list[float], list[float]]:
     """Return the seconds that each trial spent in Optuna, and in MLflow."""
-    from ctrkit.config import ParamsConfig, load_config
+    from ctrkit.config.files import load_config
     from ctrkit.records import RunRecord
-    from ctrkit.search.space import make_space
-    from ctrkit.search.study import Pruning, Trials
+    from ctrkit.search.params.config import ParamsConfig
+    from ctrkit.search.params.samplers import Pruning
+    from ctrkit.search.params.space import make_space
+    from ctrkit.search.params.study import Trials
     from ctrkit.track import make_search_tracker, make_tracker, tracked_below
 
     config = load_config(overrides=["model.name=autoint+"], kind=ParamsConfig)

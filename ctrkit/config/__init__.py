@@ -1,0 +1,1 @@
+"""One typed, frozen, validated configuration per job: TOML in, canonical JSON out."""

@@ -1,0 +1,1 @@
+"""One function per role reads a column: text, numbers, labels, times, weights, groups."""

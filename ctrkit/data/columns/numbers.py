@@ -1,0 +1,42 @@
+"""Columns as float64 numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from ctrkit.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+
+
+def to_numbers(values: pl.Series) -> Floats:
+    """Read a column as numbers; null, NaN, infinities and empty text are NaN (missing).
+
+    Args:
+        values: (n,) numbers, booleans, dates, or text of numbers.
+
+    Returns:
+        (n,) float64.
+
+    Raises:
+        DataError: A text is no number, or the type cannot be cast.
+    """
+    if values.dtype in (pl.Categorical, pl.Enum):
+        values = values.cast(pl.String)
+    if values.dtype == pl.String:
+        text = values.str.strip_chars()
+        cast = text.cast(pl.Float64, strict=False)
+        bad = cast.is_null() & text.is_not_null() & (text != "")
+        if bad.any():
+            rule = "the field is numeric, and this is no number (declare it categorical?)"
+            raise DataError(f"column {values.name!r}, value {values.filter(bad)[0]!r}: {rule}")
+        values = cast
+    elif values.dtype.is_temporal():
+        values = values.to_physical()
+    elif values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+        raise DataError(f"column {values.name!r}: {values.dtype} is no number")
+    numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0  # a copy; -0.0 -> 0.0
+    numbers[np.isinf(numbers)] = np.nan
+    return numbers

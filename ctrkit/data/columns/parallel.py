@@ -1,0 +1,27 @@
+"""Work on several columns at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ctrkit.data.read.prefetch import T
+
+R = TypeVar("R")
+_MANY_ROWS = 16_384
+
+
+def by_column(work: Callable[[T], R], columns: Sequence[T], rows: int) -> list[R]:
+    """Return the work on each column, in order; threads share it where there are many rows.
+
+    Args:
+        work: Independent of the other columns.
+        columns: What is worked on.
+        rows: Of each column.
+    """
+    if rows < _MANY_ROWS or len(columns) < 2:
+        return [work(column) for column in columns]
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(columns), 8)) as pool:
+        return list(pool.map(work, columns))

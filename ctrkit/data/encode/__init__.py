@@ -1,0 +1,1 @@
+"""Columns to integer codes: counts, the frozen encoder, crosses, pruning."""

@@ -1,0 +1,46 @@
+"""Errors of the reading libraries as one line that names the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import polars as pl
+
+from ctrkit.errors import DataError
+
+
+def check_unique(path: str, names: Sequence[str]) -> None:
+    """Refuse a file that names two columns alike."""
+    twice = sorted({n for n in names if list(names).count(n) > 1})
+    if twice:
+        raise DataError(f"{path}: the column name {twice[0]!r} occurs twice; rename one")
+
+
+@contextmanager
+def told(path: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn a library's error (of ``kinds`` too) into one line that names the file."""
+    foreign: tuple[type[Exception], ...] = (OSError, pl.exceptions.PolarsError, UnicodeError)
+    try:
+        yield
+    except DataError:
+        raise
+    except (*foreign, *kinds) as error:
+        raise DataError(f"{path}: {_explain(error)}") from error
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", text)
+    if ragged:
+        row, expected, got = ragged.groups()
+        return f"line {row} has {got} columns where {expected} are expected"
+    if "UTF8" in text or isinstance(error, UnicodeError):
+        return (
+            "the text is not in the declared encoding (utf-8 by default); "
+            "try --set data.text_encoding=latin-1"
+        )
+    if "Empty CSV" in text:
+        return "the file is empty"
+    return f"cannot be read: {text[:200]}"

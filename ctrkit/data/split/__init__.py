@@ -1,0 +1,1 @@
+"""Which row is training, validation or test."""

@@ -1,0 +1,1 @@
+"""Encoded rows on disk and in batches: shards, the cache, data sets."""

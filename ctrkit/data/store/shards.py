@@ -1,0 +1,225 @@
+"""Encoded rows on disk: uncompressed Arrow IPC blocks, read through memory maps alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from ctrkit.data.columns.labels import label_array
+from ctrkit.data.columns.numbers import to_numbers
+from ctrkit.data.columns.text import to_text
+from ctrkit.data.encode.encoder import Encoded, Encoder
+from ctrkit.data.hashing import stable_hash
+from ctrkit.data.read.prefetch import read_ahead
+from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.split.plan import SPLITS, SplitPlan
+from ctrkit.errors import DataError, RunFolderError
+from ctrkit.layout import Layout
+from ctrkit.schema import Schema
+
+FORMAT = 1
+BLOCK_ROWS = 131_072
+BLOCKS_PER_FILE = 64
+CHUNKS_AHEAD = 1
+LABEL, WEIGHT, GROUP, ROW = "__label__", "__weight__", "__group__", "__row__"
+INFO = "shards.json"
+
+
+@dataclass
+class ShardInfo:
+    """What was written.
+
+    Attributes:
+        rows: Per split.
+        positives: Per split.
+        files: Per split, the rows of each block of each file.
+    """
+
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    positives: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    files: dict[str, list[list[int]]] = field(default_factory=lambda: {s: [] for s in SPLITS})
+
+
+class _Writer:
+    """Cuts the batches of one split into blocks of exactly ``BLOCK_ROWS``, and those into files."""
+
+    def __init__(self, folder: Path, split: str, info: ShardInfo) -> None:
+        self._folder, self._split, self._info = folder, split, info
+        self._pending: list[pa.RecordBatch] = []
+        self._waiting = 0
+        self._file: Any = None
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self._pending.append(batch)
+        self._waiting += batch.num_rows
+        while self._waiting >= BLOCK_ROWS:
+            self._write(BLOCK_ROWS)
+
+    def _write(self, rows: int) -> None:
+        table = pa.Table.from_batches(self._pending)
+        block, rest = table.slice(0, rows).combine_chunks(), table.slice(rows)
+        files = self._info.files[self._split]
+        if self._file is None or len(files[-1]) == BLOCKS_PER_FILE:
+            self.close()
+            path = self._folder / f"{self._split}-{len(files):05d}.arrow"
+            self._file = pa.ipc.new_file(str(path), block.schema)
+            files.append([])
+        self._file.write_batch(block.to_batches()[0])
+        files[-1].append(rows)
+        self._waiting -= rows
+        # a copy: a slice would keep the whole chunk alive
+        self._pending = rest.combine_chunks().to_batches() if self._waiting else []
+
+    def finish(self) -> None:
+        if self._waiting:
+            self._write(self._waiting)
+        self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def write_shards(
+    source: Source, encoder: Encoder, plan: SplitPlan, folder: Path, progress: Any = None
+) -> ShardInfo:
+    """Encode every row of a source in one pass and write its split's shards.
+
+    Args:
+        source: Raw rows.
+        encoder: Frozen.
+        plan: Says each row's split.
+        folder: Gets ``<split>-00000.arrow``, ... and ``shards.json``.
+        progress: Object with ``update(stage, done, total, text)``.
+
+    Raises:
+        DataError: A label, weight or value is invalid.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    info, layout, done = ShardInfo(), encoder.layout(), 0
+    writers = {split: _Writer(folder, split, info) for split in SPLITS}
+    wanted = [c for c in encoder.schema.required_columns() if c in source.columns]
+    try:
+        with closing(read_ahead(source.chunks(wanted), CHUNKS_AHEAD)) as chunks:
+            for chunk in chunks:
+                table = _table(chunk, encoder.encode(chunk.frame), layout, encoder.schema)
+                _part(table, plan.assign(chunk), plan.row_ids(chunk), writers, info)
+                done += chunk.frame.height
+                if progress is not None:
+                    progress.update("encode", done, None, f"{done:,} rows")
+        for writer in writers.values():
+            writer.finish()
+    finally:
+        for writer in writers.values():
+            writer.close()
+    text = {"format": FORMAT, **asdict(info), "layout": layout.to_json()}
+    (folder / INFO).write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+    return info
+
+
+def _part(
+    table: pa.RecordBatch,
+    part: npt.NDArray[np.uint8],
+    ids: npt.NDArray[np.uint64],
+    writers: Mapping[str, _Writer],
+    info: ShardInfo,
+) -> None:
+    """Hand each split its rows of a chunk."""
+    label = table.column(LABEL).to_numpy()
+    for index, (split, writer) in enumerate(writers.items()):
+        rows = np.flatnonzero(part == index)
+        if not len(rows):
+            continue
+        batch = table.take(pa.array(rows))
+        if split != "train":
+            batch = batch.append_column(ROW, pa.array(ids[rows]))
+        writer.add(batch)
+        info.rows[split] += len(rows)
+        info.positives[split] += int(label[rows].sum())
+
+
+def _table(chunk: Chunk, encoded: Encoded, layout: Layout, schema: Schema) -> pa.RecordBatch:
+    frame = chunk.frame
+    columns: dict[str, pa.Array] = {}
+    for i, f in enumerate(layout.of_kind("categorical")):
+        columns[f.name] = pa.array(encoded.codes[:, i])
+    for i, f in enumerate(layout.of_kind("numeric")):
+        columns[f.name] = pa.array(np.ascontiguousarray(encoded.numbers[:, i]))
+    for f, (tokens, offsets) in zip(layout.of_kind("multi"), encoded.bags, strict=True):
+        narrow = pa.array(offsets.astype(np.int32))
+        columns[f.name] = pa.ListArray.from_arrays(narrow, pa.array(tokens))
+    columns[LABEL] = pa.array(label_array(frame, schema, chunk.first_row))
+    if schema.weight is not None:
+        columns[WEIGHT] = pa.array(_weights(frame[schema.weight]))
+    if schema.group is not None:
+        columns[GROUP] = pa.array(stable_hash(to_text(frame[schema.group])).fill_null(0).to_numpy())
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _weights(values: pl.Series) -> npt.NDArray[np.float32]:
+    weights = to_numbers(values)
+    bad = ~(weights >= 0)
+    if bad.any():
+        shown = values[int(np.flatnonzero(bad)[0])]
+        raise DataError(f"column {values.name!r}: weights are finite and not negative; got {shown}")
+    return weights.astype(np.float32)
+
+
+class Shards:
+    """Shards of a folder, mapped into memory as they are read.
+
+    Attributes:
+        folder: Where they lie.
+        layout: Of the encoded fields (without counts).
+    """
+
+    def __init__(self, folder: str | Path, keep: object = None) -> None:
+        """Open a folder that :func:`write_shards` wrote.
+
+        Args:
+            folder: Where they lie.
+            keep: An object that keeps the folder from removal while it lives.
+
+        Raises:
+            RunFolderError: There are no shards, or of another format.
+        """
+        self.folder, self._keep = Path(folder), keep
+        path = self.folder / INFO
+        if not path.is_file():
+            raise RunFolderError(f"no encoded shards in {str(folder)!r}")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data.get("format") != FORMAT:
+            raise RunFolderError(f"{path}: format {data.get('format')!r}; this ctrkit reads 1")
+        self.layout = Layout.from_json(data["layout"])
+        self.info = ShardInfo(data["rows"], data["positives"], data["files"])
+
+    def rows(self, split: str) -> int:
+        """Return the rows of a split."""
+        return self.info.rows[split]
+
+    def positives(self, split: str) -> int:
+        """Return the rows of a split whose label is 1."""
+        return self.info.positives[split]
+
+    def blocks(self, split: str) -> Sequence[tuple[Path, int, int]]:
+        """Return file, number within the file and rows of each block, in order."""
+        return [
+            (self.folder / f"{split}-{index:05d}.arrow", at, rows)
+            for index, blocks in enumerate(self.info.files[split])
+            for at, rows in enumerate(blocks)
+        ]
+
+    def read(self, block: tuple[Path, int, int]) -> pa.RecordBatch:
+        """Map one block; nothing is copied."""
+        with pa.memory_map(str(block[0])) as mapped:
+            return pa.ipc.open_file(mapped).get_batch(block[1])

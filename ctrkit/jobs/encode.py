@@ -1,0 +1,44 @@
+"""``ctrkit encode``: raw columns to an encoder and shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Unpack
+
+from ctrkit.data.store.dataset import Dataset, prepare_dataset
+from ctrkit.errors import SchemaError
+from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
+
+
+def encode(
+    data: PathLike,
+    *,
+    out: PathLike = "shards",
+    seed: int | None = None,
+    force: bool = False,
+    progress: Any = None,
+    **options: Unpack[DataOptions],
+) -> Dataset:
+    """Turn raw columns into an encoder and shards in the folder ``out``.
+
+    Args:
+        data: File, glob, directory or URL.
+        out: Folder to write; it must be new, or ``force`` given.
+        seed: Of the random split.
+        force: Replace an earlier encoding in ``out``.
+        progress: Object with ``update(stage, done, total, text)``.
+        **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
+    """
+    config = job_config(data, options)
+    source, found, _ = open_job(config.data, options)
+    if found.label is None:
+        raise SchemaError("encoding needs a label: name its column with --label")
+    return prepare_dataset(
+        source,
+        found,
+        split=config.data.split,
+        out=Path(out),
+        force=force,
+        seed=config.data.seed if seed is None else seed,
+        progress=progress,
+    )

@@ -1,0 +1,45 @@
+"""``ctrkit explain``: which field pairs a run combines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ctrkit.bundle import load
+from ctrkit.data.read.sources import open_source
+from ctrkit.evaluate import explain_source
+from ctrkit.files import write_text
+from ctrkit.report import summarise_run, write_report
+from ctrkit.runs.inputs import PathLike, read_options
+
+
+def explain(
+    run: PathLike,
+    data: PathLike,
+    *,
+    out: PathLike | None = None,
+    rows: int = 20_000,
+    top: int = 10,
+    seed: int = 0,
+    trust_plugins: bool = False,
+) -> dict[str, Any]:
+    """Show which field pairs a run combines: attention lift, values, and the ablation score.
+
+    Args:
+        run: A run folder.
+        data: Raw rows with the label.
+        out: JSON file to write; None: ``explain.json`` in the run folder, whose report shows it.
+        rows: Rows that are looked at.
+        top: Pairs that are ablated, and values that are listed.
+        seed: Of the permutations.
+        trust_plugins: Run the plug-in code that the run folder holds.
+    """
+    predictor = load(run, trust_plugins=trust_plugins)
+    source = open_source(str(data), read_options(predictor.config.data, predictor.schema.columns))
+    found = explain_source(predictor, source, rows=rows, top=top, seed=seed)
+    path = Path(run) / "explain.json" if out is None else Path(out)
+    write_text(path, json.dumps(found, indent=1) + "\n", force=True)
+    if out is None and (Path(run) / "record.json").is_file():
+        write_report(summarise_run(Path(run)), Path(run) / "report.html")
+    return found

@@ -1,0 +1,53 @@
+"""``ctrkit train``: raw columns to a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.runs.train import RunResult, run_training
+
+
+def train(
+    data: PathLike | None = None,
+    *,
+    model: str | None = None,
+    out: PathLike = "run",
+    seed: int | None = None,
+    force: bool = False,
+    plugins: Sequence[PathLike] = (),
+    progress: Any = None,
+    **options: Unpack[DataOptions],
+) -> RunResult:
+    """Train a model on raw columns; leave a run folder that scores raw rows.
+
+    Args:
+        data: File, glob, directory or URL of raw rows; or a ``run.toml`` (``config.json``) that
+            names them under ``[data] path``.
+        model: A preset, or a registered interaction alone.
+        out: The run folder. An equal run that was cut goes on; another run needs ``force``.
+        seed: Of weights and batches (``train.seed``).
+        force: Replace the run in ``out``.
+        plugins: Python files that register components.
+        progress: Object with ``update(stage, done, total, text)``.
+        **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
+
+    Returns:
+        The folder, its record and where it is tracked.
+    """
+    given = None if data is None else Path(data)
+    is_config = given is not None and (given.suffix == ".toml" or given.name == "config.json")
+    config = job_config(
+        None if is_config else data,
+        options,
+        config=given if is_config else None,
+        model=model,
+        seed=seed,
+        plugins=plugins,
+    )
+    source, found, warnings = open_job(config.data, options)
+    return run_training(
+        config, source, found, Path(out), force=force, warnings=warnings, progress=progress
+    )

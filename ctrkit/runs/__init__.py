@@ -1,0 +1,1 @@
+"""Run folders: claim, identity, atomic files, the training of one run."""

@@ -1,0 +1,1 @@
+"""``search features`` (OptFS): which feature values earn their embedding row."""

@@ -1,0 +1,1 @@
+"""``search interactions`` (OptInter): an operation for each pair of fields."""

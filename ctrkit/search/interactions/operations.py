@@ -1,0 +1,319 @@
+"""OptInter: an operation for each pair of fields, learned with the model, then made plain.
+
+Source: Lyu et al., "Memorize, Factorize, or be Naive: Learning Optimal Feature Interaction Methods
+for CTR Prediction", ICDE 2022, arXiv:2108.01265; the steps as in methods.md 3, what is ours is
+said where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+
+from ctrkit.config.sections import TrainConfig
+from ctrkit.data.store.batches import Batch, Batches
+from ctrkit.models.model import Model
+from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
+from ctrkit.nn.pair_gate import OPS, PairGate
+from ctrkit.search.interactions.config import InteractionSearchConfig
+from ctrkit.train import Callback, Context, FitResult, fit
+from ctrkit.train.device import to_tensors
+
+HELD_SHARE = 8
+"""A step's operations learn from a batch this much smaller than that of the weights: a tenth of
+the rows then lasts about as long as the rest."""
+PRICE_RATE = 0.05
+"""How fast the price of memorizing answers, per step, to a budget that is exceeded by one half."""
+
+
+@dataclass(frozen=True)
+class FoundPairs:
+    """What a search of operations found.
+
+    Attributes:
+        ops: Of each pair.
+        probability: Of the three choices (P, 3), columns as :data:`OPS`; without noise, at the
+            temperature 1 where they can still be told apart. Pairs that were not searched: naive.
+        price: The last one, of memorizing.
+        fit: How the search went.
+    """
+
+    ops: list[str]
+    probability: npt.NDArray[np.float64]
+    price: float
+    fit: FitResult
+
+
+def open_pairs(
+    model: Model, config: InteractionSearchConfig, steps: int, cost: Sequence[float] | None = None
+) -> PairGate:
+    """Hang a gate over the undecided pairs of a model.
+
+    Args:
+        model: Built with ``ops`` that hold ``undecided``.
+        config: ``[search]``.
+        steps: Planned.
+        cost: Bytes of memorizing each undecided pair; None: nothing costs.
+    """
+    branch = cast(Pairs, model.branches["pairs"])
+    gate = PairGate(
+        len(branch.crossed),
+        relaxation=config.relaxation,
+        slope=config.slope,
+        lr=config.gate_lr or max(1e-3, 10.0 / steps),
+        random_start=config.start == "random",
+        cost=cost,
+        budget=None if cost is None else float(config.budget),
+    )
+    branch.gate = gate
+    return gate
+
+
+def search_pairs(
+    model: Model,
+    batches: Batches,
+    held: Batches | None,
+    train: TrainConfig,
+    config: InteractionSearchConfig,
+    *,
+    cost: Sequence[float] | None = None,
+    evaluate: Callable[[Any], dict[str, float]],
+    callbacks: tuple[Callback, ...] = (),
+    folder: Path | None = None,
+    progress: Any = None,
+) -> FoundPairs:
+    """Train a model and its pairs' operations together; return the decision.
+
+    Args:
+        model: Its pairs are ``undecided``, or naive where they are not searched; is trained.
+        batches: Of the weights.
+        held: Of the operations; None: they learn from the weights' batches.
+        train: The loop; its epochs are those of ``config``.
+        config: ``[search]``.
+        cost: See :func:`open_pairs`.
+        evaluate: See :func:`ctrkit.train.fit`.
+        callbacks: Besides the gate's own.
+        folder: Of checkpoints; a search that was cut goes on.
+        progress: See :func:`ctrkit.train.fit`.
+    """
+    paper = config.select == "best"
+    loop = train.model_copy(
+        update={
+            "epochs": config.epochs,
+            "patience": train.patience if paper else 0,
+            "init": None,
+            "lr": config.lr or train.lr,
+        }
+    )
+    gate = open_pairs(model, config, batches.steps() * config.epochs, cost)
+    watch = PairTraining(gate, held, config, train.monitor)
+    result = fit(
+        model,
+        batches,
+        loop,
+        evaluate=evaluate,
+        callbacks=(watch, *callbacks),
+        folder=folder,
+        progress=progress,
+    )
+    if not paper:
+        assert watch.chosen is not None, "the search ended before its last step"
+        with torch.no_grad():
+            gate.weight.copy_(watch.chosen)
+    branch = cast(Pairs, model.branches["pairs"])
+    ops = [OPS[2]] * len(branch.pairs)
+    probability = np.tile([0.0, 0.0, 1.0], (len(ops), 1))  # (P, 3)
+    soft = torch.softmax(gate.weight.detach().double().cpu(), dim=1).numpy()
+    for place, (pair, op) in enumerate(zip(branch.crossed, gate.derive(), strict=True)):
+        ops[pair], probability[pair] = op, soft[place]
+    return FoundPairs(ops, probability, gate.price, result)
+
+
+class PairTraining(Callback):
+    """Runs the gate: temperature, price, and in a bilevel search steps on held rows."""
+
+    def __init__(
+        self, gate: PairGate, held: Batches | None, config: InteractionSearchConfig, monitor: str
+    ) -> None:
+        self.gate, self.held, self.warmup = gate, held, config.warmup
+        self.secant = config.worth == "secant"
+        self.last, self.monitor = config.select == "last", monitor
+        self.chosen: Tensor | None = None
+        self.best = float("inf")
+        self._stream: Any = None
+        self._next = -1
+
+    def step_start(self, context: Context, batch: Batch) -> None:
+        """Set the temperature; it falls once operations learn."""
+        wait = self._wait(context)
+        step = max(0, context.step - wait)
+        self.gate.advance(step, context.total_steps - wait, context.epoch)
+
+    def _wait(self, context: Context) -> int:
+        return int(self.warmup * context.total_steps)
+
+    def after_backward(self, context: Context) -> None:
+        """Add the price of memorizing; in a bilevel search the weights' batch teaches no gate."""
+        if self.held is None and context.step >= self._wait(context):
+            self._charge()
+            self.gate.regularise()
+        else:
+            self.gate.weight.grad = None
+
+    def step_end(self, context: Context) -> None:
+        """Take the step of the operations."""
+        if self.held is not None and context.step > self._wait(context):
+            self._learn(context, self._batch(self.held, context.step - 1))
+        if context.step == context.total_steps:
+            self._close()
+
+    def evaluated(self, context: Context, line: Mapping[str, Any]) -> str | None:
+        """Keep the operations of the best evaluation in the second half, or of the last."""
+        value = float(line[self.monitor]) * (-1 if self.monitor == "auc" else 1)
+        late = 2 * context.step >= context.total_steps
+        if late and (self.last or value < self.best or self.chosen is None):
+            self.best, self.chosen = value, self.gate.weight.detach().cpu().clone()
+        return None
+
+    def _charge(self) -> None:
+        """Raise the price while memorizing costs more than the budget (dual ascent; ours)."""
+        if self.gate.budget is not None:
+            over = min(self.gate.spent() / self.gate.budget - 1, 1.0)
+            self.gate.price = max(0.0, self.gate.price + PRICE_RATE * 2 * over * self.gate.lr)
+
+    def _learn(self, context: Context, batch: Batch) -> None:
+        """Descend the loss of held rows in alpha alone (first order)."""
+        model = cast(Model, context.model)
+        device = self.gate.weight.device
+        codes, numbers, bags, label, weight = to_tensors(batch, device)
+        branch = cast(Pairs, model.branches["pairs"])
+        branch.watch = self.secant
+        logit = model(codes, numbers, bags)  # (B,)
+        if branch.watched is None:
+            loss = binary_cross_entropy_with_logits(logit.float(), label, weight)
+        else:
+            soft = self.gate()  # (P, 3)
+            loss = (soft * worth_slopes(logit, label, weight, branch.watched, soft)).sum()
+        (slope,) = torch.autograd.grad(loss, self.gate.weight)
+        branch.watch, branch.watched = False, None
+        self.gate.weight.grad = slope
+        self._charge()
+        self.gate.regularise()
+        _optimizer_of(self.gate, context).step()
+        self.gate.weight.grad = None
+
+    def _batch(self, held: Batches, step: int) -> Batch:
+        """Return the held batch of a step, a function of the step alone."""
+        epoch, at = divmod(step, held.steps())
+        if self._stream is None or self._next != step or not at:
+            self._close()
+            self._stream = held.epoch(epoch, at)
+        self._next = step + 1
+        return cast(Batch, next(self._stream))
+
+    def _close(self) -> None:
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
+        self._stream = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return temperature, price, noise and the operations kept; alpha is in the model."""
+        return {
+            "tau": self.gate.tau,
+            "price": self.gate.price,
+            "noise": self.gate.noise,
+            "chosen": self.chosen,
+            "best": self.best,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state."""
+        self.gate.tau, self.gate.price = state["tau"], state["price"]
+        self.gate.noise.copy_(state["noise"])
+        self.chosen, self.best = state["chosen"], state["best"]
+
+
+def worth_slopes(
+    logit: Tensor,
+    label: Tensor,
+    weight: Tensor | None,
+    watched: tuple[Tensor, Tensor, Tensor],
+    soft: Tensor,
+) -> Tensor:
+    """Return the secant of the mean loss between half a candidate's share and all of it (ours).
+
+    The layer above scales itself to the shares, so that at the optimum the slope of the loss in
+    a share is zero however much the candidate informs. The loss without it tells that, but of
+    weights that fit too closely it says too much; half the way was better than either end on
+    generated data. The logit is taken as linear in the share: for a share s and ``h = dz/ds``,
+    ``(L(z) - L(z - h s / 2)) / (s / 2)``. Naive is worth 0.
+
+    Args:
+        logit: (B,), of which ``watched`` is part.
+        label: (B,).
+        weight: (B,) or None.
+        watched: Crosses, products and their mixture, (B, P, D2) each.
+        soft: Shares (P, 3).
+
+    Returns:
+        (P, 3).
+    """
+    *candidates, mixed = watched
+    (push,) = torch.autograd.grad(logit.sum(), mixed)  # (B, P, D2)
+    z, y = logit.detach().float().unsqueeze(1), label.unsqueeze(1)  # (B, 1)
+    parts = torch.ones_like(z) if weight is None else weight.unsqueeze(1)  # (B, 1)
+    parts = parts / parts.sum()
+    found = []
+    for place, vectors in enumerate(candidates):
+        share = soft[:, place].detach().clamp(min=1e-4)  # (P,)
+        half = 0.5 * share
+        change = half * (push * vectors.detach()).sum(-1).float()  # (B, P)
+        lost = softplus(z) - softplus(z - change) - y * change  # (B, P)
+        found.append((parts * lost).sum(0) / half)
+    return torch.stack([*found, torch.zeros_like(found[0])], dim=1)  # (P, 3)
+
+
+def _optimizer_of(gate: nn.Module, context: Context) -> torch.optim.Optimizer:
+    wanted = {id(p) for p in gate.parameters()}
+    return next(
+        o
+        for o in context.optimizers.dense
+        if {id(p) for g in o.param_groups for p in g["params"]} == wanted
+    )
+
+
+def undecided(pairs: Sequence[tuple[int, int]], searched: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the operations of a model to be searched: undecided, or naive where not searched."""
+    wanted = set(searched)
+    return [UNDECIDED if pair in wanted else OPS[2] for pair in pairs]
+
+
+def random_ops(
+    ops: Sequence[str], searched: Sequence[int], cost: Sequence[float], seed: int, draws: int = 200
+) -> list[str]:
+    """Deal the same operations out to the searched pairs at random: the control of equal size.
+
+    Of many draws, the one whose memorized crosses cost most nearly as much.
+    """
+    draw = np.random.default_rng(seed)
+    given = [ops[p] for p in searched]
+
+    def spent(dealt: Sequence[str]) -> float:
+        return sum(cost[p] for p, op in zip(searched, dealt, strict=True) if op == OPS[0])
+
+    wanted = spent(given)
+    every = [[given[k] for k in draw.permutation(len(given))] for _ in range(draws)]
+    best = min(every, key=lambda dealt: abs(spent(dealt) - wanted))
+    found = [OPS[2]] * len(ops)
+    for p, op in zip(searched, best, strict=True):
+        found[p] = op
+    return found

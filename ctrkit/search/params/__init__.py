@@ -1,0 +1,1 @@
+"""``search params`` (Optuna): hyper-parameters, side by side and resumable."""

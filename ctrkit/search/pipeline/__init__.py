@@ -1,0 +1,1 @@
+"""``search pipeline``: rank, features, interactions, params, train."""

@@ -1,0 +1,168 @@
+"""Contract suites that an outsider can run on a component of his own.
+
+``ctrkit check FILE`` prints the verdicts; a test suite asserts on :func:`check_interaction`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ctrkit.config.sections import ModelConfig
+from ctrkit.layout import Layout, LayoutField
+from ctrkit.models.build import build_model
+from ctrkit.models.model import Model
+from ctrkit.registry import registry
+
+LAYOUT = Layout(
+    (
+        *(LayoutField(f"c{i}", "categorical", 20) for i in range(3)),
+        LayoutField("n", "numeric", 0, edges=(-0.5, 0.5)),
+        LayoutField("m", "multi", 12),
+    )
+)
+"""Three categories, a number and a bag: what every component is tried on."""
+Inputs = tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one check; ``message`` says what went wrong, or nothing."""
+
+    component: str
+    name: str
+    ok: bool
+    message: str = ""
+
+
+def check_interaction(name: str) -> list[Verdict]:
+    """Try a registered interaction as a model of its own.
+
+    Checked: shapes for 0, 1 and 7 rows; a gradient reaches every parameter; finite under bf16
+    autocast; evaluation is deterministic; weights survive a round trip through a file; a row's
+    logit does not depend on the other rows; the seed decides the weights.
+    """
+    registry.get("interaction", name)
+    return check_model(ModelConfig(name=name), component=name)
+
+
+def check_model(config: ModelConfig, *, component: str) -> list[Verdict]:
+    """Run the contract suite on a model; see :func:`check_interaction`."""
+    checks: dict[str, Callable[[ModelConfig], None]] = {
+        "shapes": _shapes,
+        "gradients": _gradients,
+        "bf16": _autocast,
+        "deterministic": _deterministic,
+        "round trip": _round_trip,
+        "rows apart": _rows_apart,
+        "seed": _seeded,
+    }
+    verdicts = []
+    for name, check in checks.items():
+        try:
+            check(config)
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}".splitlines()[0]
+            verdicts.append(Verdict(component, name, ok=False, message=message))
+        else:
+            verdicts.append(Verdict(component, name, ok=True))
+    return verdicts
+
+
+def sample_inputs(rows: int, layout: Layout = LAYOUT, seed: int = 0) -> Inputs:
+    """Draw random codes, numbers (some missing) and bags (some empty)."""
+    draw = torch.Generator().manual_seed(seed)
+    coded = layout.of_kind("categorical")
+    codes = (
+        torch.stack(
+            [torch.randint(0, min(f.rows, 2**31), (rows,), generator=draw) for f in coded], dim=1
+        )
+        if coded
+        else torch.zeros(rows, 0, dtype=torch.int64)
+    )  # (B, Fc)
+    numbers = torch.randn(rows, len(layout.of_kind("numeric")), generator=draw)  # (B, Fn)
+    numbers[torch.rand(numbers.shape, generator=draw) < 0.2] = float("nan")
+    bags = []
+    for f in layout.of_kind("multi"):
+        lengths = torch.randint(0, 4, (rows,), generator=draw)  # (B,)
+        tokens = torch.randint(0, f.rows, (int(lengths.sum()),), generator=draw)  # (T,)
+        bags.append((tokens, lengths))
+    return codes, numbers, bags
+
+
+def _model(config: ModelConfig, seed: int = 0) -> Model:
+    return build_model(config, LAYOUT, seed=seed)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _shapes(config: ModelConfig) -> None:
+    model = _model(config).eval()
+    for rows in (0, 1, 7):
+        shape = tuple(model(*sample_inputs(rows)).shape)
+        _require(shape == (rows,), f"{rows} rows give logits of shape {shape}, not ({rows},)")
+
+
+def _gradients(config: ModelConfig) -> None:
+    model = _model(config).train()
+    with torch.no_grad():  # away from zero, where a ReLU or a product may hide a parameter
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=_generator()) * 0.1)
+    model(*sample_inputs(64)).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        found = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
+        _require(found, f"no gradient reaches {name}")
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+def _autocast(config: ModelConfig) -> None:
+    model = _model(config).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(*sample_inputs(16))
+    _require(logits.dtype == torch.float32, f"logits under autocast are {logits.dtype}")
+    _require(bool(logits.isfinite().all()), "logits under bf16 autocast are not finite")
+
+
+def _deterministic(config: ModelConfig) -> None:
+    model = _model(config).eval()
+    first, second = (model(*sample_inputs(7)) for _ in range(2))
+    _require(bool(torch.equal(first, second)), "two evaluations of the same rows differ")
+
+
+def _round_trip(config: ModelConfig) -> None:
+    model, other = _model(config).eval(), _model(config, seed=1).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
+        other.load_state_dict(load_file(path))
+    same = torch.equal(model(*sample_inputs(7)), other(*sample_inputs(7)))
+    _require(same, "weights read back from a file give other logits")
+
+
+def _rows_apart(config: ModelConfig) -> None:
+    model: nn.Module = _model(config).eval()
+    codes, numbers, bags = sample_inputs(7)
+    whole = model(codes, numbers, bags)
+    first = int(bags[0][1][0])
+    alone = model(codes[:1], numbers[:1], [(bags[0][0][:first], bags[0][1][:1])])
+    _require(bool(torch.allclose(whole[:1], alone, atol=1e-5)), "a row's logit depends on others")
+
+
+def _seeded(config: ModelConfig) -> None:
+    before = torch.random.get_rng_state()
+    first, second = (list(_model(config, seed=3).parameters()) for _ in range(2))
+    same = all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    _require(same, "the same seed gives other weights")
+    _require(bool(torch.equal(before, torch.random.get_rng_state())), "torch's RNG was disturbed")

@@ -1,0 +1,117 @@
+"""Configuration: one place per key, unknown keys refused, canonical text, stable identity."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ctrkit.config.files import load_config, make_config, parse_value
+from ctrkit.config.sections import RunConfig
+from ctrkit.errors import ConfigError
+from ctrkit.search.interactions.config import InteractionsConfig
+
+
+def test_overrides_are_toml_values_and_come_last(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('[train]\nlr = 0.1\n[model]\nname = "fm"\n[model.mlp]\nhidden = [10]\n')
+    config = load_config(path, overrides=["train.lr=3e-4", "model.interactions=['fm','mlp']"])
+    assert config.train.lr == 3e-4
+    assert config.model.interactions == ("fm", "mlp")
+    assert config.model.parameters == {"mlp": {"hidden": [10]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3e-4", 3e-4), ("true", True), ("[1, 2]", [1, 2]), ("autoint", "autoint"), ("a=b", "a=b")],
+)
+def test_parse_value(text, value):
+    assert parse_value(text) == value
+
+
+@pytest.mark.parametrize(
+    ("override", "word"),
+    [
+        ("trian.lr=1", "did you mean 'train'"),
+        ("train.learning=1", "train.learning"),
+        ("train.epoch=1", "did you mean 'epochs'"),
+        ("train.lr=0", "train.lr"),
+        ("train.lr=inf", "finite"),
+        ("train.lr", "section.key=value"),
+        ("model.dim=wide", "model.dim"),
+        ("model.atention.heads=2", "did you mean 'attention'"),
+        ("train.precision=fp8", "train.precision"),
+        ("data.split.by=time", "data.split"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_way_out(override, word):
+    with pytest.raises(ConfigError, match=word) as caught:
+        load_config(overrides=[override])
+    assert "\n" not in str(caught.value)
+
+
+def test_every_key_misspelt_is_an_error():
+    for section, model in RunConfig.model_fields.items():
+        keys = getattr(model.annotation, "model_fields", {})
+        for name, field in keys.items():
+            with pytest.raises(ConfigError):
+                make_config({section: {f"{field.alias or name}x": 1}})
+
+
+def test_canonical_json_reads_back_and_sorts():
+    config = make_config({"model": {"mlp": {"hidden": [400, 300]}, "name": "dnn"}})
+    text = config.canonical_json()
+    assert make_config(json.loads(text)) == config
+    assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_identity_sees_every_value_but_not_the_tracking():
+    """[400, 300] and [300, 400], 0.12 and 0.21: a peer's cache key took them for equal."""
+    base = make_config({"model": {"mlp": {"hidden": [400, 300]}}, "train": {"lr": 0.12}})
+    other = make_config({"model": {"mlp": {"hidden": [300, 400]}}, "train": {"lr": 0.12}})
+    third = make_config({"model": {"mlp": {"hidden": [400, 300]}}, "train": {"lr": 0.21}})
+    tracked = make_config({**json.loads(base.canonical_json()), "track": {"uri": "none"}})
+    assert len({base.sha256(), other.sha256(), third.sha256()}) == 3
+    assert tracked.sha256() == base.sha256()
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('[data]\npath = "rows.parquet"\n[train]\ninit = "init.safetensors"\n')
+    config = load_config(path)
+    assert config.data.path == str(tmp_path / "rows.parquet")
+    assert config.train.init == str(tmp_path / "init.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("x.toml", "[train"), ("x.json", "{"), ("x.json", "[]")]
+)
+def test_an_unreadable_file_is_one_line(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=name):
+        load_config(tmp_path / name)
+    with pytest.raises(ConfigError, match="nowhere"):
+        load_config(tmp_path / "nowhere.toml")
+
+
+def test_published_settings_of_a_search_for_pairs_can_be_changed():
+    """methods.md 3.7: widths 20 and 10, MLP 5 x 700, crosses from count 20."""
+    found = make_config({"search": {"preset": "criteo", "epochs": 3}}, InteractionsConfig)
+    assert (found.model.dim, found.model.second_dim, found.model.cross_min_count) == (20, 10, 20)
+    assert found.model.parameters["mlp"]["hidden"] == [700] * 5
+    assert (found.search.slope, found.search.lr, found.search.epochs) == (5e-5, 1e-4, 3)
+    assert (found.train.batch_size, found.search.update) == (2000, "joint")
+    avazu = make_config({"search": {"preset": "avazu"}}, InteractionsConfig)
+    assert (avazu.model.dim, avazu.model.second_dim, avazu.model.cross_min_count) == (40, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("200MB", 200_000_000), ("1.5 gb", 1_500_000_000), ("2KiB", 2048), ("17", 17)],
+)
+def test_budgets_are_read_as_people_write_them(text, expected):
+    from ctrkit.cli import _bytes
+
+    assert _bytes(text) == expected
+    with pytest.raises(ConfigError, match="number of bytes"):
+        _bytes(f"{text}X")

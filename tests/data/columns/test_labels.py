@@ -1,0 +1,31 @@
+"""A label is 0 or 1; anything else is named, with its row."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from ctrkit.data.columns.labels import check_two_classes, label_array
+from ctrkit.errors import DataError
+from ctrkit.schema import Schema
+
+SCHEMA = Schema((), label="y")
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 1], [False, True], [0.0, 1.0], ["0", "1"], ["false", "True"], ["0.0", "1.0"]]
+)
+def test_accepted(values: list[object]) -> None:
+    assert label_array(pl.DataFrame({"y": values}), SCHEMA).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("values", [[0, 2], [1.0, 0.5], [True, None], ["1", "yes"]])
+def test_refused_with_row_and_value(values: list[object]) -> None:
+    with pytest.raises(DataError, match=rf"row 11 holds {values[1]!r}"):
+        label_array(pl.DataFrame({"y": values}), SCHEMA, first_row=10)
+
+
+def test_empty_and_one_class() -> None:
+    assert label_array(pl.DataFrame({"y": []}, schema={"y": pl.Int64}), SCHEMA).shape == (0,)
+    with pytest.raises(DataError, match="is 1 in all 3 rows"):
+        check_two_classes(3, 3, "y")

@@ -1,0 +1,86 @@
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from ctrkit.data.store.cache import build_folder, cache_key, cached, home
+
+HOLD = """
+import sys
+from pathlib import Path
+from ctrkit.data.store.cache import cached
+entry = cached(Path(sys.argv[1]), "a", lambda folder: None, 10**9)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def _write(folder):
+    (folder / "file").write_bytes(b"x" * 1000)
+
+
+def _use(root, key, limit=10**9):
+    return cached(root, key, _write, limit)
+
+
+def test_the_least_recently_used_goes_first(tmp_path):
+    for key in "abc":
+        _use(tmp_path, key).release()
+    _use(tmp_path, "a").release()
+    entry = _use(tmp_path, "d", limit=2000)
+    assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {"a", "d"}
+    assert not entry.hit
+    assert _use(tmp_path, "a").hit
+
+
+def test_an_entry_in_use_is_kept(tmp_path):
+    held = _use(tmp_path, "a")
+    other = _use(tmp_path, "b", limit=0)
+    assert (held.folder / "file").is_file()
+    assert (other.folder / "file").is_file()
+    del held
+    gc.collect()
+    last = _use(tmp_path, "c", limit=0)
+    assert not (tmp_path / "a").exists()
+    assert last.folder.is_dir()
+    assert len(list(tmp_path.glob("*.use-*"))) == 2
+
+
+def test_another_process_keeps_its_entry_until_it_is_killed(tmp_path):
+    _use(tmp_path, "a").release()
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        _use(tmp_path, "b", limit=0).release()
+        assert (tmp_path / "a" / "file").is_file()
+        other.kill()
+    _use(tmp_path, "b", limit=0).release()
+    assert not (tmp_path / "a").exists()
+    assert not list(tmp_path.glob("a.use-*"))
+
+
+def test_a_failed_build_leaves_the_old_folder_and_nothing_else(tmp_path):
+    def fail(folder):
+        _write(folder)
+        raise ValueError("stop")
+
+    build_folder(tmp_path / "out", _write)
+    with pytest.raises(ValueError, match="stop"):
+        build_folder(tmp_path / "out", fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "file").is_file()
+
+
+def test_the_key_is_a_function_of_the_facts_alone():
+    assert cache_key({"a": 1, "b": [2]}) == cache_key({"b": [2], "a": 1})
+    assert cache_key({"a": 1}) != cache_key({"a": 2})
+
+
+def test_home_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("CTRKIT_HOME", str(tmp_path))
+    assert home() == tmp_path
+    monkeypatch.delenv("CTRKIT_HOME")
+    assert home().name == ".ctrkit"

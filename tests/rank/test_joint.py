@@ -1,0 +1,128 @@
+"""Counts of (value, class): equal for any sharding, and what a key is."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ctrkit.data.read.sources import open_source
+from ctrkit.errors import RunFolderError
+from ctrkit.rank.joint import JointCounts, keys_of, list_names, tokens_of
+from ctrkit.rank.rows import row_classes
+from ctrkit.rank.tables import Counting, count
+from ctrkit.schema import Field, Schema
+
+FIELDS = (Field("a", "categorical"), Field("x", "numeric"), Field("m", "multi"))
+SCHEMA = Schema(FIELDS, label="y")
+
+
+def frame(rows=600, seed=0):
+    r = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "a": [None if v % 7 == 0 else f"v{v}" for v in r.integers(0, 40, rows)],
+            "x": [None if v < -1.5 else float(v) for v in r.normal(size=rows)],
+            "m": [["u", None, "v", "u"][:k] for k in r.integers(0, 5, rows)],
+            "y": r.integers(0, 2, rows),
+        }
+    )
+
+
+def same(left, right):
+    assert (left.totals == right.totals).all()
+    for name in (*SCHEMA.names, tokens_of("m")):
+        assert left.table(name).sort("value").equals(right.table(name).sort("value"))
+
+
+def counted(data, width=2):
+    counts = JointCounts(SCHEMA, width)
+    counts.update(data, data["y"].to_numpy())
+    return counts
+
+
+def test_a_table_by_hand():
+    data = pl.DataFrame(
+        {
+            "a": ["p", "q", "p", None],
+            "x": [1.0, 1.0, None, 2.0],
+            "m": [["u"], ["v", "u"], ["u", "v", "u"], []],
+            "y": [1, 0, 0, 1],
+        },
+        strict=False,
+    )
+    counts = counted(data)
+    assert counts.totals.tolist() == [2, 2]
+    assert sorted(counts.table("a").rows(), key=str) == [("p", 1, 1), ("q", 1, 0), (None, 0, 1)]
+    assert counts.table("m").height == 3  # {u}, {u, v} twice, {}
+    assert sorted(counts.table(tokens_of("m")).rows()) == [("u", 2, 1), ("v", 2, 0)]
+
+
+def test_any_sharding_and_order_counts_the_same(tmp_path):
+    data = frame()
+    whole = counted(data)
+    left, right = JointCounts(SCHEMA), JointCounts(SCHEMA)
+    for start in range(0, 600, 7):
+        part = data[start : start + 7]
+        (left if start % 2 else right).update(part, part["y"].to_numpy())
+    same(whole, left.merge(right))
+    same(whole, right.merge(left))
+    whole.save(tmp_path)
+    same(whole, JointCounts.load(tmp_path))
+    empty = JointCounts(SCHEMA)
+    empty.update(data.head(0), np.zeros(0, np.uint8))
+    same(whole, whole.merge(empty))
+
+
+def test_a_process_pool_over_files_counts_the_same(tmp_path):
+    data = frame(900)
+    for i in range(3):
+        data[i * 300 : i * 300 + 300].write_parquet(tmp_path / f"{i}.parquet")
+    source = open_source(tmp_path)
+    counting = Counting(source, SCHEMA, row_classes(source, SCHEMA), controls=True)
+    assert counting.rows.width == 6  # thirds by file order
+    here = count(counting)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        there = count(counting, pool)
+    assert (here.totals == there.totals).all()
+    for f in counting.fields.fields:
+        assert here.table(f.name).sort("value").equals(there.table(f.name).sort("value"))
+
+
+def test_whole_weights_count_rows_so_often():
+    data = frame(50)
+    weight = np.arange(50) % 4
+    once, weighted = JointCounts(SCHEMA), JointCounts(SCHEMA)
+    repeated = data[np.repeat(np.arange(50), weight)]
+    once.update(repeated, repeated["y"].to_numpy())
+    weighted.update(data, data["y"].to_numpy(), weight)
+    assert (once.totals == weighted.totals).all()
+    for name in (*SCHEMA.names, tokens_of("m")):
+        got = weighted.table(name).filter(pl.sum_horizontal("c0", "c1") > 0).sort("value")
+        assert got.equals(once.table(name).sort("value"))
+
+
+def test_a_set_is_one_key_whatever_its_tokens_hold():
+    field = Field("m", "multi")
+    sets = [["a", "b"], ["b", "a", "a"], ["a\x1fb"], ["a\\ub"], [], [""], ["\\e"], None]
+    keys = keys_of(pl.Series("m", sets, dtype=pl.List(pl.String)), field).to_list()
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == len(sets) - 1
+    assert keys[-1] is None
+    for tokens, key in zip(sets[2:-1], keys[2:-1], strict=True):
+        assert list_names(key) == tokens
+
+
+def test_many_classes():
+    data = frame(100)
+    classes = (np.arange(100) % 5).astype(np.uint8)
+    counts = JointCounts(SCHEMA, 5)
+    counts.update(data, classes)
+    table = counts.table("a").select(pl.exclude("value")).to_numpy()
+    assert table.sum(axis=0).tolist() == [20] * 5
+
+
+def test_a_folder_without_counts_is_refused(tmp_path):
+    with pytest.raises(RunFolderError, match="no counts"):
+        JointCounts.load(tmp_path)

@@ -1,0 +1,127 @@
+"""Many processes on one fresh store, of each kind, and workers of other machines that die."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+
+from ctrkit.search.params.config import ParamsSearchConfig
+from ctrkit.search.params.space import Dimension
+from ctrkit.search.params.study import Trials, suggest
+
+PROCESSES, ROUNDS, TRIALS = 4, 5, 6
+X = Dimension("train.lr", "float", 0.1, 1.0, log=True)
+
+
+def work(start: Barrier, places: list[tuple[str, str | None]]) -> None:
+    """Join one study after the other, each at the same moment as the other processes."""
+    for folder, url in places:
+        start.wait(60)
+        trials = Trials(ParamsSearchConfig(trials=TRIALS), Path(folder), "study", 0, url)
+        while not trials.done():
+            claim = trials.claim()
+            if claim is None:
+                time.sleep(0.05)
+                continue
+            with trials.alive(claim):
+                trials.complete(claim, [suggest(claim.trial, X)])
+
+
+def together(places: Callable[[int], list[tuple[str, str | None]]]) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Barrier(PROCESSES)
+    processes = [spawn.Process(target=work, args=(start, places(i))) for i in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [p.exitcode for p in processes] == [0] * PROCESSES
+
+
+def counted(folder: Path, url: str | None) -> None:
+    trials = Trials(ParamsSearchConfig(trials=TRIALS), folder, "study", 0, url)
+    assert [t.state.name for t in trials.slots().values()] == ["COMPLETE"] * TRIALS
+    assert not any("retry_of" in t.user_attrs for t in trials.trials())
+    trials.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_four_processes_at_once_on_a_fresh_file(kind, tmp_path):
+    urls = [
+        None if kind == "journal" else f"sqlite:///{tmp_path / str(i)}.db" for i in range(ROUNDS)
+    ]
+    folders = [tmp_path / f"round-{i}" for i in range(ROUNDS)]
+    together(lambda _: [(str(f), u) for f, u in zip(folders, urls, strict=True)])
+    for folder, url in zip(folders, urls, strict=True):
+        counted(folder, url)
+
+
+@pytest.mark.postgres
+def test_four_machines_at_once_on_a_fresh_database(fresh_database, tmp_path):
+    urls = [fresh_database() for _ in range(ROUNDS)]
+    together(lambda process: [(str(tmp_path / f"{process}-{i}"), u) for i, u in enumerate(urls)])
+    for url in urls:
+        counted(tmp_path / "look", url)
+
+
+def die(folder: str, url: str, config: dict[str, int]) -> None:
+    trials = Trials(ParamsSearchConfig(**config), Path(folder), "study", 0, url)
+    claim = trials.claim()
+    assert claim is not None
+    with trials.alive(claim):
+        suggest(claim.trial, X)
+        time.sleep(0.3)
+        os._exit(9)
+
+
+@pytest.mark.postgres
+def test_a_trial_whose_machine_died_is_taken_over_after_its_last_sign_of_life(
+    fresh_database, tmp_path
+):
+    url, config = fresh_database(), {"trials": 2, "heartbeat": 1, "grace": 2}
+    spawn = multiprocessing.get_context("spawn")
+    process = spawn.Process(target=die, args=(str(tmp_path / "a"), url, config))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 9
+    other = Trials(ParamsSearchConfig(**config), tmp_path / "b", "study", 0, url)
+    slots = []
+    deadline = time.monotonic() + 30
+    while not other.done():
+        assert time.monotonic() < deadline
+        claim = other.claim()
+        if claim is None:
+            time.sleep(0.2)
+            continue
+        with other.alive(claim):
+            slots.append((claim.slot, claim.attempt))
+            time.sleep(0.5)
+            other.complete(claim, [suggest(claim.trial, X)])
+    assert sorted(slots) == [(0, 1), (1, 0)]
+    states = [t.state.name for t in other.trials()]
+    assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL"]
+    other.close()
+
+
+@pytest.mark.postgres
+def test_a_living_trial_of_another_machine_is_left_alone(fresh_database, tmp_path):
+    url, config = fresh_database(), ParamsSearchConfig(trials=1, heartbeat=1, grace=2)
+    first = Trials(config, tmp_path / "a", "study", 0, url)
+    claim = first.claim()
+    with first.alive(claim):
+        second = Trials(config, tmp_path / "b", "study", 0, url)
+        for _ in range(8):
+            assert second.claim() is None
+            time.sleep(0.5)
+        first.complete(claim, [suggest(claim.trial, X)])
+    assert second.done()
+    assert len(second.trials()) == 1
+    for trials in (first, second):
+        trials.close()
