@@ -1,11 +1,60 @@
-"""Files that verbs leave: refused where they would replace something, else written whole."""
+"""Files that others read: written beside and renamed, so that a reader finds all of one or none.
+
+Every file that another part of ctrkit, or a user, reads is written here. A full disk or a killed
+process leaves the earlier file as it was.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ctrkit.errors import CtrkitError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a hidden path beside ``path`` to write to; rename it to ``path`` if all went well.
+
+    Args:
+        path: The file that readers will find.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text is UTF-8 with the line ends that it has."""
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_path(path) as beside:
+        beside.write_bytes(data)
+
+
+def write_json(
+    path: Path,
+    data: object,
+    *,
+    sort_keys: bool = False,
+    default: Callable[[Any], Any] | None = None,
+) -> None:
+    """Write a value as indented JSON, whole or not at all.
+
+    Args:
+        path: The file.
+        data: Anything that JSON holds.
+        sort_keys: Whether keys are sorted.
+        default: Turns other values into some that JSON holds.
+    """
+    text = json.dumps(data, indent=1, sort_keys=sort_keys, default=default)
+    write_atomic(path, text + "\n")
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
@@ -15,14 +64,12 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         CtrkitError: Says which.
     """
     if path.exists() and not force:
-        raise CtrkitError(f"{str(path)!r} exists; name another file or replace it with --force")
+        raise CtrkitError(f"{str(path)!r} exists; name another file or overwrite it with --force")
     if not path.parent.is_dir():
         raise CtrkitError(f"the folder {str(path.parent)!r} does not exist")
 
 
 def write_text(path: Path, text: str, *, force: bool) -> None:
-    """Write a text file, whole or not at all; see :func:`refuse_existing`."""
+    """Write a user's text file, whole or not at all; see :func:`refuse_existing`."""
     refuse_existing(path, force=force)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    write_atomic(path, text)
