@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +11,17 @@ from ctrkit.errors import CtrkitError
 from ctrkit.files import atomic_path, write_atomic, write_json, write_text
 
 
+def write_half(path: Path) -> None:
+    with atomic_path(path) as beside:
+        beside.write_text("sec")
+        raise OSError("disk full")
+
+
 def test_a_failed_write_leaves_the_earlier_file(tmp_path):
     path = tmp_path / "record.json"
     write_atomic(path, "first\n")
-    with pytest.raises(OSError, match="full"), atomic_path(path) as beside:
-        beside.write_text("sec")
-        raise OSError("disk full")
+    with pytest.raises(OSError, match="full"):
+        write_half(path)
     assert path.read_text() == "first\n"
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
 
