@@ -1,71 +1,208 @@
-"""The run folder: what it may hold, and whose it is."""
+"""Folders of work: who may write into one, and whether it holds the same job already.
+
+A run and a search each live in a folder of their own. A job *claims* its folder before it reads
+any data, which refuses a folder that holds something else, and *opens* it when there is something
+to write, which removes what is to be overwritten.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import RunFolderError
+from ctrkit.files import write_json
 from ctrkit.schema import Schema
 
-PARTS = (
-    "config.json",
-    "schema.toml",
-    "layout.json",
-    "encoder",
-    "dataset.json",
-    "model.safetensors",
-    "plugins",
-    "metrics.jsonl",
-    "record.json",
-    "predictions",
-    "report.html",
-    "tracking.json",
-    "checkpoint",
-    "explain.json",
-)
-"""What a run folder may hold; ``--force`` removes these and nothing else."""
+LABELS = {"config": "configuration", "config_sha256": "configuration", "source": "data"}
+"""Entry of an identity -> what an error message calls it, where that is not the entry's name."""
 
 
-def claim(
-    folder: Path, config: RunConfig, schema: Schema, fingerprint: str, *, force: bool
-) -> bool:
-    """Decide whether a folder may be written; return True where the same run is finished there.
+class WorkFolder(ABC):
+    """A folder that holds one job's files and nothing else.
 
-    A folder that holds the same, unfinished run is gone on with.
-
-    Raises:
-        RunFolderError: It holds another run (``--force`` replaces it) or files of no run.
+    Attributes:
+        path: The folder.
+        identity: What makes the job the same job when its command is run again: JSON values by
+            name. A job that is equal in all of them resumes; any other needs ``--force``.
+        parts: Names of the files and folders that may be in it. ``--force`` removes these alone.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RunFolderError(f"the output {str(folder)!r} is a file; name a folder with -o")
-    present = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
-    foreign = [name for name in present if name not in PARTS]
-    if foreign:
-        raise RunFolderError(
-            f"the folder {str(folder)!r} holds files that are no run's ({foreign[0]!r}); "
-            "name another with -o"
-        )
-    if force:
-        for name in present:
-            part = folder / name
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
-        return False
-    if not present or _same_run(folder, config, schema, fingerprint):
-        return (folder / "record.json").is_file()
-    raise RunFolderError(
-        f"the folder {str(folder)!r} holds another run; name another with -o, "
-        "or replace it with --force"
+
+    kind: ClassVar[str]
+    """What the folder holds, as messages call it."""
+
+    def __init__(self, path: Path, identity: Mapping[str, object], parts: tuple[str, ...]) -> None:
+        self.path = path
+        self.identity = identity
+        self.parts = parts
+
+    @abstractmethod
+    def stored(self) -> Mapping[str, object]:
+        """Return the identity of the job in the folder; empty where the folder states none."""
+
+    def present(self) -> list[str]:
+        """Return the names in the folder, except hidden ones (temporary files of killed jobs)."""
+        entries = self.path.iterdir() if self.path.is_dir() else ()
+        return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+
+    def same(self) -> bool:
+        """Return whether the folder holds this very job, begun or finished."""
+        stored = self.stored()
+        return bool(stored) and stored == self.identity
+
+    def finished(self) -> bool:
+        """Return whether the folder holds this very job, finished."""
+        return (self.path / "record.json").is_file() and self.same()
+
+    def differences(self) -> list[str]:
+        """Return in what the job in the folder differs from this one, in words."""
+        stored, identity = self.stored(), self.identity
+        if not stored:
+            return []
+        names = [n for n in {**stored, **identity} if stored.get(n) != identity.get(n)]
+        return list(dict.fromkeys(LABELS.get(name, name) for name in names))
+
+    def claim(self, *, force: bool) -> None:
+        """Check that the job may use the folder; change nothing.
+
+        Args:
+            force: Whether another job in the folder may be overwritten.
+
+        Raises:
+            RunFolderError: The path is a file, the folder holds files that no such job writes, or
+                it holds another job and ``force`` is off.
+        """
+        where = repr(str(self.path))
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"the output {where} is a file; name a folder with -o")
+        present = self.present()
+        foreign = [name for name in present if name not in self.parts]
+        if foreign:
+            raise RunFolderError(
+                f"the folder {where} holds files that do not belong to a {self.kind} "
+                f"({foreign[0]!r}); name another folder with -o"
+            )
+        if present and not force and not self.same():
+            words = ", ".join(self.differences())
+            raise RunFolderError(
+                f"the folder {where} holds another {self.kind}"
+                f"{f' (different {words})' if words else ''}; name another folder with -o, "
+                "or overwrite it with --force"
+            )
+
+    def open(self, *, force: bool) -> None:
+        """Make the folder ready to be written: remove another job's files, or all with ``force``.
+
+        Call :meth:`claim` first. What the same job left is kept, so that it can resume.
+        """
+        if force or not self.same():
+            for name in self.present():
+                if name in self.parts:
+                    remove(self.path / name)
+        self.path.mkdir(parents=True, exist_ok=True)
+
+
+class SearchFolder(WorkFolder):
+    """The folder of a search; ``search.json`` in it states which search it is."""
+
+    kind: ClassVar[str] = "search"
+
+    def __init__(self, path: Path, identity: Mapping[str, object], parts: tuple[str, ...]) -> None:
+        super().__init__(path, identity, (*parts, "search.json", "record.json", "report.html"))
+
+    def stored(self) -> Mapping[str, object]:
+        """Return what ``search.json`` says."""
+        return _read_json(self.path / "search.json")
+
+    def open(self, *, force: bool) -> None:
+        """Make the folder ready to be written, and write ``search.json``."""
+        super().open(force=force)
+        write_json(self.path / "search.json", self.identity)
+
+
+class RunFolder(WorkFolder):
+    """The folder of a training run; its configuration, schema and data state which run it is."""
+
+    kind: ClassVar[str] = "run"
+    PARTS: ClassVar[tuple[str, ...]] = (
+        "config.json",
+        "schema.toml",
+        "layout.json",
+        "encoder",
+        "dataset.json",
+        "model.safetensors",
+        "plugins",
+        "metrics.jsonl",
+        "record.json",
+        "predictions",
+        "report.html",
+        "tracking.json",
+        "checkpoint",
+        "explain.json",
     )
 
+    def __init__(self, path: Path, config: RunConfig, schema: Schema, source: str) -> None:
+        """Name the run.
 
-def _same_run(folder: Path, config: RunConfig, schema: Schema, fingerprint: str) -> bool:
+        Args:
+            path: The folder.
+            config: The resolved configuration.
+            schema: What the columns mean.
+            source: Fingerprint of the raw rows.
+        """
+        identity = {"config_sha256": config.sha256(), "schema": schema.to_toml(), "source": source}
+        super().__init__(path, identity, self.PARTS)
+
+    def stored(self) -> Mapping[str, object]:
+        """Return the identity that the folder's files state.
+
+        A file that is not there yet counts as equal: the run was cut before it was written. One
+        that cannot be read counts as different.
+        """
+        readers = {
+            "config.json": ("config_sha256", _sha_of_config),
+            "schema.toml": ("schema", _text_of_schema),
+            "dataset.json": ("source", _source_of_dataset),
+        }
+        stated = {}
+        for file, (name, read) in readers.items():
+            if (self.path / file).is_file():
+                try:
+                    stated[name] = read(self.path / file)
+                except (OSError, ValueError):
+                    stated[name] = None
+        return {**self.identity, **stated} if stated else {}
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sha_of_config(path: Path) -> object:
+    return RunConfig.model_validate_json(path.read_text(encoding="utf-8")).sha256()
+
+
+def _text_of_schema(path: Path) -> object:
+    return Schema.load(path).to_toml()
+
+
+def _source_of_dataset(path: Path) -> object:
+    return _read_json(path).get("source")
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    """Return the table in a JSON file; empty where there is none or it cannot be read."""
     try:
-        old = RunConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
-        facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        same_schema = Schema.load(folder / "schema.toml") == schema
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return old.sha256() == config.sha256() and same_schema and facts["source"] == fingerprint
+        return {}
+    return data if isinstance(data, dict) else {}

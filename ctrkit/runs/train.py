@@ -33,6 +33,7 @@ from ctrkit.data.store.cache import home
 from ctrkit.data.store.dataset import Dataset, prepare_dataset
 from ctrkit.errors import ConfigError, SchemaError
 from ctrkit.evaluate import Scores, judge, save_predictions, score_batches
+from ctrkit.files import write_json
 from ctrkit.models.build import (
     build_model,
     count_parameters,
@@ -43,7 +44,7 @@ from ctrkit.models.build import (
 from ctrkit.models.model import Model
 from ctrkit.records import RunRecord, Tracker, split_line
 from ctrkit.report import summarise_run, write_report
-from ctrkit.runs.folder import claim
+from ctrkit.runs.folder import RunFolder
 from ctrkit.runs.shared import shared_folder
 from ctrkit.schema import Schema
 from ctrkit.track import make_tracker, tracked_at
@@ -100,7 +101,9 @@ def run_training(
     check_device(config.train.device)
     config = resolve(config)
     fingerprint = source.fingerprint()
-    if claim(folder, config, schema, fingerprint, force=force):
+    work = RunFolder(folder, config, schema, fingerprint)
+    work.claim(force=force)
+    if work.finished() and not force:
         logger.info("%s already holds this run, finished; --force trains it again", folder)
         return RunResult(folder, RunRecord.load(folder / "record.json"), tracked_at(folder))
     for warning in warnings or []:
@@ -111,9 +114,10 @@ def run_training(
     for warning in dataset.warnings:
         logger.warning(warning)
     dataset = with_crosses(config, dataset)
-    folder.mkdir(parents=True, exist_ok=True)
+    work.open(force=force)
+    info = {**dataset.info, "source": fingerprint}
+    write_json(folder / "dataset.json", info, sort_keys=True, default=str)
     save_inputs(folder, config, dataset.encoder, dataset.layout)
-    _write_json(folder / "dataset.json", {**dataset.info, "source": fingerprint})
     train = config.train
     model = build_model(
         config.model, dataset.layout, seed=train.seed, sparse_from=train.sparse_from
@@ -333,9 +337,3 @@ def _tags(config: RunConfig, folder: Path, dataset: Dataset) -> dict[str, str]:
         "ctrkit.data": str(dataset.info.get("fingerprint", "")),
         "ctrkit.model": config.model.name,
     }
-
-
-def _write_json(path: Path, data: object) -> None:
-    path.write_text(
-        json.dumps(data, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8"
-    )
