@@ -100,14 +100,20 @@ class Space:
     kind: type[RunConfig] = field(default=RunConfig)
 
     def draw(self, suggest: Callable[[Dimension], Any]) -> dict[str, Any]:
-        """Draw one point: what exists only beside other values is asked for after them."""
+        """Draw one point: what exists only beside other values is asked for after them.
+
+        Args:
+            suggest: Return the value of a dimension; None leaves it open.
+        """
         values: dict[str, Any] = {}
         active: set[str] | None = None
         for one in self.dimensions:
             if one.owner and active is None:
                 active = components(self.config, self.pool, values)
             if self._exists(one, values, active or set()):
-                values[one.key] = suggest(one)
+                value = suggest(one)
+                if value is not None:
+                    values[one.key] = value
             elif one.key.startswith(USE):  # a model has at least one branch: the last one stays
                 values[one.key] = True
         return values
@@ -125,16 +131,18 @@ class Space:
         }
         used = [n for n in self.pool if n in (before.interactions or ())] or self.pool
         first |= {USE + n: n in used for n in self.pool}
+        open_model = None in first.values()  # then its components are open, too
         first = {k: v for k, v in first.items() if v is not None}
         model = resolve_model(self.apply(first).model)
-        point = self.draw(
-            lambda one: (
-                first[one.key]
-                if one.key in first
-                else one.near(_setting(self.config, model, one.key))
-            )
-        )
-        return {k: label_of(v) for k, v in point.items() if v is not None}
+
+        def nearest_value(one: Dimension) -> Any:
+            if one.key in first:
+                return first[one.key]
+            if one.owner and open_model:
+                return None
+            return one.near(_setting(self.config, model, one.key))
+
+        return {k: label_of(v) for k, v in self.draw(nearest_value).items()}
 
     def point(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a point that Optuna stored."""

@@ -181,6 +181,13 @@ def test_the_first_point_leaves_to_chance_what_the_settings_do_not_say():
     assert start["search.rewind"] == 0
 
 
+def test_the_first_point_leaves_a_model_that_is_not_offered_to_chance():
+    start = space('search.space.model.name=["deepfm", "dcnv2"]').start()  # the default is autoint
+    assert "model.name" not in start
+    assert start["train.lr"] == 0.001
+    assert not any(key.count(".") == 2 for key in start), "parameters of an unknown model"
+
+
 @pytest.mark.parametrize(
     ("one", "value", "near"),
     [
