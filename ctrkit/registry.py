@@ -16,6 +16,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -37,28 +38,29 @@ T = TypeVar("T", bound=type)
 class Range:
     """Bounds of a numeric hyper-parameter, both ends included.
 
-    Usage: ``low_rank: Annotated[int, Range(1, 64)] = 8``.
+    Usage: ``low_rank: Annotated[int, Range(1, 64)] = 8``. A configuration field may leave an end
+    open and give the bounds of searches alone: ``Range(log=True, search=(1e-4, 2e-2))``.
 
     Attributes:
         low: The smallest value allowed.
-        high: The largest one.
+        high: The largest value allowed.
         log: Whether searches draw on a logarithmic scale.
         search: Narrower bounds for searches; None: the same.
     """
 
-    low: float
-    high: float
+    low: float = -math.inf
+    high: float = math.inf
     log: bool = False
     search: tuple[float, float] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Let pydantic refuse values outside the bounds."""
-        schema = handler(source)
-        return {**schema, "ge": self.low, "le": self.high}
+        bounds = {"ge": self.low, "le": self.high}
+        return {**handler(source), **{k: v for k, v in bounds.items() if math.isfinite(v)}}
 
 
 class Choices:
-    """Values that a search tries of a parameter which is no number; any other stays allowed.
+    """Values that a search tries of a parameter that is not a number; others stay allowed.
 
     Usage: ``hidden: Annotated[tuple[int, ...], Choices((100,), (400, 400))] = (400, 400)``.
     """

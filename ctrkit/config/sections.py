@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ctrkit.registry import registry
+from ctrkit.registry import Choices, Range, registry
 
 
 class Section(BaseModel):
@@ -71,16 +71,16 @@ class ModelConfig(Section):
     """The parallel branches; None takes the preset's."""
     head: str | None = None
     """``sum`` or ``mlp``; None takes the preset's."""
-    dim: int = Field(default=16, ge=1, le=4096)
+    dim: Annotated[int, Range(1, 4096, log=True, search=(4, 64))] = 16
     """Embedding width D."""
-    table: Literal["auto", "full", "hashed"] = "auto"
+    table: Annotated[Literal["auto", "full", "hashed"], Choices("auto", "hashed")] = "auto"
     """``full``: a row per code; ``hashed``: at most ``rows`` rows per field; ``auto``: full, but
     hashed for hash-encoded fields."""
-    rows: int = Field(default=1_000_000, ge=1)
+    rows: Annotated[int, Range(1, log=True, search=(100, 1_000_000))] = 1_000_000
     """Rows per field of a hashed table."""
-    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    embedding_dropout: Annotated[float, Range(search=(0.0, 0.6))] = Field(default=0.0, ge=0, lt=1)
     """Share of embedding entries dropped in training."""
-    second_dim: int = Field(default=8, ge=1, le=4096)
+    second_dim: Annotated[int, Range(1, 4096, log=True, search=(2, 16))] = 8
     """Width D2 of the second vectors and of crosses (``pairs``)."""
     operations: tuple[PairOperation, ...] | None = None
     """What ``pairs`` does with each pair; unnamed pairs are naive. Read from the file that
@@ -118,17 +118,19 @@ class TrainConfig(Section):
     micro_batch: int | None = Field(default=None, ge=0)
     """Rows per forward pass, gradients summed over a step; 0: the whole batch. None: 512 for
     models with attention on a CPU (their temporaries then stay in cache), else 0."""
-    lr: float = Field(default=1e-3, gt=0)
+    lr: Annotated[float, Range(log=True, search=(1e-4, 2e-2))] = Field(default=1e-3, gt=0)
     """Adam's learning rate."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the rate falls over the planned steps (to zero, where it does)."""
-    warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled decay of the dense weights (not of tables, gates, biases)."""
-    l2: float = Field(default=0.0, ge=0)
+    l2: Annotated[float, Range(0.0, log=True, search=(1e-8, 1e-3))] = 0.0
     """L2 on embedding rows: adds ``l2 * row`` to the gradient."""
     l2_rows: Literal["touched", "all"] = "touched"
     """``touched``: rows of the step; ``all``: the published form, every row every step."""
+    schedule: Annotated[
+        Literal["constant", "linear", "cosine"], Choices("constant", "linear", "cosine")
+    ] = "constant"
+    """How the rate falls over the planned steps (to zero, where it does)."""
+    warmup_steps: int = Field(default=0, ge=0)
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of the gradient."""
     patience: int = Field(default=4, ge=0)

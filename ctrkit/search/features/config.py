@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ctrkit.config.published import published_gates
 from ctrkit.config.sections import RunConfig, Section
+from ctrkit.registry import Choices, Range
 
 
 class FeatureSearchConfig(Section):
@@ -18,14 +19,14 @@ class FeatureSearchConfig(Section):
     ``[train]``."""
     epochs: int = Field(default=8, ge=1)
     """Of the search, T."""
-    penalty: tuple[Annotated[float, Field(ge=0)], ...] = (4.0, 8.0)
+    penalty: tuple[Annotated[float, Range(0.0, log=True, search=(0.5, 64.0))], ...] = (4.0, 8.0)
     """What a kept value costs; of several, validation chooses."""
     unit: Literal["nats", "loss"] = "nats"
     """``nats``: over all training rows, a value is kept if it is worth about that much; ``loss``:
     the paper's weight beside the mean loss of a batch."""
     target_ratio: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     """Shares of the values to keep, in place of penalties; of several, validation chooses."""
-    temperature: float = Field(default=1000.0, ge=1)
+    temperature: Annotated[float, Range(1.0, log=True, search=(50.0, 5000.0))] = 1000.0
     """The last temperature, gamma."""
     schedule: Literal["step", "release", "paper"] = "step"
     update: Literal["descent", "adam"] = "descent"
@@ -36,11 +37,11 @@ class FeatureSearchConfig(Section):
     """Adam's, for gates."""
     per: Literal["value", "occurrence"] = "value"
     """``occurrence``: the penalty of a value grows with its frequency."""
-    field_gates: bool = False
-    """Whether fields have a gate of their own beside their values."""
-    rewind: int = Field(default=0, ge=0)
+    rewind: Annotated[int, Range(0, search=(0, 1))] = 0
     """Retraining starts with the weights that the search had before this epoch."""
     init: Literal["rewind", "random"] = "rewind"
+    field_gates: Annotated[bool, Choices(False, True)] = False
+    """Whether fields have a gate of their own beside their values."""
 
     @field_validator("penalty", "target_ratio", mode="before")
     @classmethod

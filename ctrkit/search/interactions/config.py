@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ctrkit.config.published import published_pairs
 from ctrkit.config.sections import RunConfig, Section
+from ctrkit.registry import Choices, Range
 
 
 class InteractionSearchConfig(Section):
@@ -25,15 +26,17 @@ class InteractionSearchConfig(Section):
     worth: Literal["secant", "slope"] = "secant"
     """By what operations learn in a bilevel search: the loss between half a candidate's share and
     all of it, or its slope (the paper), which is flat once the layer above has scaled itself."""
-    relaxation: Literal["softmax", "gumbel"] = "softmax"
-    """Without noise (the paper's code) or with (the paper)."""
-    gate_lr: float | None = Field(default=None, gt=0)
+    gate_lr: Annotated[float | None, Range(log=True, search=(1e-3, 1e-1))] = Field(
+        default=None, gt=0
+    )
     """Adam's, of the operations; None: 10 over the planned steps, at least 0.001."""
     slope: float | None = Field(default=None, gt=0)
     """What the temperature loses per step; None: it reaches 0.01 at 80 % of the planned steps."""
-    warmup: float = Field(default=0.15, ge=0, lt=1)
+    warmup: Annotated[float, Range(search=(0.0, 0.4))] = Field(default=0.15, ge=0, lt=1)
     """Share of the planned steps in which weights alone learn, under even operations: a product
     needs some time before it is worth anything."""
+    relaxation: Annotated[Literal["softmax", "gumbel"], Choices("softmax", "gumbel")] = "softmax"
+    """Without noise (the paper's code) or with (the paper)."""
     start: Literal["even", "random"] = "even"
     """Operations start alike, or with Xavier noise (the paper's code)."""
     select: Literal["late", "best", "last"] = "late"

@@ -40,12 +40,12 @@ from ctrkit.search.base import (
 from ctrkit.search.features.config import FeaturesConfig
 from ctrkit.search.features.job import search_features
 from ctrkit.search.interactions.job import search_interactions
+from ctrkit.search.params.build import make_space
 from ctrkit.search.params.conclude import DECISIONS, Conclusion
 from ctrkit.search.params.config import ParamsConfig
 from ctrkit.search.params.history import Clock, History
 from ctrkit.search.params.pareto import front
 from ctrkit.search.params.samplers import Pruning, prunes
-from ctrkit.search.params.space import make_space
 from ctrkit.search.params.storage import hide_password, same_database
 from ctrkit.search.params.study import WORKERS, Claim, Trials, slot_of
 from ctrkit.search.params.workers import POLL_S, Workers

@@ -23,9 +23,10 @@ from filelock import FileLock, Timeout
 
 from ctrkit.errors import ConfigError
 from ctrkit.search.params.config import ParamsSearchConfig
+from ctrkit.search.params.dimension import Dimension
 from ctrkit.search.params.pareto import DIRECTION
 from ctrkit.search.params.samplers import ADVISORY, make_pruner, make_sampler
-from ctrkit.search.params.space import Dimension, Space
+from ctrkit.search.params.space import Space
 from ctrkit.search.params.storage import hide_password
 
 if TYPE_CHECKING:

@@ -53,9 +53,9 @@ def measure(scratch: Path, count: int, storage: str | None) -> tuple[list[float]
     """Return the seconds that each trial spent in Optuna, and in MLflow."""
     from ctrkit.config.files import load_config
     from ctrkit.records import RunRecord
+    from ctrkit.search.params.build import make_space
     from ctrkit.search.params.config import ParamsConfig
     from ctrkit.search.params.samplers import Pruning
-    from ctrkit.search.params.space import make_space
     from ctrkit.search.params.study import Trials
     from ctrkit.track import make_search_tracker, make_tracker, tracked_below
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ctrkit.config.files import load_config
+from ctrkit.search.params.build import make_space
 from ctrkit.search.params.config import ParamsConfig
-from ctrkit.search.params.space import make_space
 
 RECORDED = Path(__file__).with_name("derived_spaces.json")
 BYTES = 'search.objectives=["logloss", "bytes"]'

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ctrkit.search.params.config import ParamsSearchConfig
-from ctrkit.search.params.space import Dimension
+from ctrkit.search.params.dimension import Dimension
 from ctrkit.search.params.study import Trials, suggest
 
 PROCESSES, ROUNDS, TRIALS = 4, 5, 6

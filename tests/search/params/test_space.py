@@ -13,8 +13,9 @@ from ctrkit.config.files import load_config
 from ctrkit.errors import CtrkitError
 from ctrkit.models.build import resolve_model
 from ctrkit.registry import registry
+from ctrkit.search.params.build import make_space
 from ctrkit.search.params.config import ParamsConfig
-from ctrkit.search.params.space import Dimension, make_space
+from ctrkit.search.params.dimension import Dimension
 
 
 def space(*settings: str):
@@ -218,17 +219,17 @@ def test_the_knobs_of_another_search():
     [
         (["search.space.train.lrr=[1]"], "did you mean 'train.lr'"),
         (["search.space.model.mlp.dropuot=[0.1]", "model.name=dnn"], "'model.mlp.dropout'"),
-        (["search.space.model.crossnet.layers=[1]", "model.name=dnn"], "no setting"),
+        (["search.space.model.crossnet.layers=[1]", "model.name=dnn"], "cannot be searched"),
         (["search.space.model.mlp.dropout=[0.1, 0.95]", "model.name=dnn"], "0.95"),
         (["search.space.train.lr={lo=1}"], "list of choices"),
         (["search.space.train.lr={low=1, hihg=2}"], "did you mean 'high'"),
         (["search.space.train.lr={low=2, high=1}"], "at most high"),
-        (["search.space.train.lr={low=0, high=1, log=true}"], "log needs"),
+        (["search.space.train.lr={low=0, high=1, log=true}"], "log = true requires"),
         (["search.space.train.lr=3"], "list of choices"),
         (["search.space.train.lr=[]"], "at least one choice"),
-        (["search.space.train.lr={low=1, high=2, step=0}"], "step is a number above 0"),
-        (["search.space.train.lr={low=1.0, high=2.0, step=-0.1}"], "step is a number above 0"),
-        (["search.space.train.lr={low=1, high=2, when=3}"], "when is a table"),
+        (["search.space.train.lr={low=1, high=2, step=0}"], "step must be a number above 0"),
+        (["search.space.train.lr={low=1.0, high=2.0, step=-0.1}"], "step must be a number above 0"),
+        (["search.space.train.lr={low=1, high=2, when=3}"], "when must be a table"),
         (
             ['search.space.train.lr={low=1e-4, high=1e-2, when={train.schedule="cosin"}}'],
             "did you mean 'cosine'",
@@ -238,7 +239,7 @@ def test_the_knobs_of_another_search():
             "did you mean 'train.schedule'",
         ),
         (["search.space.train.lr={low=1e-4, high=1e-2, when={model.dim=99}}"], "4 to 64"),
-        (["search.space.train.seed=[1, 2]"], "no setting"),
+        (["search.space.train.seed=[1, 2]"], "cannot be searched"),
         (["search.space.model.dim={low=8, high=9999}"], "4096"),
         (['search.interactions=["fn"]'], "unknown interaction 'fn'"),
         (['search.space.model.name=["deepfn"]'], "did you mean 'deepfm'"),

@@ -10,9 +10,9 @@ import pytest
 
 from ctrkit.errors import ConfigError
 from ctrkit.search.params.config import ParamsSearchConfig
+from ctrkit.search.params.dimension import Dimension
 from ctrkit.search.params.pareto import best_of, front, importances
 from ctrkit.search.params.samplers import Pruning, make_pruner, make_sampler, prunes
-from ctrkit.search.params.space import Dimension
 from ctrkit.search.params.storage import hide_password, same_database
 from ctrkit.search.params.study import Trials, slot_of, suggest
 from ctrkit.train import Context, Pruned
