@@ -1003,7 +1003,8 @@ def list_(
     plugin: Plugin = None,
 ) -> None:
     """List the components that a model can be made of."""
-    from ctrkit.registry import KINDS, load_entry_points, load_plugin, registry
+    from ctrkit.components import KINDS
+    from ctrkit.registry import load_entry_points, load_plugin, registry
 
     singular = kind.removesuffix("s") if kind else None
     if singular is not None and singular not in KINDS:

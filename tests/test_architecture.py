@@ -22,6 +22,7 @@ LEVELS = {
     "schema": 0,
     "layout": 0,
     "records": 0,
+    "components": 0,
     "registry": 0,
     "config": 1,
     "metrics": 1,

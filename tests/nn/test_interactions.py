@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ctrkit.nn.head import MLPHead, SumHead
+from ctrkit.nn.heads.mlp import MLPHead
+from ctrkit.nn.heads.sum import SumHead
 from ctrkit.nn.interactions.crossnet import CrossNet
 from ctrkit.nn.interactions.flat import Flat
 from ctrkit.nn.interactions.fm import FactorizationMachine

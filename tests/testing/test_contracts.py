@@ -16,9 +16,9 @@ from ctrkit.testing.contracts import check_interaction
 @pytest.fixture
 def temporary():
     """Forget what a test registers."""
-    entries, classes = dict(registry.entries), dict(registry.classes)
+    entries, components = dict(registry.entries), dict(registry.components)
     yield
-    registry.entries, registry.classes = entries, classes
+    registry.entries, registry.components = entries, components
 
 
 def failed(name: str) -> set[str]:
@@ -67,7 +67,7 @@ def test_a_wrong_width_is_a_verdict_not_a_crash():
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        (None, "no plug-in file"),
+        (None, "plug-in file .* does not exist"),
         ("x = 1\n", "registers nothing"),
         ("import nowhere_x\n", "failed on import"),
     ],

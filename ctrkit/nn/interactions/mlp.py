@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 from torch import Tensor, nn
 
-from ctrkit.registry import Choices, Range, interaction
-
-Norm = Literal["none", "batch", "layer"]
-HIDDEN = Choices((64,), (64, 64), (200,), (200, 200), (400,), (400, 400), (400, 400, 400))
-
-
-def perceptron(width: int, hidden: tuple[int, ...], dropout: float, norm: Norm) -> nn.Sequential:
-    """Stack affine -> normalisation -> ReLU -> dropout.
-
-    Shape:
-        ``(B, width)`` -> ``(B, hidden[-1])``.
-    """
-    norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-    layers: list[nn.Module] = []
-    for size in hidden:
-        affine = nn.Linear(width, size)
-        nn.init.xavier_normal_(affine.weight)
-        nn.init.zeros_(affine.bias)
-        layers.append(affine)
-        if norm != "none":
-            layers.append(norms[norm](size))
-        layers.append(nn.ReLU())
-        if dropout:
-            layers.append(nn.Dropout(dropout))
-        width = size
-    return nn.Sequential(*layers)
+from ctrkit.nn.perceptron import HIDDEN, Norm, perceptron
+from ctrkit.registry import Range, interaction
 
 
 @interaction("mlp")
 class MLP(nn.Module):
-    """Fully connected layers on the concatenated embeddings; ``hidden = []`` is no branch at all.
+    """Fully connected layers on the concatenated embeddings; ``hidden = []`` gives no outputs.
 
     Shape:
         ``(B, F, D)`` -> ``(B, hidden[-1])``.
@@ -59,4 +35,5 @@ class MLP(nn.Module):
         """Apply the layers."""
         if not self.out_dim:
             return x.new_zeros(x.shape[0], 0)  # (B, 0)
-        return cast(Tensor, self.layers(x.flatten(1)))  # (B, O)
+        out: Tensor = self.layers(x.flatten(1))  # (B, O)
+        return out

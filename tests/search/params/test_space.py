@@ -69,7 +69,7 @@ def test_a_layer_of_ones_own_is_searched_by_its_signature():
         found = {d.key: d for d in space("model.name=own_space_layer").dimensions}
     finally:
         registry.entries.pop(("interaction", "own_space_layer"))
-        registry.classes.pop(("interaction", "own_space_layer"))
+        registry.components.pop(("interaction", "own_space_layer"))
     assert found["model.own_space_layer.rank"].probes() == (2, 8)
     assert found["model.own_space_layer.how"].choices == ("a", "b")
     assert "model.own_space_layer.free" not in found

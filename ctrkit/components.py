@@ -1,0 +1,86 @@
+"""The table of all shipped components: one row each, readable without importing any of them.
+
+A row says where a component is; the module is imported on first use. To ship a component, write
+its file, decorate it, and add its row here; ``ctrkit list`` shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Kind = Literal[
+    "model",
+    "interaction",
+    "head",
+    "table",
+    "optimizer",
+    "schedule",
+    "transform",
+    "split",
+    "score",
+    "flag",
+    "metric",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The kinds of components, in the order in which ``ctrkit list`` shows them."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known about a component before it is imported.
+
+    Attributes:
+        name: The name that a configuration uses.
+        kind: One of :data:`KINDS`.
+        summary: One line for ``ctrkit list``.
+        paper: Source, where there is one.
+        module: The module that registers it.
+    """
+
+    name: str
+    kind: Kind
+    summary: str
+    paper: str = ""
+    module: str = ""
+
+
+def rows(kind: Kind, module: str, *table: tuple[str, str, str]) -> list[Entry]:
+    """Make entries of one kind from (name, summary, paper); ``{}`` in ``module`` is the name."""
+    return [Entry(name, kind, line, paper, module.format(name)) for name, line, paper in table]
+
+
+STATIC: tuple[Entry, ...] = (
+    *rows(
+        "model",
+        "ctrkit.models.presets",
+        ("lr", "logistic regression: one weight per value", ""),
+        ("fm", "factorization machine: linear + all second-order products", "Rendle, ICDM 2010"),
+        ("dnn", "multi-layer perceptron on the concatenated embeddings", "arXiv:1601.02376"),
+        ("deepfm", "factorization machine and perceptron in parallel", "arXiv:1703.04247"),
+        ("dcn", "cross network (vector form) and perceptron", "arXiv:1708.05123"),
+        ("dcnv2", "cross network (matrix form) and perceptron", "arXiv:2008.13535"),
+        ("ipnn", "inner products of all pairs under a perceptron", "arXiv:1611.00144"),
+        ("autoint", "multi-head self-attention over the fields", "arXiv:1810.11921"),
+        ("autoint+", "AutoInt with a perceptron in parallel", "arXiv:1810.11921"),
+        ("optinter", "each pair of fields memorized, factorized or naive", "arXiv:2108.01265"),
+    ),
+    *rows(
+        "interaction",
+        "ctrkit.nn.interactions.{}",
+        ("linear", "sum of one weight per value", ""),
+        ("flat", "the embeddings themselves, concatenated", ""),
+        ("fm", "sum of the inner products of all pairs", "Rendle, ICDM 2010"),
+        ("products", "inner product of each pair", "arXiv:1611.00144"),
+        ("crossnet", "explicit bounded-degree feature crosses", "arXiv:1708.05123, 2008.13535"),
+        ("mlp", "fully connected layers on the concatenated embeddings", ""),
+        ("attention", "AutoInt's multi-head self-attention over fields", "arXiv:1810.11921"),
+        ("pairs", "OptInter's crosses and products of chosen pairs", "arXiv:2108.01265"),
+    ),
+    *rows(
+        "head",
+        "ctrkit.nn.heads.{}",
+        ("sum", "adds the branches; a branch wider than 1 gets a linear layer", ""),
+        ("mlp", "a perceptron over the concatenated branches", ""),
+    ),
+)
