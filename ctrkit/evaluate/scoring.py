@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
 from ctrkit.bundle.inputs import model_inputs
 from ctrkit.bundle.predictor import Predictor
+from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
-from ctrkit.data.columns.text import canonical
-from ctrkit.data.hashing import stable_hash
+from ctrkit.data.columns.weights import weight_array
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batch
 from ctrkit.errors import DataError, nearest
@@ -96,8 +95,8 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
         columns.add(
             logit=predictor.encoded_logits(predictor.encode(frame), batch_rows),
             label=label_array(frame, schema, chunk.first_row),
-            weight=_weights(frame, schema.weight),
-            group=_groups(frame, schema.group),
+            weight=weight_array(frame, schema, chunk.first_row),
+            group=group_array(frame, schema),
             row=None,
         )
     return columns.scores()
@@ -165,21 +164,3 @@ class _Columns:
         if not len(known["logit"]):
             known |= dict.fromkeys(optional)
         return Scores(**known)
-
-
-def _weights(frame: pl.DataFrame, column: str | None) -> npt.NDArray[np.float32] | None:
-    if column is None or column not in frame.columns:
-        return None
-    try:
-        values = frame[column].cast(pl.Float32)
-    except pl.exceptions.PolarsError:
-        raise DataError(f"the weights in column {column!r} are no numbers") from None
-    if values.null_count() or not (values.is_finite() & (values >= 0)).all():
-        raise DataError(f"weights are finite and not negative; column {column!r} has others")
-    return values.to_numpy()
-
-
-def _groups(frame: pl.DataFrame, column: str | None) -> npt.NDArray[np.uint64] | None:
-    if column is None or column not in frame.columns:
-        return None
-    return stable_hash(canonical(frame[column])).fill_null(0).to_numpy()

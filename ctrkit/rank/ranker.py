@@ -641,7 +641,7 @@ def _severity(flag: str) -> int:
 def _periods(rows: RowClasses) -> str | None:
     if rows.bounds is None:
         return None
-    return "thirds by file order" if rows.calendar is None else "thirds by time"
+    return "thirds by file order" if rows.time is None else "thirds by time"
 
 
 def _warnings(features: Sequence[_Feature]) -> list[str]:

@@ -11,20 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.columns.labels import label_array
+from ctrkit.data.columns.labels import is_binary, label_array
 from ctrkit.data.columns.numbers import to_numbers
 from ctrkit.data.columns.text import to_text
-from ctrkit.data.columns.times import is_calendar, time_numbers
+from ctrkit.data.columns.times import TimeColumn, count_times
+from ctrkit.data.columns.weights import whole_weights
 from ctrkit.data.encode.numeric import cells, lower_bounds, quantile_edges
 from ctrkit.data.read.sources import Chunk, Source
-from ctrkit.data.split.by_time import histogram
 from ctrkit.errors import DataError, SchemaError
 from ctrkit.schema import Schema
 
 MAX_CLASSES = 64
 LABEL_BINS = 10
 PERIODS = 3
-_BINARY = {"0", "1", "0.0", "1.0", "true", "false"}
 Classes = npt.NDArray[np.uint8]
 Weights = npt.NDArray[np.int64]
 
@@ -38,7 +37,7 @@ class RowClasses:
         names: Of the label's classes.
         edges: Where the label is a quantity: the rising bounds of its classes.
         bounds: First time (or row number) of the second and third period; None: one period.
-        calendar: Whether the bounds are dates; None: they are row numbers.
+        time: Time column that the bounds are of; None: they are row numbers.
         offsets: Row number of each file's first row, where bounds are row numbers.
     """
 
@@ -46,7 +45,7 @@ class RowClasses:
     names: tuple[str, ...] = ("0", "1")
     edges: tuple[float, ...] = ()
     bounds: tuple[float, float] | None = None
-    calendar: bool | None = None
+    time: TimeColumn | None = None
     offsets: tuple[int, ...] = ()
 
     @property
@@ -63,7 +62,7 @@ class RowClasses:
     def columns(self) -> list[str]:
         """Columns that are read."""
         s = self.schema
-        named = [s.label, s.weight, s.time if self.bounds and self.calendar is not None else None]
+        named = [s.label, s.weight, self.time.name if self.time else None]
         return [c for c in dict.fromkeys(named) if c is not None]
 
     def of(self, chunk: Chunk) -> Classes:
@@ -75,11 +74,11 @@ class RowClasses:
         label = self.label_of(chunk)
         if self.bounds is None:
             return label
-        if self.calendar is None:
+        if self.time is None:
             start = self.offsets[chunk.file] + chunk.first_row
             at: npt.NDArray[Any] = start + np.arange(chunk.frame.height)
         else:
-            at = time_numbers(chunk.frame[self.schema.time or ""], self.calendar)
+            at = self.time.read(chunk.frame)
         period = np.searchsorted(np.asarray(self.bounds), at, side="right")
         return (period * self.classes + label).astype(np.uint8)
 
@@ -111,18 +110,7 @@ class RowClasses:
         Raises:
             DataError: A weight is no whole number from 0.
         """
-        if self.schema.weight is None:
-            return None
-        z = to_numbers(chunk.frame[self.schema.weight])
-        bad = ~(z >= 0) | (z != np.floor(z))
-        if bad.any():
-            raise DataError(
-                f"weight {self.schema.weight!r}: a ranking counts rows, so that weights are whole "
-                f"numbers from 0; row {chunk.first_row + int(bad.argmax())} holds "
-                f"{chunk.frame[self.schema.weight][int(bad.argmax())]!r} "
-                "(leave the weight out to rank unweighted)"
-            )
-        return z.astype(np.int64)
+        return whole_weights(chunk.frame, self.schema, chunk.first_row)
 
 
 def row_classes(source: Source, schema: Schema) -> RowClasses:
@@ -140,14 +128,13 @@ def row_classes(source: Source, schema: Schema) -> RowClasses:
     names, edges = _label_classes(source, schema.label)
     found = RowClasses(schema, names, edges)
     if schema.time is not None:
-        first = next(source.chunks([schema.time]), None)
-        calendar = first is not None and is_calendar(first.frame[schema.time])
-        times, counts = histogram(source, schema.time, calendar)
+        column = TimeColumn.of(source, schema.time)
+        times, counts = count_times(source, column)
         before = np.cumsum(counts)
         cut = [int(np.searchsorted(before, before[-1] * i / PERIODS)) for i in (1, 2)]
         if 0 <= cut[0] < cut[1] < len(times) - 1:
             bounds = (float(times[cut[0] + 1]), float(times[cut[1] + 1]))
-            return RowClasses(schema, names, edges, bounds, calendar)
+            return RowClasses(schema, names, edges, bounds, column)
     elif len(source.files) > 1:
         sizes = [_rows(source, i, schema.label) for i in range(len(source.files))]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
@@ -173,7 +160,7 @@ def _label_classes(source: Source, label: str) -> tuple[tuple[str, ...], tuple[f
     first = next(_labels(source, label), None)
     if first is None:
         raise DataError("the data has no rows")
-    if _is_binary(first):
+    if is_binary(first):
         return ("0", "1"), ()
     if first.dtype.is_float() or first.dtype.is_decimal():
         return _bins(source, label)
@@ -193,16 +180,6 @@ def _label_classes(source: Source, label: str) -> tuple[tuple[str, ...], tuple[f
     if len(seen) < 2:
         raise DataError(f"label {label!r} is {next(iter(seen))!r} in every row: nothing to rank by")
     return tuple(sorted(seen)), ()
-
-
-def _is_binary(values: pl.Series) -> bool:
-    if values.dtype == pl.Boolean:
-        return True
-    if values.dtype.is_numeric():
-        return bool(((values == 0) | (values == 1)).fill_null(True).all())
-    if values.dtype == pl.String:
-        return bool(values.str.to_lowercase().is_in(_BINARY).fill_null(True).all())
-    return False
 
 
 def _bins(source: Source, label: str) -> tuple[tuple[str, ...], tuple[float, ...]]:

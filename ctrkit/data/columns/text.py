@@ -58,8 +58,10 @@ def to_text(values: pl.Series) -> pl.Series:
         whole = values.cast(pl.Int64, strict=False)
         bad = values.is_not_null() & (whole.is_null() | (whole.cast(values.dtype) != values))
         if bad.any():
-            rule = "a categorical value is text or a whole number (declare the field numeric?)"
-            raise DataError(f"column {values.name!r}, value {values.filter(bad)[0]!r}: {rule}")
+            raise DataError(
+                f"column {values.name!r} must hold text or whole numbers; got "
+                f"{values.filter(bad)[0]!r}: if it is a field, declare it numeric"
+            )
         values = whole
     return canonical(values)
 

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.columns.text import canonical
-from ctrkit.data.columns.times import WAY_OUT, is_calendar, time_numbers
-from ctrkit.data.hashing import splitmix64, stable_hash
+from ctrkit.data.columns.groups import hash_ids
+from ctrkit.data.columns.times import WITHOUT_TIME as WAY_OUT
+from ctrkit.data.columns.times import TimeColumn, count_times
+from ctrkit.data.hashing import splitmix64
 from ctrkit.data.read.sources import Chunk, Source
-from ctrkit.data.split.by_time import boundaries, histogram
+from ctrkit.data.split.by_time import boundaries
 from ctrkit.errors import DataError, SchemaError, nearest
 from ctrkit.schema import Schema, Split, SplitBy
 
@@ -61,23 +62,24 @@ class SplitPlan:
         if self.split.by == "random":
             return self._by_hash(chunk)
         assert self.column is not None
-        values = chunk.frame.get_column(self.column)
-        return self._by_time(values) if self.split.by == "time" else _by_column(values)
+        if self.split.by == "time":
+            return self._by_time(chunk.frame)
+        return _by_column(chunk.frame.get_column(self.column))
 
     def _by_hash(self, chunk: Chunk) -> npt.NDArray[np.uint8]:
         salt = splitmix64(np.array([self.seed], np.uint64))
         hashes = splitmix64(self.row_ids(chunk) ^ salt)
         if self.column is not None:
-            keys = stable_hash(canonical(chunk.frame.get_column(self.column)), self.seed)
+            keys = hash_ids(chunk.frame.get_column(self.column), self.seed)
             known = keys.is_not_null().to_numpy()
             hashes = np.where(known, splitmix64(keys.fill_null(0).to_numpy()), hashes)
         unit = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
         ends = np.cumsum(self.split.ratios)[:2] / sum(self.split.ratios)
         return np.searchsorted(ends, unit, side="right").astype(np.uint8)
 
-    def _by_time(self, values: pl.Series) -> npt.NDArray[np.uint8]:
+    def _by_time(self, frame: pl.DataFrame) -> npt.NDArray[np.uint8]:
         assert self.bounds is not None
-        times = time_numbers(values, self.calendar)
+        times = TimeColumn(str(self.column), self.calendar).read(frame)
         parts = np.searchsorted(np.array(self.bounds), times, side="right").astype(np.uint8)
         gap = self.split.embargo * (1e6 if self.calendar else 1)
         gap = int(gap) if float(gap).is_integer() else gap  # integers beyond 2**53 stay exact
@@ -148,17 +150,14 @@ def plan_split(
 def _plan_time(source: Source, time: str | None, plan: SplitPlan) -> SplitPlan:
     if time is None:
         raise SchemaError(f"a split by time needs a time column: --time COLUMN, or {WAY_OUT}")
-    first = next(source.chunks([time]), None)
-    if first is None:
-        raise DataError("the data has no rows")
-    calendar = is_calendar(first.frame[time])
-    times, counts = histogram(source, time, calendar)
+    column = TimeColumn.of(source, time)
+    times, counts = count_times(source, column)
     if len(times) < 3:
         raise DataError(
             f"time column {time!r} has {len(times)} distinct times, a split needs 3: {WAY_OUT}"
         )
     bounds = boundaries(times, counts, plan.split.ratios)
-    return replace(plan, column=time, calendar=calendar, bounds=bounds)
+    return replace(plan, column=time, calendar=column.calendar, bounds=bounds)
 
 
 def _plan_files(files: Sequence[str], ratios: tuple[float, float, float]) -> tuple[int, ...]:

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 
+from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
-from ctrkit.data.columns.numbers import to_numbers
-from ctrkit.data.columns.text import to_text
+from ctrkit.data.columns.weights import weight_array
 from ctrkit.data.encode.encoder import Encoded, Encoder
-from ctrkit.data.hashing import stable_hash
 from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Chunk, Source
 from ctrkit.data.split.plan import SPLITS, SplitPlan
-from ctrkit.errors import DataError, RunFolderError
+from ctrkit.errors import RunFolderError
 from ctrkit.layout import Layout
 from ctrkit.schema import Schema
 
@@ -159,20 +157,13 @@ def _table(chunk: Chunk, encoded: Encoded, layout: Layout, schema: Schema) -> pa
         narrow = pa.array(offsets.astype(np.int32))
         columns[f.name] = pa.ListArray.from_arrays(narrow, pa.array(tokens))
     columns[LABEL] = pa.array(label_array(frame, schema, chunk.first_row))
-    if schema.weight is not None:
-        columns[WEIGHT] = pa.array(_weights(frame[schema.weight]))
-    if schema.group is not None:
-        columns[GROUP] = pa.array(stable_hash(to_text(frame[schema.group])).fill_null(0).to_numpy())
+    weight = weight_array(frame, schema, chunk.first_row)
+    if weight is not None:
+        columns[WEIGHT] = pa.array(weight)
+    group = group_array(frame, schema)
+    if group is not None:
+        columns[GROUP] = pa.array(group)
     return pa.RecordBatch.from_pydict(columns)
-
-
-def _weights(values: pl.Series) -> npt.NDArray[np.float32]:
-    weights = to_numbers(values)
-    bad = ~(weights >= 0)
-    if bad.any():
-        shown = values[int(np.flatnonzero(bad)[0])]
-        raise DataError(f"column {values.name!r}: weights are finite and not negative; got {shown}")
-    return weights.astype(np.float32)
 
 
 class Shards:

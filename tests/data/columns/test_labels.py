@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from ctrkit.data.columns.labels import check_two_classes, label_array
+from ctrkit.data.columns.labels import is_binary, label_array
 from ctrkit.errors import DataError
 from ctrkit.schema import Schema
 
@@ -21,11 +21,17 @@ def test_accepted(values: list[object]) -> None:
 
 @pytest.mark.parametrize("values", [[0, 2], [1.0, 0.5], [True, None], ["1", "yes"]])
 def test_refused_with_row_and_value(values: list[object]) -> None:
-    with pytest.raises(DataError, match=rf"row 11 holds {values[1]!r}"):
+    with pytest.raises(DataError, match=rf"got {values[1]!r} in row 11"):
         label_array(pl.DataFrame({"y": values}), SCHEMA, first_row=10)
 
 
-def test_empty_and_one_class() -> None:
+def test_empty() -> None:
     assert label_array(pl.DataFrame({"y": []}, schema={"y": pl.Int64}), SCHEMA).shape == (0,)
-    with pytest.raises(DataError, match="is 1 in all 3 rows"):
-        check_two_classes(3, 3, "y")
+
+
+@pytest.mark.parametrize(
+    ("values", "binary"),
+    [([0, 1, None], True), (["TRUE", "0"], True), ([0.5], False), (["click"], False), ([], True)],
+)
+def test_binary_labels_are_those_that_are_accepted(values: list[object], binary: bool) -> None:
+    assert is_binary(pl.Series("y", values, dtype=None if values else pl.Int8)) is binary

@@ -48,7 +48,7 @@ def test_text_dates_and_too_few_times() -> None:
     assert plan.calendar
     with pytest.raises(DataError, match=r"data.split=random"):
         plan_split(frame_source({"t": [1, 1, 2]}), Schema((), time="t"))
-    with pytest.raises(DataError, match="holds None"):
+    with pytest.raises(DataError, match="got None"):
         plan_split(frame_source({"t": [1, None, 2]}), Schema((), time="t"))
 
 

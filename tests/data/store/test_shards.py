@@ -64,7 +64,7 @@ def test_row_ids_are_of_held_out_splits(tmp_path):
 
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf, None])
 def test_weights_are_finite_and_not_negative(tmp_path, weight):
-    with pytest.raises(DataError, match="'w': weights are finite and not negative"):
+    with pytest.raises(DataError, match="weight 'w' must be finite and not negative"):
         _write(tmp_path, _frame(3, w=[1.0, weight, 0.0]))
 
 
@@ -76,7 +76,7 @@ def test_a_label_is_0_or_1(tmp_path):
 
 def test_a_bad_label_is_told_by_its_row_of_the_file(tmp_path):
     frame = pl.concat([_frame(131_072), _frame(3, y=[0, 7, 1])])
-    with pytest.raises(DataError, match="row 131073 holds 7"):
+    with pytest.raises(DataError, match="got 7 in row 131073"):
         _write(tmp_path, frame)
 
 

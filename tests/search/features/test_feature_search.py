@@ -259,14 +259,14 @@ def test_mistakes_are_told_before_anything_is_written(clicks, tmp_path, options,
 
 def test_a_mistake_in_the_data_leaves_nothing_and_replaces_nothing(clicks, tmp_path):
     out = tmp_path / "s"
-    with pytest.raises(CtrkitError, match="is 0 or 1 in every row"):
+    with pytest.raises(CtrkitError, match="must be 0 or 1 in every row"):
         jobs.search_features(clicks, label="site", model="fm", out=out)
     assert not out.exists()
     out.mkdir()
     (out / "run.toml").write_text("an older search's")
     with pytest.raises(RunFolderError, match="holds another search"):
         jobs.search_features(clicks, label="click", model="fm", out=out)
-    with pytest.raises(CtrkitError, match="is 0 or 1 in every row"):
+    with pytest.raises(CtrkitError, match="must be 0 or 1 in every row"):
         jobs.search_features(clicks, label="site", model="fm", out=out, force=True)
     assert (out / "run.toml").read_text() == "an older search's"
 
