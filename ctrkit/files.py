@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,42 @@ def atomic_path(path: Path) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give an empty hidden folder beside ``path`` to fill; replace ``path`` if all went well.
+
+    Args:
+        path: The folder that readers will find. What it held before is gone then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:16]}-", dir=path.parent))
+    try:
+        yield beside
+        beside.chmod(0o755)
+        remove(path)
+        beside.rename(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder over what is at ``target``, whole or not at all."""
+    if source.is_dir():
+        with atomic_folder(target) as beside:
+            shutil.copytree(source, beside, dirs_exist_ok=True)
+    else:
+        with atomic_path(target) as beside:
+            shutil.copyfile(source, beside)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

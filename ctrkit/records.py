@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ctrkit.errors import RunFolderError
+from ctrkit.files import write_json
 
 FORMAT = 1
 
@@ -45,7 +46,7 @@ class RunRecord:
 
     def save(self, path: Path) -> None:
         """Write ``record.json``."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> RunRecord:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ctrkit.errors import SchemaError, nearest
+from ctrkit.files import write_atomic
 
 FieldKind = Literal["categorical", "numeric", "multi"]
 Encoding = Literal["auto", "vocabulary", "hash", "buckets", "raw"]
@@ -247,7 +248,7 @@ class Schema:
 
     def save(self, path: Path) -> None:
         """Write ``schema.toml``."""
-        path.write_text(self.to_toml(), encoding="utf-8")
+        write_atomic(path, self.to_toml())
 
     @classmethod
     def load(cls, path: Path) -> Schema:

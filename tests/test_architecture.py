@@ -57,6 +57,29 @@ ONLY_IN = {
 
 """Library -> rooms that import it inside functions only."""
 
+WRITES = {
+    *("write_text", "write_bytes", "write_parquet", "write_csv", "write_ipc", "pq.write_table"),
+    *("save_file", "json.dump", "np.save", "np.savez", "torch.save", "open", "tofile"),
+    *("CSVWriter", "ParquetWriter", "copyfile", "copytree"),
+}
+"""Calls that write files: methods by their last name, functions by their last two."""
+MAY_WRITE = {
+    "data/encode/encoder.py:_write": "fills the folder that save() renames as a whole",
+    "data/encode/crosses.py:save_crosses": "fills a folder that the cache or the encoder renames",
+    "data/encode/counts.py:save": "counts.json is written last; without it load() refuses",
+    "data/read/sources.py:fingerprint": "writes to memory",
+    "rank/joint.py:save": "counts.json is written last; without it load() refuses",
+    "runs/ranking.py:_write": "fills a hidden folder whose files are then renamed",
+    "testing/contracts.py:_round_trip": "writes to a temporary folder",
+    "bundle/predictor.py:_writer": "is given the path of atomic_path",
+    "train/checkpoint.py:save_checkpoint": "renamed after fsync, which atomic_path does without",
+    "train/loop.py:_write": "appends a line to a journal",
+    "train/loop.py:resume": "truncates the journal to the checkpoint",
+    "search/params/history.py:_write": "appends a line to a journal",
+    "search/params/workers.py:_start": "appends to a log",
+}
+"""``file:function`` -> why it may write without ``ctrkit.files``."""
+
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 HEAVY = ("torch", "mlflow", "polars", "optuna", "matplotlib")
 
@@ -182,6 +205,96 @@ def test_the_tests_mirror_the_package() -> None:
     files = {p.stem for p in (ROOT / "tests").glob("test_*.py")}
     bare = [r for r in sorted(rooms) if r not in folders and f"test_{r}" not in files]
     assert bare == [], "rooms without tests"
+
+
+def writing_calls(module: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    """Yield ``function, call`` of each call that writes to a path that is not an atomic one."""
+
+    def walk(
+        node: ast.AST, function: str, atomic: frozenset[str]
+    ) -> Iterator[tuple[str, ast.Call]]:
+        if isinstance(node, ast.FunctionDef):
+            function = node.name
+        if isinstance(node, ast.With):
+            atomic |= {
+                item.optional_vars.id
+                for item in node.items
+                if isinstance(item.context_expr, ast.Call)
+                and ast.unparse(item.context_expr.func) in ("atomic_path", "atomic_folder")
+                and isinstance(item.optional_vars, ast.Name)
+            }
+            atomic |= {  # with atomic_path(path) as beside, beside.open("wb") as file
+                item.optional_vars.id
+                for item in node.items
+                if isinstance(item.optional_vars, ast.Name) and names(item.context_expr) & atomic
+            }
+        if isinstance(node, ast.Call) and writes(node) and not names(node) & atomic:
+            yield function, node
+        for child in ast.iter_child_nodes(node):
+            yield from walk(child, function, atomic)
+
+    def names(node: ast.AST) -> set[str]:
+        return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+    def writes(call: ast.Call) -> bool:
+        *owner, name = ast.unparse(call.func).split(".")
+        if name == "open":
+            modes = [
+                a.value
+                for a in (*call.args, *(k.value for k in call.keywords))
+                if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            ]
+            return any(set(mode) <= set("rwaxbt+") and set(mode) & set("wax+") for mode in modes)
+        if name == "write_text" and not owner:  # that of ctrkit.files
+            return False
+        return name in WRITES or ".".join([*owner, name][-2:]) in WRITES
+
+    yield from walk(module, "", frozenset())
+
+
+def test_every_file_is_written_whole_or_not_at_all():
+    strays = []
+    for path in FILES:
+        file = path.relative_to(PACKAGE).as_posix()
+        if file == "files.py":
+            continue
+        for function, call in writing_calls(tree(path)):
+            place = f"{file}:{function}"
+            if place not in MAY_WRITE:
+                strays.append(f"{place} (line {call.lineno}): {ast.unparse(call)[:80]}")
+    assert strays == [], "use write_atomic, write_json, atomic_path or atomic_folder"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'path.write_text("x")',
+        'open(path, "w")',
+        'path.open(mode="wb")',
+        "frame.write_parquet(folder / name)",
+        "np.save(path, array)",
+        "json.dump(data, file)",
+        "save_file(state, path)",
+        "with atomic_path(path) as beside:\n    frame.write_csv(path)",
+    ],
+)
+def test_the_search_for_writes_sees_them(line):
+    assert len(list(writing_calls(ast.parse(line)))) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'open(path, "r")',
+        "path.open()",
+        "with atomic_path(path) as beside:\n    frame.write_csv(beside)",
+        "with atomic_folder(path) as beside:\n    np.save(beside / name, array)",
+        'with atomic_path(path) as beside, beside.open("wb") as file:\n    np.savez(file)',
+        "write_text(path, text, force=True)",
+    ],
+)
+def test_the_search_for_writes_leaves_the_rest_alone(line):
+    assert list(writing_calls(ast.parse(line))) == []
 
 
 @pytest.mark.parametrize("module", ["ctrkit", "ctrkit.cli"])

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
+from ctrkit import jobs
 from ctrkit.errors import CtrkitError
-from ctrkit.files import atomic_path, write_atomic, write_json, write_text
+from ctrkit.files import (
+    atomic_folder,
+    atomic_path,
+    copy,
+    remove,
+    write_atomic,
+    write_json,
+    write_text,
+)
+from ctrkit.testing.generated import planted_clicks
 
 
 def write_half(path: Path) -> None:
     with atomic_path(path) as beside:
         beside.write_text("sec")
+        raise OSError("disk full")
+
+
+def fill_half(path: Path) -> None:
+    with atomic_folder(path) as beside:
+        (beside / "new").touch()
         raise OSError("disk full")
 
 
@@ -49,3 +66,66 @@ def test_a_users_file_is_overwritten_by_force_alone(tmp_path):
     assert (tmp_path / "a").read_text() == "2"
     with pytest.raises(CtrkitError, match="does not exist"):
         write_text(tmp_path / "b" / "a", "1", force=False)
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "encoder"
+    with atomic_folder(path) as beside:
+        (beside / "old").touch()
+    with pytest.raises(OSError, match="full"):
+        fill_half(path)
+    assert [p.name for p in path.iterdir()] == ["old"]
+    with atomic_folder(path) as beside:
+        (beside / "new").touch()
+    assert [p.name for p in path.iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["encoder"]
+
+
+def test_copies_replace_files_and_folders(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_text("1")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "y").touch()
+    copy(tmp_path / "a", tmp_path / "b")
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["x"]
+    copy(tmp_path / "a" / "x", tmp_path / "b" / "z")
+    assert (tmp_path / "b" / "z").read_text() == "1"
+    for path in (tmp_path / "a", tmp_path / "b" / "z", tmp_path / "absent"):
+        remove(path)
+        assert not path.exists()
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let every write to a file of this name end in the middle, as on a full disk."""
+    for method in ("write_text", "write_bytes"):
+        write = getattr(Path, method)
+
+        def half(path: Path, data: str | bytes, *args: object, write=write, **options: object):
+            if name not in path.name:
+                return write(path, data, *args, **options)
+            write(path, data[: len(data) // 2], *args, **options)
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        monkeypatch.setattr(Path, method, half)
+
+
+@pytest.mark.parametrize("name", ["record.json", "dataset.json", "config.json", "encoder.json"])
+def test_a_run_on_a_full_disk_is_not_finished_and_the_same_command_finishes_it(
+    tmp_path, monkeypatch, name
+):
+    clicks = tmp_path / "clicks.parquet"
+    planted_clicks(1_000, seed=1)[0].write_parquet(clicks)
+    options = {"label": "click", "model": "lr", "set": ["train.epochs=1", "data.cache=false"]}
+    with monkeypatch.context() as patch:
+        fill_the_disk(patch, name)
+        with pytest.raises(OSError, match="No space left"):
+            jobs.train(clicks, out=tmp_path / "run", **options)
+    assert not (tmp_path / "run" / name).exists()
+    assert not (tmp_path / "run" / "record.json").exists()
+    result = jobs.train(clicks, out=tmp_path / "run", **options)
+    before = (tmp_path / "run" / "record.json").read_bytes()
+    with monkeypatch.context() as patch:
+        fill_the_disk(patch, "record.json")
+        with pytest.raises(OSError, match="No space left"):
+            result.record.save(tmp_path / "run" / "record.json")
+    assert (tmp_path / "run" / "record.json").read_bytes() == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from ctrkit.data.encode.encoder import Encoded, Encoder
 from ctrkit.data.read.memory import to_polars
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError
+from ctrkit.files import atomic_path
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.schema import Schema
@@ -142,9 +142,8 @@ class Predictor:
         path = Path(path)
         if path.suffix not in (".parquet", ".csv"):
             raise DataError(f"predictions are written as .parquet or .csv; got {path.name!r}")
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         rows = 0
-        try:
+        with atomic_path(path) as beside:
             writer: Any = None
             for table in self._tables(source, batch_rows):
                 if writer is None:
@@ -152,9 +151,6 @@ class Predictor:
                 writer.write_table(table)
                 rows += table.num_rows
             writer.close()
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
         return rows
 
     def _tables(self, source: Source, batch_rows: int) -> Iterator[pa.Table]:

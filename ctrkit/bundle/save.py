@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +13,7 @@ from safetensors.torch import save_file
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError
+from ctrkit.files import atomic_folder, atomic_path, copy, write_atomic, write_json
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.nn.embedding import EmbeddingTable
@@ -51,10 +48,10 @@ def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layou
     """
     folder.mkdir(parents=True, exist_ok=True)
     _save_plugins(folder, config.plugins)
-    _replace(folder / "encoder", encoder.save)
-    _replace(folder / "schema.toml", encoder.schema.save)
-    _replace(folder / "layout.json", lambda p: _write(p, layout.to_json() + "\n"))
-    _replace(folder / "config.json", lambda p: _write(p, config.canonical_json() + "\n"))
+    write_atomic(folder / "config.json", config.canonical_json() + "\n")
+    encoder.schema.save(folder / "schema.toml")
+    encoder.save(folder / "encoder")
+    write_atomic(folder / "layout.json", layout.to_json() + "\n")
 
 
 def save_weights(folder: Path, model: Model, layout: Layout) -> None:
@@ -68,7 +65,8 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     metadata = {"format": str(FORMAT)}  # one key: several come in any order
-    _replace(folder / "model.safetensors", lambda p: save_file(state, p, metadata=metadata))
+    with atomic_path(folder / "model.safetensors") as beside:
+        save_file(state, beside, metadata=metadata)
 
 
 def zero_unreached(model: Model, layout: Layout) -> dict[str, list[str]]:
@@ -119,9 +117,7 @@ def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:
     """Copy plug-in files to ``plugins/`` and list them with their hashes in ``index.json``."""
     if not plugins:
         return
-
-    def write(place: Path) -> None:
-        place.mkdir()
+    with atomic_folder(folder / "plugins") as beside:
         index = []
         for plugin in plugins:
             source = Path(plugin)
@@ -129,33 +125,6 @@ def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:
                 raise CtrkitError(f"no plug-in file {plugin!r}")
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
             name = f"{digest[:8]}-{source.name}"
-            shutil.copyfile(source, place / name)
+            copy(source, beside / name)
             index.append({"file": name, "sha256": digest})
-        text = json.dumps({"format": FORMAT, "plugins": index}, indent=1)
-        _write(place / "index.json", text + "\n")
-
-    _replace(folder / "plugins", write)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` make a file or folder beside ``path``, then put it in its place."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    _remove(beside)
-    try:
-        write(beside)
-        if path.is_dir():
-            _remove(path)
-        beside.replace(path)
-    finally:
-        _remove(beside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        write_json(beside / "index.json", {"format": FORMAT, "plugins": index})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ctrkit.data.columns.weights import weight_array
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batch
 from ctrkit.errors import DataError, nearest
+from ctrkit.files import atomic_path
 from ctrkit.metrics.mapped import MappedColumn
 from ctrkit.models.model import Model
 
@@ -124,9 +124,8 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
     }
     path = folder / "predictions" / f"{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     known = {name: pa.array(values) for name, values in columns.items() if values is not None}
-    try:  # Arrow takes the arrays as they are, uncopied
+    with atomic_path(path) as beside:  # Arrow takes the arrays as they are, uncopied
         pq.write_table(
             pa.table(known),
             beside,
@@ -134,9 +133,6 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
             compression="zstd",
             use_dictionary=False,
         )
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

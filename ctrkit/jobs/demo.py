@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit.errors import RunFolderError
+from ctrkit.files import atomic_path
 from ctrkit.runs.train import RunResult
 from ctrkit.testing.generated import Truth, planted_clicks
 
@@ -44,7 +45,8 @@ def demo(
     frame, truth = planted_clicks(rows, seed=seed)
     data = folder / "clicks.parquet"
     if not data.exists() or force:  # an untouched file lets finished runs be found again
-        frame.write_parquet(data)
+        with atomic_path(data) as beside:
+            frame.write_parquet(beside)
     runs = {}
     for model in ("lr", "autoint"):
         logger.info("training %s on %d generated rows", model, rows)

@@ -19,6 +19,7 @@ from ctrkit.data.columns.numbers import to_numbers
 from ctrkit.data.columns.text import explode, to_text, to_tokens
 from ctrkit.data.encode.numeric import cells
 from ctrkit.errors import RunFolderError
+from ctrkit.files import write_json
 from ctrkit.schema import Field, Schema
 
 FORMAT = 1
@@ -208,7 +209,7 @@ class JointCounts:
         for index, name in enumerate(self._parts):
             self.table(name).sort("value").write_parquet(folder / f"{index}.parquet")
         facts = {"format": FORMAT, "schema": self.schema.to_toml(), "totals": self.totals.tolist()}
-        (folder / "counts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "counts.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> JointCounts:

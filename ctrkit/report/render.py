@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ctrkit.errors import CtrkitError
+from ctrkit.files import write_atomic
 from ctrkit.report.charts import chart
 
 
@@ -47,9 +47,7 @@ def write_report(summary: dict[str, Any], path: Path) -> None:
     render = {".html": to_html, ".md": to_markdown, ".json": _to_json}.get(path.suffix)
     if render is None:
         raise CtrkitError(f"a report is a .html, .md or .json file; got {str(path)!r}")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(render(summary), encoding="utf-8")
-    beside.replace(path)
+    write_atomic(path, render(summary))
 
 
 def _to_json(summary: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ to write, which removes what is to be overwritten.
 from __future__ import annotations
 
 import json
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import ClassVar
 
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import RunFolderError
-from ctrkit.files import write_json
+from ctrkit.files import remove, write_json
 from ctrkit.schema import Schema
 
 LABELS = {"config": "configuration", "config_sha256": "configuration", "source": "data"}
@@ -177,14 +176,6 @@ class RunFolder(WorkFolder):
                 except (OSError, ValueError):
                     stated[name] = None
         return {**self.identity, **stated} if stated else {}
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _sha_of_config(path: Path) -> object:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ctrkit.data.store.cache import cache_key, cached, home
+from ctrkit.files import write_atomic
 
 if TYPE_CHECKING:
     from ctrkit.config.sections import DataConfig
@@ -48,7 +49,7 @@ def shared_value(data: DataConfig, facts: Mapping[str, Any], find: Callable[[], 
     """
 
     def build(folder: Path) -> None:
-        (folder / "value.json").write_text(json.dumps(find()), encoding="utf-8")
+        write_atomic(folder / "value.json", json.dumps(find()))
 
     with shared_folder(data, facts, build) as folder:
         return json.loads((folder / "value.json").read_text(encoding="utf-8"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.evaluate import judge, score_batches
+from ctrkit.files import copy, write_atomic, write_json
 from ctrkit.metrics import paired_logloss_test
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
@@ -210,7 +210,7 @@ class SearchJob:
         """Make the run on top say that it came from the ``run.toml`` beside it."""
         config = resolve(load_config(self.folder / "run.toml"))
         run = self.folder / "run"
-        (run / "config.json").write_text(config.canonical_json() + "\n", encoding="utf-8")
+        write_atomic(run / "config.json", config.canonical_json() + "\n")
         record = RunRecord.load(run / "record.json")
         replace(record, config_sha256=config.sha256()).save(run / "record.json")
 
@@ -360,23 +360,11 @@ def begun(run: Path, config: RunConfig) -> bool:
     return True
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def copy_over(source: Path, target: Path) -> None:
     """Copy a file or folder over what is there; what is absent is left out."""
     if not source.exists() or (target.exists() and source.samefile(target)):
         return
-    if source.is_dir():
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(source, target)
-    else:
-        shutil.copyfile(source, target)
+    copy(source, target)
 
 
 def job_text(config: RunConfig, pairs: Path) -> str:
@@ -391,10 +379,3 @@ def job_text(config: RunConfig, pairs: Path) -> str:
     operations = [o.model_dump(mode="json") for o in config.model.operations]
     write_json(pairs, {"format": FORMAT, "pairs": operations})
     return to_toml(config, pairs_file=pairs.name)
-
-
-def write_json(path: Path, data: object) -> None:
-    """Write a file beside and rename it."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)

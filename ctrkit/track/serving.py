@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -15,6 +14,7 @@ from typing import Any
 from ctrkit import __version__
 from ctrkit.bundle.load import check_parts, read_config
 from ctrkit.errors import RunFolderError
+from ctrkit.files import copy
 from ctrkit.track.store import make_tracker, tracking_uri
 from ctrkit.track.tracker import open_store, quiet_mlflow, read_state
 
@@ -150,11 +150,8 @@ def _bundle(run: Path) -> Iterator[Path]:
         place = Path(scratch) / "run"
         place.mkdir()
         for name in BUNDLE:
-            part = run / name
-            if part.is_dir():
-                shutil.copytree(part, place / name)
-            elif part.exists():
-                shutil.copyfile(part, place / name)
+            if (run / name).exists():
+                copy(run / name, place / name)
         yield place
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from ctrkit.config.sections import RunConfig, TrackConfig
 from ctrkit.data.store.cache import home
 from ctrkit.errors import RunFolderError
+from ctrkit.files import copy
 from ctrkit.records import NullTracker, RunRecord, Tracker
 from ctrkit.track.tracker import (
     PARENT,
@@ -126,7 +126,7 @@ def _take_over(child: Path) -> None:
     tags = (read_pending(child) or {}).get("tags", {})
     original = Path(tags.get("ctrkit.run_folder", child))
     if original.absolute() != child.absolute() and read_state(original) is not None:
-        shutil.copyfile(original / "tracking.json", child / "tracking.json")
+        copy(original / "tracking.json", child / "tracking.json")
 
 
 def _outcome(folder: Path, child: Path) -> dict[str, Any]:

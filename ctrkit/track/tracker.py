@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from ctrkit.data.store.cache import home
+from ctrkit.files import write_json
 from ctrkit.records import RunRecord, split_line
 
 logger = logging.getLogger(__name__)
@@ -146,9 +147,7 @@ class MlflowTracker:
 
     def _write(self, state: Mapping[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / ".tracking.json"
-        beside.write_text(json.dumps(state, indent=1, default=str) + "\n", encoding="utf-8")
-        beside.replace(self.folder / "tracking.json")
+        write_json(self.folder / "tracking.json", state, default=str)
 
     def _try(self, act: Callable[[], None]) -> None:
         if self.dead:

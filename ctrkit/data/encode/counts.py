@@ -14,6 +14,7 @@ from ctrkit.data.columns.text import explode, to_text, to_tokens
 from ctrkit.data.encode.lookup import ABSENT, Lookup
 from ctrkit.data.encode.numeric import cells, log_category
 from ctrkit.errors import RunFolderError
+from ctrkit.files import write_json
 from ctrkit.schema import Field, Schema
 
 FORMAT = 1
@@ -149,7 +150,7 @@ class Counts:
         for index, f in enumerate(self.schema.fields):
             if f.name in self._tallies:
                 self.table(f.name).write_parquet(folder / f"{index}.parquet")
-        (folder / "counts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "counts.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Counts:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from ctrkit.data.encode.numeric import number_codes
 from ctrkit.data.hashing import splitmix64
 from ctrkit.errors import ConfigError, RunFolderError, nearest
+from ctrkit.files import write_json
 from ctrkit.layout import CrossKeys, Layout
 from ctrkit.schema import DROPPED, RESERVED
 
@@ -333,7 +334,7 @@ def save_crosses(folder: Path, crosses: CrossKeys, layout: Layout) -> None:
     }
     np.save(folder / "keys.npy", crosses.keys, allow_pickle=False)
     np.save(folder / "counts.npy", crosses.counts, allow_pickle=False)
-    (folder / "crosses.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "crosses.json", facts)
 
 
 def load_crosses(folder: Path, layout: Layout) -> CrossKeys:

@@ -23,6 +23,7 @@ from ctrkit.data.encode.lookup import ABSENT, Lookup
 from ctrkit.data.encode.numeric import bucket_codes, log_category, real_numbers
 from ctrkit.data.hashing import fold, splitmix64, stable_hash
 from ctrkit.errors import DataError, RunFolderError, SchemaError
+from ctrkit.files import atomic_folder, write_json
 from ctrkit.layout import CrossKeys, Layout, LayoutField
 from ctrkit.schema import DROPPED, MISSING, RESERVED, UNSEEN, Cross, Field, Schema
 
@@ -221,7 +222,14 @@ class Encoder:
         return np.where(missing, np.uint32(MISSING), fold(joint))
 
     def save(self, folder: Path) -> None:
-        """Write ``encoder.json``, ``vocabulary/<field index>.parquet``, and ``crosses/`` if any."""
+        """Write ``encoder.json``, ``vocabulary/<field index>.parquet``, and ``crosses/`` if any.
+
+        The folder is replaced as a whole.
+        """
+        with atomic_folder(folder) as beside:
+            self._write(beside)
+
+    def _write(self, folder: Path) -> None:
         (folder / "vocabulary").mkdir(parents=True, exist_ok=True)
         facts: dict[str, Any] = {}
         for index, f in enumerate(self.schema.fields):
@@ -250,7 +258,7 @@ class Encoder:
                 path = folder / "vocabulary" / f"{index}.parquet"
                 pl.DataFrame(table, schema=kinds).write_parquet(path)
         text = {"format": FORMAT, "schema": self.schema.to_toml(), "fields": facts}
-        (folder / "encoder.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "encoder.json", text)
         if self.crosses is not None:
             save_crosses(folder / "crosses", self.crosses, self.layout())
 

@@ -16,6 +16,8 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from ctrkit.files import atomic_folder
+
 
 def home() -> Path:
     """Return ctrkit's own folder: ``CTRKIT_HOME``, by default ``~/.ctrkit``."""
@@ -46,17 +48,8 @@ def build_folder(folder: Path, build: Callable[[Path], None]) -> None:
 
     An earlier folder in that place is replaced.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:16]}-", dir=folder.parent))
-    try:
+    with atomic_folder(folder) as beside:
         build(beside)
-        beside.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        beside.rename(folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
 
 
 @dataclass(frozen=True)

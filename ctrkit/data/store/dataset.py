@@ -18,6 +18,7 @@ from ctrkit.data.split.plan import SplitPlan, plan_split
 from ctrkit.data.store.cache import Scratch, build_folder, cache_key, cached
 from ctrkit.data.store.shards import CHUNKS_AHEAD, FORMAT, ShardInfo, Shards, write_shards
 from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest
+from ctrkit.files import write_json
 from ctrkit.layout import Layout
 from ctrkit.schema import UNSEEN, Field, Schema
 
@@ -167,8 +168,7 @@ def _build(
         "split": plan.describe(),
         "warnings": warnings,
     }
-    text = json.dumps(info, indent=1, default=str)
-    (folder / "dataset.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / "dataset.json", info, default=str)
 
 
 def _fit(

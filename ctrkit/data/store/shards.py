@@ -21,6 +21,7 @@ from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Chunk, Source
 from ctrkit.data.split.plan import SPLITS, SplitPlan
 from ctrkit.errors import RunFolderError
+from ctrkit.files import write_json
 from ctrkit.layout import Layout
 from ctrkit.schema import Schema
 
@@ -121,7 +122,7 @@ def write_shards(
         for writer in writers.values():
             writer.close()
     text = {"format": FORMAT, **asdict(info), "layout": layout.to_json()}
-    (folder / INFO).write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / INFO, text)
     return info
 
 

@@ -18,6 +18,7 @@ from ctrkit.config.files import to_toml
 from ctrkit.data.encode.prune import prune
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import ConfigError
+from ctrkit.files import atomic_path, write_atomic, write_json
 from ctrkit.models.build import build_model
 from ctrkit.nn.gates import MOST_DENSE
 from ctrkit.report import write_report
@@ -30,7 +31,6 @@ from ctrkit.search.base import (
     check_repeats,
     open_search,
     plain_config,
-    write_json,
 )
 from ctrkit.search.features.compact import compact
 from ctrkit.search.features.config import FeaturesConfig
@@ -191,7 +191,8 @@ class _Search(SearchJob):
         folder = (self.folder / row["folder"]).parent
         with np.load(best / "found.npz") as stored:
             gate = stored["gate"]
-        self.features(gate, np.ones(len(gate), bool)).write_parquet(folder / "features.parquet")
+        with atomic_path(folder / "features.parquet") as beside:
+            self.features(gate, np.ones(len(gate), bool)).write_parquet(beside)
         self.warn(
             "nothing is dropped: on validation the model over all values is surely better than "
             "those that the default penalties left; for a smaller one name --target-ratio"
@@ -221,7 +222,8 @@ class _Search(SearchJob):
             self._notices(stored["silent"].tolist(), bool(stored["touched_only"]))
         state = load_file(folder / "snapshot.safetensors")
         self._prune(folder, kept, seed, state)
-        self.features(gate, kept).write_parquet(folder / "features.parquet")
+        with atomic_path(folder / "features.parquet") as beside:
+            self.features(gate, kept).write_parquet(beside)
         return {"name": folder.name, **facts, **self._train(folder, kept, seed)}
 
     def _counts(self) -> np.ndarray[Any, Any]:
@@ -244,12 +246,10 @@ class _Search(SearchJob):
             folder=folder / "search",
             progress=self.progress,
         )
-        save_file(
-            {k: v.contiguous() for k, v in found.snapshot.items()}, folder / "snapshot.safetensors"
-        )
-        beside = folder / ".found.npz"
+        with atomic_path(folder / "snapshot.safetensors") as beside:
+            save_file({k: v.contiguous() for k, v in found.snapshot.items()}, beside)
         seconds = found.fit.steps * train.batch_size / found.fit.examples_s
-        with beside.open("wb") as file:
+        with atomic_path(folder / "found.npz") as beside, beside.open("wb") as file:
             np.savez(
                 file,
                 gate=found.values,
@@ -259,7 +259,6 @@ class _Search(SearchJob):
                 silent=np.array(found.silent, np.str_),
                 touched_only=found.touched_only,
             )
-        beside.replace(folder / "found.npz")
         shutil.rmtree(folder / "search", ignore_errors=True)
 
     def _notices(self, silent: list[str], touched_only: bool) -> None:
@@ -293,17 +292,15 @@ class _Search(SearchJob):
             )
             factor = open_gates(self.data.layout, self.config.search, 1.0, 1, 1).factor
             weights = compact(state, old, new, kept_of, factor)
-            save_file(
-                {k: v.contiguous() for k, v in weights.items()},
-                folder / "init.safetensors",
-                metadata={"format": "1"},
-            )
+            with atomic_path(folder / "init.safetensors") as beside:
+                tensors = {k: v.contiguous() for k, v in weights.items()}
+                save_file(tensors, beside, metadata={"format": "1"})
             init = "init.safetensors"
         config = plain_config(self.config)
         data = config.data.model_copy(update={"schema_path": "schema.toml", "encoder": "encoder"})
         train = config.train.model_copy(update={"seed": seed, "init": init})
         text = to_toml(config.model_copy(update={"data": data, "train": train}))
-        (folder / "run.toml").write_text(text, encoding="utf-8")
+        write_atomic(folder / "run.toml", text)
 
     def _train(self, folder: Path, kept: Mask, seed: int) -> dict[str, Any]:
         """Train ``run.toml``; return what a comparison needs."""

@@ -15,6 +15,7 @@ from ctrkit.data.encode.crosses import count_crosses, distinct_crosses
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
 from ctrkit.errors import ConfigError, SchemaError
+from ctrkit.files import write_atomic, write_json
 from ctrkit.models.build import field_pairs, find_preset
 from ctrkit.models.model import Model
 from ctrkit.nn.pair_gate import OPS
@@ -30,7 +31,6 @@ from ctrkit.search.base import (
     check_repeats,
     open_search,
     plain_config,
-    write_json,
 )
 from ctrkit.search.interactions.config import InteractionsConfig
 from ctrkit.search.interactions.information import pair_information
@@ -316,7 +316,7 @@ class _Search(SearchJob):
             }
         )
         text = to_toml(config, pairs_file="pairs.json")
-        (folder / "run.toml").write_text(text, encoding="utf-8")
+        write_atomic(folder / "run.toml", text)
         row = self.train(folder, seed)
         shared = self._shared_rows(ops) if OPS[0] in ops else 0
         rows = self._met(ops) + ops.count(OPS[0]) if exact else shared

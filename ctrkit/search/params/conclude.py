@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ctrkit.config.files import load_config
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import CtrkitError
+from ctrkit.files import atomic_path, remove, write_atomic, write_json
 from ctrkit.records import RunRecord
 from ctrkit.report import write_report
 from ctrkit.runs.inputs import open_job
 from ctrkit.runs.train import run_training
-from ctrkit.search.base import FORMAT, SPLITS, begun, copy_over, job_text, remove, write_json
+from ctrkit.search.base import FORMAT, SPLITS, begun, copy_over, job_text
 from ctrkit.search.params.history import trials_frame
 from ctrkit.search.params.pareto import best_of, front, importances
 from ctrkit.search.params.report import summarise_params_search
@@ -62,7 +63,8 @@ class Conclusion:
         ended = self.trials.finished()
         best = best_of(list(ended.values()), self.search.objectives)
         frame = trials_frame(self.trials, self.search.objectives)
-        frame.write_parquet(self.folder / "trials.parquet")
+        with atomic_path(self.folder / "trials.parquet") as beside:
+            frame.write_parquet(beside)
         if best is None:
             raise CtrkitError(self._nothing(list(ended.values())))
         winner = slot_of(best)
@@ -123,7 +125,7 @@ class Conclusion:
         text = job_text(config.model_copy(update={"data": data, "track": track}), pairs)
         if path.parent != self.folder:
             text = text.replace('"pairs.json"', '"../pairs.json"')
-        path.write_text(text, encoding="utf-8")
+        write_atomic(path, text)
 
     def _rows(
         self, config: RunConfig, seeds: int, controls: str

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from filelock import FileLock
 
+from ctrkit.files import write_json
 from ctrkit.records import Tracker, split_line
-from ctrkit.search.base import write_json
 from ctrkit.search.params.pareto import best_of
 from ctrkit.search.params.study import WORKERS, Trials, slot_of
 

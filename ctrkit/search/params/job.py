@@ -20,6 +20,7 @@ from ctrkit.config.sections import RunConfig
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.cache import cache_key, home
 from ctrkit.errors import ConfigError, CtrkitError
+from ctrkit.files import remove, write_atomic, write_json
 from ctrkit.records import RunRecord, Tracker
 from ctrkit.runs.inputs import DataOptions, PathLike
 from ctrkit.runs.train import load_dataset, run_training
@@ -33,9 +34,7 @@ from ctrkit.search.base import (
     job_text,
     open_search,
     quiet_training,
-    remove,
     sha_of,
-    write_json,
 )
 from ctrkit.search.features.config import FeaturesConfig
 from ctrkit.search.features.job import search_features
@@ -454,7 +453,7 @@ class ParamsJob(SearchJob):
             file = place.with_suffix(".toml")
             text = job_text(config, place.with_name(f"{place.name}-pairs.json"))
             same = file.is_file() and file.read_text(encoding="utf-8") == text
-            file.write_text(text, encoding="utf-8")
+            write_atomic(file, text)
             features = isinstance(config, FeaturesConfig)
             inner = search_features if features else search_interactions
             inner(file, out=place, controls="none", force=not same, progress=self.progress)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from ctrkit.config.files import load_config
 from ctrkit.config.sections import RunConfig, Section
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import ConfigError, nearest
+from ctrkit.files import copy, write_atomic, write_json
 from ctrkit.rank import RankOptions
 from ctrkit.records import RunRecord
 from ctrkit.report import write_report
@@ -35,7 +35,6 @@ from ctrkit.search.base import (
     job_text,
     open_search,
     quiet_training,
-    write_json,
 )
 from ctrkit.search.features.job import search_features
 from ctrkit.search.interactions.job import search_interactions
@@ -218,7 +217,7 @@ class Pipeline(SearchJob):
         plain = plain.model_copy(update={"data": plain.data.model_copy(update=update)})
         text = job_text(plain, self.folder / "plain-pairs.json")
         file = self.folder / "plain.toml"
-        file.write_text(text, encoding="utf-8")
+        write_atomic(file, text)
         return file
 
     def _before(self, file: Path) -> dict[str, Any]:
@@ -264,7 +263,7 @@ class Pipeline(SearchJob):
             outcome = take()
         finally:  # a step that was cut counts all its parts
             seconds = before + time.monotonic() - started
-            clock.write_text(str(seconds), encoding="utf-8")
+            write_atomic(clock, str(seconds))
         row = {
             **self._figures(outcome.run),
             "step": name,
@@ -353,7 +352,7 @@ class Pipeline(SearchJob):
                 text = re.sub(rf"(?m)^{key} = .*$", f'{key} = "{name}"', text)
         for name in ("pairs.json", "init.safetensors"):
             copy_over(file.parent / name, self.folder / name)
-        (self.folder / "run.toml").write_text(text, encoding="utf-8")
+        write_atomic(self.folder / "run.toml", text)
         copy_over(self.folder / "train" / str(self.first), self.folder / "run")
         self.restate()
 
@@ -389,15 +388,14 @@ def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:
             )
 
         with shared_folder(job.config.data, facts, build) as ranking:
-            shutil.copytree(ranking, folder, dirs_exist_ok=True)
+            copy(ranking, folder)
     kept = Schema.load(folder / "schema.toml")
     dropped = [n for n in job.schema.names if n not in kept.names]
     text = file.read_text(encoding="utf-8")
     whole = str(job.folder / "schema.toml")
     narrow = folder.parent / "steps" / "rank.toml"
-    narrow.write_text(
-        text.replace(json.dumps(whole), json.dumps(str(folder / "schema.toml"))), encoding="utf-8"
-    )
+    narrowed = text.replace(json.dumps(whole), json.dumps(str(folder / "schema.toml")))
+    write_atomic(narrow, narrowed)
     said = f"dropped {', '.join(dropped)}" if dropped else "kept every field"
     leaks = [n for n in dropped if n in _leaking(folder)]
     said += f"; leaking: {', '.join(leaks)}" if leaks else ""
