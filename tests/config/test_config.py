@@ -103,15 +103,3 @@ def test_published_settings_of_a_search_for_pairs_can_be_changed():
     assert (found.train.batch_size, found.search.update) == (2000, "joint")
     avazu = make_config({"search": {"preset": "avazu"}}, InteractionsConfig)
     assert (avazu.model.dim, avazu.model.second_dim, avazu.model.cross_min_count) == (40, 4, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("200MB", 200_000_000), ("1.5 gb", 1_500_000_000), ("2KiB", 2048), ("17", 17)],
-)
-def test_budgets_are_read_as_people_write_them(text, expected):
-    from ctrkit.cli import _bytes
-
-    assert _bytes(text) == expected
-    with pytest.raises(ConfigError, match="number of bytes"):
-        _bytes(f"{text}X")

@@ -174,7 +174,7 @@ def test_an_interrupt_leaves_trials_to_go_on_from_their_checkpoints(clicks, tmp_
     parent.send_signal(sent)
     _, said = parent.communicate(timeout=90)
     assert parent.returncode == 130, said
-    assert said.strip().endswith("interrupted; the same command goes on where it was")
+    assert said.strip().endswith("interrupted; re-run the same command to resume")
     assert [p for p in begun(out) if (p / "checkpoint").is_dir()]
     cut = {p: (p / "metrics.jsonl").read_text().splitlines() for p in begun(out)}
     done = subprocess.run(

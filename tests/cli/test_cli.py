@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ctrkit.cli import MALLOC, main
+from ctrkit.cli import main
+from ctrkit.cli.app import MALLOC
 from ctrkit.testing.generated import planted_clicks
 
 FAST = (
@@ -22,7 +23,7 @@ FAST = (
     "--set",
     "train.evals_per_epoch=1",
 )
-PLUGIN = Path(__file__).parent / "plugins" / "my_cross.py"
+PLUGIN = Path(__file__).parents[1] / "plugins" / "my_cross.py"
 
 
 @pytest.fixture
@@ -346,7 +347,7 @@ def test_freed_memory_goes_back_soon_unless_the_user_says_otherwise(ctrkit, monk
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on where it was"),
+        (KeyboardInterrupt(), 130, "interrupted; re-run the same command to resume"),
         (OSError(28, "No space left on device"), 2, "No space left on device"),
     ],
     ids=["interrupt", "disk"],

@@ -1,0 +1,170 @@
+"""Arguments and options that several verbs share, each declared once.
+
+A verb that reads raw rows takes ``**options: Unpack[DataOptions]`` and hands them to its function
+of :mod:`ctrkit.jobs`, which has the same names. :func:`ctrkit.cli.command.with_shared_options`
+writes the options of such a group into the verb's signature, where typer reads them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypedDict
+
+from typer import Argument, Option
+
+DATA = "Data"
+"""Help panel of the options that say what the columns mean and how text files are read."""
+MODEL = "Model and training"
+"""Help panel of the options of every verb that trains."""
+
+
+def split_commas(texts: list[str] | None) -> list[str] | None:
+    """Split each text at its commas: an option may be repeated, or hold several names."""
+    return texts and [name for text in texts for name in text.split(",") if name]
+
+
+class DataOptions(TypedDict, total=False):
+    """Options of every verb that reads raw rows; see :class:`ctrkit.runs.inputs.DataOptions`."""
+
+    label: Annotated[str, Option(help="Column that holds the label: 0 or 1.", rich_help_panel=DATA)]
+    schema: Annotated[
+        Path,
+        Option(
+            help="A schema.toml that says what the columns mean; default: the one in the folder "
+            "of DATA, else inferred.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    numeric: Annotated[
+        list[str],
+        Option(
+            metavar="NAME,...",
+            callback=split_commas,
+            help="Columns to read as numbers.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    categorical: Annotated[
+        list[str],
+        Option(
+            metavar="NAME,...",
+            callback=split_commas,
+            help="Columns to read as categories.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    multi: Annotated[
+        list[str],
+        Option(
+            metavar="NAME,...",
+            callback=split_commas,
+            help="Columns that hold lists of categories.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    ignore: Annotated[
+        list[str],
+        Option(
+            metavar="NAME,...",
+            callback=split_commas,
+            help="Columns to leave out.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    time: Annotated[
+        str,
+        Option(help="Column of the event time; rows are then split by time.", rich_help_panel=DATA),
+    ]
+    group: Annotated[
+        str,
+        Option(
+            help="Column to group rows by for the group AUC, such as the user.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    weight: Annotated[str, Option(help="Column of row weights.", rich_help_panel=DATA)]
+    key: Annotated[
+        str,
+        Option(
+            help="Column whose equal values a random split keeps in the same part.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    columns: Annotated[
+        list[str],
+        Option(
+            metavar="NAME,...",
+            callback=split_commas,
+            help="Column names of a text file, in order.",
+            rich_help_panel=DATA,
+        ),
+    ]
+    no_header: Annotated[
+        bool,
+        Option("--no-header", help="The text file has no header row.", rich_help_panel=DATA),
+    ]
+    set: Annotated[
+        list[str],
+        Option(
+            metavar="SECTION.KEY=VALUE",
+            help="Set a configuration key, such as train.lr=3e-4; may be repeated.",
+        ),
+    ]
+
+
+class TrainOptions(DataOptions, total=False):
+    """Options of every verb that trains a model."""
+
+    model: Annotated[
+        str,
+        Option(
+            help="Model, or a single interaction layer: see ctrkit list.", rich_help_panel=MODEL
+        ),
+    ]
+    seed: Annotated[
+        int,
+        Option(
+            help="Seed of the weights, the batches and the sampler of a search (train.seed); the "
+            "split has data.seed.",
+            rich_help_panel=MODEL,
+        ),
+    ]
+    plugins: Annotated[
+        list[Path],
+        Option("--plugin", help="Python file that registers a component.", rich_help_panel=MODEL),
+    ]
+    force: Annotated[bool, Option("--force", help="Overwrite the folder's contents.")]
+
+
+Data = Annotated[
+    str,
+    Argument(metavar="DATA", help="File, glob, directory or URL of CSV, Parquet or Arrow rows."),
+]
+DataOrConfig = Annotated[
+    str | None,
+    Argument(
+        metavar="DATA|CONFIG.toml",
+        help="File, glob, directory or URL of CSV, Parquet or Arrow rows; or a configuration file "
+        "with data.path.",
+    ),
+]
+Run = Annotated[Path, Argument(metavar="RUN", help="Run folder, or search folder (its winner).")]
+OutFolder = Annotated[Path, Option("-o", "--out", help="Folder to write.")]
+Force = Annotated[bool, Option("--force", help="Overwrite the folder's contents.")]
+ForceFile = Annotated[bool, Option("--force", help="Overwrite the file.")]
+Plugins = Annotated[
+    list[Path] | None, Option("--plugin", help="Python file that registers a component.")
+]
+Trust = Annotated[
+    bool, Option("--trust-plugins", help="Allow the run folder's plug-in code to run.")
+]
+Json = Annotated[
+    bool, Option("--json", help="Print the result as JSON on stdout, and nothing else there.")
+]
+Seeds = Annotated[
+    int, Option(min=1, help="Number of seeds that the winner and the controls are trained with.")
+]
+Trials = Annotated[int | None, Option(min=1, help="Total number of trials; default: 50.")]
+Workers = Annotated[int | None, Option("--jobs", min=1, help="Number of worker processes.")]
+Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 accepts other machines.")]
+Port = Annotated[int, Option(help="Port to listen on.")]

@@ -1,0 +1,1 @@
+"""``ctrkit search``: a file per kind of search."""
