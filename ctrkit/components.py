@@ -83,4 +83,8 @@ STATIC: tuple[Entry, ...] = (
         ("sum", "adds the branches; a branch wider than 1 gets a linear layer", ""),
         ("mlp", "a perceptron over the concatenated branches", ""),
     ),
+    *rows("split", "ctrkit.data.split.by_hash", ("random", "by a hash of the key or the row", "")),
+    *rows("split", "ctrkit.data.split.by_time", ("time", "the last rows are the test", "")),
+    *rows("split", "ctrkit.data.split.by_column", ("column", "a column names the split", "")),
+    *rows("split", "ctrkit.data.split.by_files", ("files", "each file is in one split", "")),
 )

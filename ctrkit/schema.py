@@ -15,11 +15,11 @@ from typing import Any, Literal, get_args
 
 from ctrkit.errors import SchemaError, nearest
 from ctrkit.files import write_atomic
+from ctrkit.registry import registry
 
 FieldKind = Literal["categorical", "numeric", "multi"]
 Encoding = Literal["auto", "vocabulary", "hash", "buckets", "raw"]
 Transform = Literal["raw", "standard", "log2", "log2_monotone", "quantile"]
-SplitBy = Literal["random", "time", "column", "files"]
 FORMAT = 1
 MISSING, UNSEEN, DROPPED, RESERVED = 0, 1, 2, 3
 """Codes of every field: missing, unseen or rare, dropped by a selection; values start at 3."""
@@ -101,31 +101,37 @@ class Cross:
 
 @dataclass(frozen=True)
 class Split:
-    """How rows are parted into train, validation and test.
+    """How rows are split into train, validation and test.
 
     Attributes:
-        by: ``random`` (hash of the key, or of file and row number), ``time`` (the last rows are
-            the test), ``column`` (a column says it), ``files`` (whole files).
+        by: A registered split: ``random`` (hash of the key, or of file and row number), ``time``
+            (the last rows are the test), ``column`` (a column names the split), ``files`` (each
+            file is in one split).
         ratios: Shares of train, validation and test, for ``random``, ``time`` and ``files``.
         embargo: For ``time``: rows this close before a boundary are left out, in seconds for
             dates and in the column's own unit for numbers.
-        column: For ``column``: its name; values ``train``, ``validation`` (``valid``, ``val``),
-            ``test``.
+        column: For ``column``: its name; its values are ``train``, ``validation`` (``valid``,
+            ``val``) or ``test``.
     """
 
-    by: SplitBy = "random"
+    by: str = "random"
     ratios: tuple[float, float, float] = (8.0, 1.0, 1.0)
     embargo: float = 0.0
     column: str | None = None
 
     def __post_init__(self) -> None:
-        _one_of("[split]", "by", self.by, get_args(SplitBy))
+        _one_of("[split]", "by", self.by, registry.names("split"))
         if len(self.ratios) != 3 or min(self.ratios) <= 0:
-            raise SchemaError(f"[split]: ratios are three positive numbers; got {self.ratios!r}")
+            raise SchemaError(
+                f"[split]: ratios must be three positive numbers; got {self.ratios!r}"
+            )
         if self.embargo < 0:
-            raise SchemaError(f"[split]: embargo is not negative; got {self.embargo!r}")
+            raise SchemaError(f"[split]: embargo must not be negative; got {self.embargo!r}")
         if (self.by == "column") != (self.column is not None):
-            raise SchemaError("[split]: by = 'column' and column = NAME go together")
+            raise SchemaError(
+                "[split]: by = 'column' and column = NAME must be given together; got "
+                f"by = {self.by!r} and column = {self.column!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ MAY_WRITE = {
     "rank/joint.py:save": "counts.json is written last; without it load() refuses",
     "runs/ranking.py:_write": "fills a hidden folder whose files are then renamed",
     "testing/contracts.py:_round_trip": "writes to a temporary folder",
+    "testing/splits.py:_write": "writes to a temporary folder",
     "bundle/predictor.py:_writer": "is given the path of atomic_path",
     "train/checkpoint.py:save_checkpoint": "renamed after fsync, which atomic_path does without",
     "train/loop.py:_write": "appends a line to a journal",

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ctrkit.registry import Choices, Range, registry
 
@@ -28,8 +28,8 @@ class DataConfig(Section):
     """A ``schema.toml``; without one it is inferred, or found in the data's folder."""
     encoder: str | None = None
     """Folder of a frozen encoder to use instead of fitting one."""
-    split: Literal["random", "time", "files"] | None = None
-    """Overrides the schema's split."""
+    split: str | None = None
+    """Name of a split (``ctrkit list splits``), in place of the schema's."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Of the random split: runs of unlike ``train.seed`` are judged on the same rows."""
     sampling_rate: float = Field(default=1.0, gt=0, le=1)
@@ -44,6 +44,14 @@ class DataConfig(Section):
     """Keep encoded shards below ``CTRKIT_HOME/cache`` and find them again by content."""
     cache_limit: int = Field(default=50_000_000_000, ge=0)
     """Bytes the cache may hold; the least recently used go first."""
+
+    @field_validator("split")
+    @classmethod
+    def _check_split(cls, name: str | None) -> str | None:
+        names = [n for n in registry.names("split") if n != "column"]  # set that in a schema.toml
+        if name is not None and name not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return name
 
 
 class PairOperation(Section):

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from ctrkit.components import Kind
 from ctrkit.registry import load_plugin, registry
 from ctrkit.runs.inputs import PathLike
-from ctrkit.testing.contracts import Verdict, check_interaction
+from ctrkit.testing.contracts import check_interaction
+from ctrkit.testing.splits import check_split
+from ctrkit.testing.verdicts import Verdict
+
+SUITES: dict[Kind, Callable[[str], list[Verdict]]] = {
+    "interaction": check_interaction,
+    "split": check_split,
+}
+"""Contract suite of each kind of component that has one."""
 
 
 def check(file: PathLike) -> list[Verdict]:
     """Run the contract suite on every component of a plug-in file; return the verdicts."""
     entry = load_plugin(Path(file))
-    added = [e for e in registry if e.module == entry.module]
-    return [verdict for e in added for verdict in check_interaction(e.name)]
+    added = [e for e in registry if e.module == entry.module and e.kind in SUITES]
+    return [verdict for e in added for verdict in SUITES[e.kind](e.name)]

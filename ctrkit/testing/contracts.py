@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
 from ctrkit.registry import registry
+from ctrkit.testing.verdicts import Verdict, require, run_checks
 
 LAYOUT = Layout(
     (
@@ -29,16 +29,6 @@ LAYOUT = Layout(
 )
 """Three categories, a number and a bag: what every component is tried on."""
 Inputs = tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The outcome of one check; ``message`` says what went wrong, or nothing."""
-
-    component: str
-    name: str
-    ok: bool
-    message: str = ""
 
 
 def check_interaction(name: str) -> list[Verdict]:
@@ -63,16 +53,7 @@ def check_model(config: ModelConfig, *, component: str) -> list[Verdict]:
         "rows apart": _rows_apart,
         "seed": _seeded,
     }
-    verdicts = []
-    for name, check in checks.items():
-        try:
-            check(config)
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
-            verdicts.append(Verdict(component, name, ok=False, message=message))
-        else:
-            verdicts.append(Verdict(component, name, ok=True))
-    return verdicts
+    return run_checks(component, config, checks)
 
 
 def sample_inputs(rows: int, layout: Layout = LAYOUT, seed: int = 0) -> Inputs:
@@ -100,16 +81,11 @@ def _model(config: ModelConfig, seed: int = 0) -> Model:
     return build_model(config, LAYOUT, seed=seed)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
 def _shapes(config: ModelConfig) -> None:
     model = _model(config).eval()
     for rows in (0, 1, 7):
         shape = tuple(model(*sample_inputs(rows)).shape)
-        _require(shape == (rows,), f"{rows} rows give logits of shape {shape}, not ({rows},)")
+        require(shape == (rows,), f"{rows} rows give logits of shape {shape}, not ({rows},)")
 
 
 def _gradients(config: ModelConfig) -> None:
@@ -120,7 +96,7 @@ def _gradients(config: ModelConfig) -> None:
     model(*sample_inputs(64)).square().sum().backward()
     for name, parameter in model.named_parameters():
         found = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
-        _require(found, f"no gradient reaches {name}")
+        require(found, f"no gradient reaches {name}")
 
 
 def _generator() -> torch.Generator:
@@ -131,14 +107,14 @@ def _autocast(config: ModelConfig) -> None:
     model = _model(config).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(*sample_inputs(16))
-    _require(logits.dtype == torch.float32, f"logits under autocast are {logits.dtype}")
-    _require(bool(logits.isfinite().all()), "logits under bf16 autocast are not finite")
+    require(logits.dtype == torch.float32, f"logits under autocast are {logits.dtype}")
+    require(bool(logits.isfinite().all()), "logits under bf16 autocast are not finite")
 
 
 def _deterministic(config: ModelConfig) -> None:
     model = _model(config).eval()
     first, second = (model(*sample_inputs(7)) for _ in range(2))
-    _require(bool(torch.equal(first, second)), "two evaluations of the same rows differ")
+    require(bool(torch.equal(first, second)), "two evaluations of the same rows differ")
 
 
 def _round_trip(config: ModelConfig) -> None:
@@ -148,7 +124,7 @@ def _round_trip(config: ModelConfig) -> None:
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
         other.load_state_dict(load_file(path))
     same = torch.equal(model(*sample_inputs(7)), other(*sample_inputs(7)))
-    _require(same, "weights read back from a file give other logits")
+    require(same, "weights read back from a file give other logits")
 
 
 def _rows_apart(config: ModelConfig) -> None:
@@ -157,12 +133,12 @@ def _rows_apart(config: ModelConfig) -> None:
     whole = model(codes, numbers, bags)
     first = int(bags[0][1][0])
     alone = model(codes[:1], numbers[:1], [(bags[0][0][:first], bags[0][1][:1])])
-    _require(bool(torch.allclose(whole[:1], alone, atol=1e-5)), "a row's logit depends on others")
+    require(bool(torch.allclose(whole[:1], alone, atol=1e-5)), "a row's logit depends on others")
 
 
 def _seeded(config: ModelConfig) -> None:
     before = torch.random.get_rng_state()
     first, second = (list(_model(config, seed=3).parameters()) for _ in range(2))
     same = all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    _require(same, "the same seed gives other weights")
-    _require(bool(torch.equal(before, torch.random.get_rng_state())), "torch's RNG was disturbed")
+    require(same, "the same seed gives other weights")
+    require(bool(torch.equal(before, torch.random.get_rng_state())), "torch's RNG was disturbed")

@@ -6,7 +6,8 @@ import polars as pl
 from ctrkit.bundle import load, save_bundle
 from ctrkit.config.files import make_config
 from ctrkit.data.read.sources import frame_source
-from ctrkit.data.split.plan import SPLITS, plan_split
+from ctrkit.data.split.base import SPLITS
+from ctrkit.data.split.plan import plan_split
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.dataset import prepare_dataset
 from ctrkit.evaluate import score_batches

@@ -14,7 +14,8 @@ from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Source
-from ctrkit.data.split.plan import SplitPlan, plan_split
+from ctrkit.data.split.base import SplitPlan
+from ctrkit.data.split.plan import plan_split
 from ctrkit.data.store.cache import Scratch, build_folder, cache_key, cached
 from ctrkit.data.store.shards import CHUNKS_AHEAD, FORMAT, ShardInfo, Shards, write_shards
 from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest

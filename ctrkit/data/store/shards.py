@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
+from ctrkit.data.columns.rows import row_ids
 from ctrkit.data.columns.weights import weight_array
 from ctrkit.data.encode.encoder import Encoded, Encoder
 from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Chunk, Source
-from ctrkit.data.split.plan import SPLITS, SplitPlan
+from ctrkit.data.split.base import SPLITS, SplitPlan
 from ctrkit.errors import RunFolderError
 from ctrkit.files import write_json
 from ctrkit.layout import Layout
@@ -112,7 +113,7 @@ def write_shards(
         with closing(read_ahead(source.chunks(wanted), CHUNKS_AHEAD)) as chunks:
             for chunk in chunks:
                 table = _table(chunk, encoder.encode(chunk.frame), layout, encoder.schema)
-                _part(table, plan.assign(chunk), plan.row_ids(chunk), writers, info)
+                _part(table, plan.assign(chunk), row_ids(chunk), writers, info)
                 done += chunk.frame.height
                 if progress is not None:
                     progress.update("encode", done, None, f"{done:,} rows")

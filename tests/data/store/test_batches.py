@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ctrkit.data.columns.rows import row_ids
 from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.sources import frame_source
@@ -44,7 +45,6 @@ def _shards(folder, rows, part=0):
     counts.update(frame)
     plan = SimpleNamespace(
         assign=lambda chunk: np.full(chunk.frame.height, part, np.uint8),
-        row_ids=lambda chunk: np.arange(chunk.frame.height, dtype=np.uint64),
     )
     write_shards(frame_source(frame), Encoder.fit(SCHEMA, counts), plan, folder)
     return Shards(folder)
@@ -134,7 +134,7 @@ def test_one_row(tmp_path):
     shards = _shards(tmp_path, 1, part=1)
     (batch,) = _batches(shards, split="validation").epoch(0)
     assert batch.codes.tolist() == [[3]]
-    assert batch.row.tolist() == [0]
+    assert batch.row.tolist() == row_ids(next(frame_source(_frame(1)).chunks())).tolist()
     halves = [list(_batches(shards, split="validation", rank=r, world=2).epoch(0)) for r in (0, 1)]
     assert [[len(b) for b in h] for h in halves] == [[0], [1]]
     assert halves[0][0].codes.shape == (0, 1)
