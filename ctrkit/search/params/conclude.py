@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ctrkit.config.files import load_config
 from ctrkit.config.sections import RunConfig
@@ -14,17 +14,25 @@ from ctrkit.records import RunRecord
 from ctrkit.report import write_report
 from ctrkit.runs.inputs import open_job
 from ctrkit.runs.train import run_training
-from ctrkit.search.base import FORMAT, SPLITS, begun, copy_over, job_text
+from ctrkit.search.base import (
+    FORMAT,
+    SPLITS,
+    SearchJob,
+    begun,
+    copy_over,
+    job_text,
+)
+from ctrkit.search.params.config import ParamsConfig
 from ctrkit.search.params.history import trials_frame
+from ctrkit.search.params.identity import storage_url
 from ctrkit.search.params.pareto import best_of, front, importances
 from ctrkit.search.params.report import summarise_params_search
+from ctrkit.search.params.runner import TrialRunner
 from ctrkit.search.params.storage import hide_password
-from ctrkit.search.params.study import Trials, slot_of
+from ctrkit.search.params.study import Trials
+from ctrkit.search.params.trial import COMPLETE, FAIL, PRUNED, Attempt
 from ctrkit.track import tracked_below
 
-if TYPE_CHECKING:
-    from ctrkit.search.params.job import ParamsJob
-    from ctrkit.search.params.study import FrozenTrial
 DECISIONS = (
     "run.toml",
     "schema.toml",
@@ -45,9 +53,11 @@ class Conclusion:
         trials: All of them.
     """
 
-    def __init__(self, job: ParamsJob, trials: Trials) -> None:
-        self.job, self.trials = job, trials
-        self.folder, self.search = job.folder, job.search
+    def __init__(
+        self, job: SearchJob, given: ParamsConfig, runner: TrialRunner, trials: Trials
+    ) -> None:
+        self.job, self.given, self.runner, self.trials = job, given, runner, trials
+        self.folder, self.search, self.space = job.folder, given.search, runner.space
 
     def write(self, seconds: float, seeds: int, controls: str) -> dict[str, Any]:
         """Leave the winner, the files of the Pareto set, the record and the report.
@@ -67,8 +77,8 @@ class Conclusion:
             frame.write_parquet(beside)
         if best is None:
             raise CtrkitError(self._nothing(list(ended.values())))
-        winner = slot_of(best)
-        config = self.job.trial_config(self.job.space.point(best.params), winner)
+        winner = best.slot
+        config = self.runner.config(self.space.point(best.params), winner)
         self._top(config, winner)
         rows = self._rows(config, seeds, controls)
         self._warn_of_before(rows)
@@ -80,11 +90,9 @@ class Conclusion:
         write_report(summarise_params_search(record, frame), self.folder / "report.html")
         return record
 
-    def _nothing(self, ended: Sequence[FrozenTrial]) -> str:
+    def _nothing(self, ended: Sequence[Attempt]) -> str:
         """Say why there is no winner, and what to do."""
-        failures = [
-            t.user_attrs.get("failure", "its worker died") for t in ended if t.state.name == "FAIL"
-        ]
+        failures = [t.failure or "its worker died" for t in ended if t.state == FAIL]
         if failures:
             return (
                 f"no trial was completed; {len(failures)} of {len(ended)} failed: "
@@ -97,10 +105,10 @@ class Conclusion:
 
     def _top(self, config: RunConfig, slot: int) -> None:
         """Put the winner on top of the folder: the file that trains it, and its run."""
-        place, run = self.job.place(slot), self.folder / "run"
+        place, run = self.runner.place(slot), self.folder / "run"
         if type(config) is not RunConfig:
             if not (place / "run" / "model.safetensors").is_file():
-                self.job.make(config, place)
+                self.runner.make(config, place)
             for name in DECISIONS:
                 copy_over(place / name, self.folder / name)
         else:
@@ -120,7 +128,7 @@ class Conclusion:
 
     def _write_run(self, config: RunConfig, path: Path, schema: str) -> None:
         data = config.data.model_copy(update={"schema_path": schema})
-        track = config.track.model_copy(update={"run_name": self.job.given.track.run_name})
+        track = config.track.model_copy(update={"run_name": self.given.track.run_name})
         pairs = self.folder / "pairs.json"  # of an earlier search over pairs
         text = job_text(config.model_copy(update={"data": data, "track": track}), pairs)
         if path.parent != self.folder:
@@ -135,7 +143,7 @@ class Conclusion:
         ours |= self._again(config, "seeds", list(self.job.seeds_from(seeds)))
         if controls == "none":
             return {"the search": list(ours.values())}
-        before = self._again(self.job.trial_config({}, None), "controls", list(ours))
+        before = self._again(self.runner.config({}), "controls", list(ours))
         both = [seed for seed in ours if seed in before]
         rows = {"the search": [ours[s] for s in both], "before": [before[s] for s in both]}
         return rows if both else {"the search": list(ours.values())}
@@ -159,7 +167,7 @@ class Conclusion:
         found = {}
         for seed in seeds:
             place = self.folder / name / str(seed)
-            named = f"{self.job.given.track.run_name or self.folder.name}-{name}-{seed}"
+            named = f"{self.given.track.run_name or self.folder.name}-{name}-{seed}"
             one = config.model_copy(
                 update={
                     "train": config.train.model_copy(update={"seed": seed}),
@@ -168,7 +176,7 @@ class Conclusion:
             )
             try:
                 with tracked_below(self.folder, role=name):
-                    run = self.job.make(one, place)
+                    run = self.runner.make(one, place)
             except CtrkitError as error:
                 self.job.warn(f"{name}, seed {seed}: {error}")
             else:
@@ -186,31 +194,31 @@ class Conclusion:
             **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
         }
 
-    def _pareto(self, members: list[FrozenTrial]) -> None:
+    def _pareto(self, members: list[Attempt]) -> None:
         """Write a file for each member of the Pareto set that trains it again."""
         if self.search.over != "params":
             return
         remove(self.folder / "pareto")
         (self.folder / "pareto").mkdir()
         for trial in members:
-            config = self.job.trial_config(self.job.space.point(trial.params), slot_of(trial))
+            config = self.runner.config(self.space.point(trial.params), trial.slot)
             self._write_run(
-                config, self.folder / "pareto" / f"{slot_of(trial):04d}.toml", "../schema.toml"
+                config, self.folder / "pareto" / f"{trial.slot:04d}.toml", "../schema.toml"
             )
 
     def _record(
         self,
         seconds: float,
-        best: FrozenTrial,
-        members: list[FrozenTrial],
+        best: Attempt,
+        members: list[Attempt],
         rows: dict[str, list[dict[str, Any]]],
     ) -> dict[str, Any]:
         search = self.search.model_dump(mode="json")
-        search["storage"] = hide_password(self.job.url or "journal")
+        search["storage"] = hide_password(storage_url(self.given) or "journal")
         ended = self.trials.finished().values()
-        states = [t.state.name for t in ended]
-        counts = {s.lower(): states.count(s) for s in ("COMPLETE", "PRUNED", "FAIL")}
-        counts["retries"] = sum("retry_of" in t.user_attrs for t in self.trials.trials())
+        states = [t.state for t in ended]
+        counts = {s.lower(): states.count(s) for s in (COMPLETE, PRUNED, FAIL)}
+        counts["retries"] = sum(t.retry_of is not None for t in self.trials.attempts())
         mattered = {
             name: {k: list(v) for k, v in importances(self.trials.study, i).items()}
             for i, name in enumerate(self.search.objectives)
@@ -218,7 +226,7 @@ class Conclusion:
         return {
             "format": FORMAT,
             "kind": "params",
-            "model": self.job.given.model.name,
+            "model": self.given.model.name,
             "config_sha256": self.job.config.sha256(),
             "search": search,
             "winner": self._member(best),
@@ -228,19 +236,19 @@ class Conclusion:
             "importances": mattered,
             "dimensions": {
                 d.key: d.labels() if d.kind == "choice" else [d.low, d.high]
-                for d in self.job.space.dimensions
+                for d in self.space.dimensions
             },
-            "logarithmic": [d.key for d in self.job.space.dimensions if d.log],
+            "logarithmic": [d.key for d in self.space.dimensions if d.log],
             "rows": rows,
             "paired": self.job.paired("the search", rows),
             "warnings": self.job.warnings,
         }
 
-    def _member(self, trial: FrozenTrial) -> dict[str, Any]:
+    def _member(self, trial: Attempt) -> dict[str, Any]:
         return {
-            "trial": slot_of(trial),
+            "trial": trial.slot,
             "values": dict(zip(self.search.objectives, trial.values, strict=True)),
             "params": trial.params,
-            "config_sha256": trial.user_attrs.get("config_sha256"),
-            "folder": str(self.job.place(slot_of(trial)).relative_to(self.folder)),
+            "config_sha256": trial.config_sha256,
+            "folder": str(self.runner.place(trial.slot).relative_to(self.folder)),
         }

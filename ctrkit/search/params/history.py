@@ -1,52 +1,67 @@
-"""What a search for settings remembers: its seconds, its trials as they end, their table."""
+"""The history of a search: a line per finished trial as it ends, and the table of all trials."""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 from filelock import FileLock
 
-from ctrkit.files import write_json
 from ctrkit.records import Tracker, split_line
+from ctrkit.search.params.locks import WORKERS
 from ctrkit.search.params.pareto import best_of
-from ctrkit.search.params.study import WORKERS, Trials, slot_of
+from ctrkit.search.params.study import Trials
+from ctrkit.search.params.trial import COMPLETE, FAIL, PRUNED, Attempt
 
-if TYPE_CHECKING:
-    from ctrkit.search.params.study import FrozenTrial
 logger = logging.getLogger(__name__)
+STATES = {COMPLETE: "complete", PRUNED: "pruned", FAIL: "failed"}
+"""Optuna's name of a state -> the word for it."""
 
 
-class Clock:
-    """Counts the seconds of a search over all its resumes."""
+@dataclass(frozen=True)
+class HistoryLine:
+    """One line of ``metrics.jsonl``.
 
-    def __init__(self, path: Path, limit: float | None) -> None:
-        self.path, self.limit = path, limit
-        self.before = 0.0
-        if path.is_file():
-            self.before = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-        self.start = time.monotonic()
+    Attributes:
+        step: Finished trials so far, this one included.
+        trial: Number of the trial.
+        state: How it ended.
+        values: Its objectives by name; empty unless complete.
+        objective: Name of the first objective.
+        best: Best value of the first objective so far; None: no trial is complete.
+    """
 
-    def seconds(self) -> float:
-        """Return the seconds so far."""
-        return self.before + time.monotonic() - self.start
+    step: int
+    trial: int
+    state: str
+    values: Mapping[str, float]
+    objective: str
+    best: float | None
 
-    def over(self) -> bool:
-        """Say whether no trial may begin."""
-        return self.limit is not None and self.seconds() >= self.limit
+    def to_json(self) -> dict[str, Any]:
+        """Return the line as it is written."""
+        line = {"step": self.step, "trial": self.trial, "state": self.state, **self.values}
+        return line if self.best is None else {**line, f"best_{self.objective}": self.best}
 
-    def tick(self) -> None:
-        """Remember the seconds."""
-        write_json(self.path, {"seconds": self.seconds()})
+    def summary(self) -> str:
+        """Return the best value so far in words; empty if there is none."""
+        return "" if self.best is None else f"best {self.objective} {self.best:.5f}"
 
 
 class History:
-    """``metrics.jsonl`` of a search: a line per finished trial, mirrored to the parent run."""
+    """``metrics.jsonl`` of a search, mirrored to its tracked run.
+
+    Args:
+        folder: The search folder.
+        objectives: Names of the objectives.
+        tracker: Mirrors each line.
+        progress: Object with ``update(stage, done, total, text)``, or None.
+    """
 
     def __init__(
         self, folder: Path, objectives: Sequence[str], tracker: Tracker, progress: Any
@@ -54,86 +69,82 @@ class History:
         self.path, self.objectives = folder / "metrics.jsonl", objectives
         self.tracker, self.progress = tracker, progress
         self.lock = FileLock(str(folder / WORKERS / "history.lock"))
-        self.known: set[int] = set()
+        self.written: set[int] = set()
 
-    def take(self, trials: Trials) -> None:
-        """Write what ended since the last call, unless another process did."""
-        ended = trials.finished()
-        if not ended.keys() - self.known:
+    def update(self, trials: Trials) -> None:
+        """Write a line for each trial that finished since, unless another process did."""
+        finished = trials.finished()
+        if not finished.keys() - self.written:
             return
         with self.lock:
-            self.known |= self._written()
-            fresh = [t for n, t in ended.items() if n not in self.known]
-            for trial in sorted(fresh, key=lambda t: str(t.datetime_complete)):
-                self._write(trial, ended, trials.config.trials)
+            self.written |= self._in_file()
+            fresh = [a for n, a in finished.items() if n not in self.written]
+            for attempt in sorted(fresh, key=lambda a: str(a.ended)):
+                self._write(attempt, finished, trials.config.trials)
 
-    def _written(self) -> set[int]:
+    def _in_file(self) -> set[int]:
         text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
         return {int(json.loads(line)["trial"]) for line in text.splitlines()}
 
-    def _write(self, trial: FrozenTrial, ended: Mapping[int, FrozenTrial], total: int) -> None:
-        self.known.add(slot_of(trial))
-        line: dict[str, Any] = {
-            "step": len(self.known),
-            "trial": slot_of(trial),
-            "state": trial.state.name,
-        }
-        if trial.state.name == "COMPLETE":
-            line |= zip(self.objectives, trial.values, strict=True)
-        best = best_of([t for n, t in ended.items() if n in self.known], self.objectives)
-        if best is not None:
-            line[f"best_{self.objectives[0]}"] = best.values[0]
+    def _write(self, attempt: Attempt, finished: Mapping[int, Attempt], total: int) -> None:
+        self.written.add(attempt.slot)
+        best = best_of([a for n, a in finished.items() if n in self.written], self.objectives)
+        line = HistoryLine(
+            step=len(self.written),
+            trial=attempt.slot,
+            state=attempt.state,
+            values=dict(zip(self.objectives, attempt.values, strict=False)),
+            objective=self.objectives[0],
+            best=None if best is None else best.values[0],
+        )
+        data = line.to_json()
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self._say(line, total)
-        step, numbers = split_line(line)
+            file.write(json.dumps(data) + "\n")
+        self._report(line, total)
+        step, numbers = split_line(data)
         self.tracker.log(step, numbers)
 
-    def _say(self, line: Mapping[str, Any], total: int) -> None:
-        first = self.objectives[0]
-        best = line.get(f"best_{first}")
-        shown = "" if best is None else f"best {first} {best:.5f}"
-        value = f" {first} {line[first]:.5f}," if first in line else ""
-        how = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}[line["state"]]
+    def _report(self, line: HistoryLine, total: int) -> None:
+        value = line.values.get(line.objective)
         logger.info(
             "trial %d %s:%s %s (%d of %d)",
-            line["trial"],
-            how,
-            value,
-            shown or "none is complete yet",
-            line["step"],
+            line.trial,
+            STATES[line.state],
+            "" if value is None else f" {line.objective} {value:.5f},",
+            line.summary() or "no trial is complete yet",
+            line.step,
             total,
         )
         if self.progress is not None:
-            self.progress.update("trials", line["step"], total, shown)
+            self.progress.update("trials", line.step, total, line.summary())
 
 
 def trials_frame(trials: Trials, objectives: Sequence[str]) -> pl.DataFrame:
-    """Return ``trials.parquet``: a row per trial of Optuna's; a retry names whose."""
-    rows = []
-    for t in trials.trials():
-        attrs = t.user_attrs
-        values = t.values if t.state.name == "COMPLETE" else [None] * len(objectives)
-        rows.append(
-            {
-                "trial": slot_of(t),
-                "number": t.number,
-                "attempt": int(attrs.get("attempt", 0)),
-                "retry_of": attrs.get("retry_of"),
-                "state": t.state.name,
-                **dict(zip(objectives, values, strict=True)),
-                **{
-                    f"param.{k}": json.dumps(v) if isinstance(v, bool | str) else v
-                    for k, v in t.params.items()
-                },
-                "evaluations": len(t.intermediate_values),
-                "begun": t.datetime_start,
-                "ended": t.datetime_complete,
-                "seconds": attrs.get("seconds"),
-                "epochs": attrs.get("epochs"),
-                "parameters": attrs.get("parameters"),
-                "config_sha256": attrs.get("config_sha256"),
-                "failure": attrs.get("failure"),
-            }
-        )
+    """Return ``trials.parquet``: a row per attempt; ``retry_of`` names the attempt it retries."""
+    rows = [_row(attempt, objectives) for attempt in trials.attempts()]
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _row(attempt: Attempt, objectives: Sequence[str]) -> dict[str, Any]:
+    values = attempt.values or [None] * len(objectives)
+    params = {
+        f"param.{k}": json.dumps(v) if isinstance(v, bool | str) else v
+        for k, v in attempt.params.items()
+    }
+    return {
+        "trial": attempt.slot,
+        "number": attempt.number,
+        "attempt": attempt.retries,
+        "retry_of": attempt.retry_of,
+        "state": attempt.state,
+        **dict(zip(objectives, values, strict=True)),
+        **params,
+        "evaluations": attempt.evaluations,
+        "begun": attempt.begun,
+        "ended": attempt.ended,
+        "seconds": attempt.seconds,
+        "epochs": attempt.epochs,
+        "parameters": attempt.parameters,
+        "config_sha256": attempt.config_sha256,
+        "failure": attempt.failure,
+    }

@@ -10,14 +10,19 @@ from ctrkit.search.params.config import ParamsSearchConfig
 from ctrkit.train import Callback, Context, Pruned
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial as FrozenTrial
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
     from optuna.trial import Trial
-ADVISORY = 0x6374726B6974
-"""Key of the lock in PostgreSQL."""
 
 
-def make_sampler(config: ParamsSearchConfig, seed: int, number: int = 0) -> Any:
-    """Return a sampler by name, seeded for one trial: a resumed search repeats no draw."""
+def make_sampler(config: ParamsSearchConfig, seed: int, number: int = 0) -> BaseSampler:
+    """Return a sampler by name, seeded for one trial: a resumed search repeats no draw.
+
+    Args:
+        config: ``[search]``.
+        seed: Seed of the search.
+        number: Number of the trial.
+    """
     from optuna import exceptions, samplers
 
     own = (seed * 1_000_003 + number) % 2**32
@@ -37,7 +42,7 @@ def make_sampler(config: ParamsSearchConfig, seed: int, number: int = 0) -> Any:
                 return samplers.GPSampler(n_startup_trials=start, seed=own)
             case "nsgaii":
                 return samplers.NSGAIISampler(population_size=max(2, start), seed=own)
-            case "qmc":  # its place in the sequence is in the study, so the seed must stay
+            case "qmc":  # the study stores the position in the sequence: one seed for all trials
                 return samplers.QMCSampler(
                     scramble=True,
                     seed=seed,
@@ -47,7 +52,7 @@ def make_sampler(config: ParamsSearchConfig, seed: int, number: int = 0) -> Any:
     return samplers.RandomSampler(seed=own)
 
 
-def make_pruner(config: ParamsSearchConfig) -> Any:
+def make_pruner(config: ParamsSearchConfig) -> BasePruner:
     """Return a pruner by name."""
     from optuna import pruners
 
@@ -64,15 +69,19 @@ def make_pruner(config: ParamsSearchConfig) -> Any:
 
 
 def prunes(config: ParamsSearchConfig) -> bool:
-    """Say whether trials report what they can be stopped by."""
+    """Return whether trials report a metric by which they can be pruned."""
     one = len(config.objectives) == 1 and config.objectives[0] in ("logloss", "auc")
     return one and config.pruner != "none" and config.over == "params"
 
 
 class Pruning(Callback):
-    """Reports each evaluation to Optuna and stops a trial that will not make it.
+    """Reports each evaluation to Optuna and stops an unpromising trial.
 
-    A resumed trial is another one for Optuna: it is told what the first one had reported.
+    A resumed trial is a new one for Optuna: what the first one reported is reported again.
+
+    Args:
+        trial: Optuna's trial.
+        metric: Metric on the validation rows that is reported.
     """
 
     def __init__(self, trial: Trial, metric: str) -> None:
@@ -80,19 +89,19 @@ class Pruning(Callback):
         self.values: list[float] = []
 
     def evaluated(self, context: Context, line: Mapping[str, Any]) -> str | None:
-        """Report; raise where the pruner says so."""
+        """Report an evaluation; raise :class:`~ctrkit.train.Pruned` if the pruner stops it."""
         self.values.append(float(line[self.metric]))
         self.trial.report(self.values[-1], len(self.values) - 1)
         if self.trial.should_prune():
-            raise Pruned(f"stopped at evaluation {len(self.values)}")
+            raise Pruned(f"pruned at evaluation {len(self.values)}")
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was reported."""
+        """Return the values reported so far."""
         return {"values": self.values}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Report it again."""
+        """Report the values of the interrupted trial again."""
         self.values = list(state["values"])
         for step, value in enumerate(self.values):
             self.trial.report(value, step)

@@ -1,8 +1,8 @@
-"""Trials that strangers share: claimed, kept alive, buried, tried again, counted.
+"""The study of a search: trials claimed, kept alive, retried and counted by any processes at once.
 
-A *slot* is one of the trials that a search is to make; a trial whose worker died is tried again in
-the same slot. A journal file has no heartbeat: there each trial holds an OS lock, which its
-worker's death frees. A database has a heartbeat, and locks besides for workers of one folder.
+A *slot* is one of the trials that a search is to make; a trial whose worker died is retried in the
+same slot. Within a folder a trial's worker holds an OS lock, which its death releases; other
+machines see a database's heartbeat.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,40 +18,38 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from ctrkit.errors import ConfigError
 from ctrkit.search.params.config import ParamsSearchConfig
 from ctrkit.search.params.dimension import Dimension
+from ctrkit.search.params.locks import WORKERS, TrialLocks
 from ctrkit.search.params.pareto import DIRECTION
-from ctrkit.search.params.samplers import ADVISORY, make_pruner, make_sampler
+from ctrkit.search.params.samplers import make_pruner, make_sampler
 from ctrkit.search.params.space import Space
-from ctrkit.search.params.storage import hide_password
+from ctrkit.search.params.storage import Database, Journal, StudyStorage
+from ctrkit.search.params.trial import FAIL, FINISHED, Attempt
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.trial import FrozenTrial as FrozenTrial
     from optuna.trial import Trial
 logger = logging.getLogger(__name__)
-WORKERS = "workers"
 JOURNAL = f"{WORKERS}/study.journal"
-FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Claim:
     """A trial that this process runs.
 
     Attributes:
-        trial: Optuna's.
-        slot: Number of the trial that was first in its slot; it names the folder.
-        attempt: 0, or how often a worker of the slot died.
+        trial: Optuna's trial.
+        slot: Number of the first attempt in the trial's slot; it names the folder.
+        retries: How many workers died in earlier attempts.
         lock: Held while the trial runs.
     """
 
     trial: Trial
     slot: int
-    attempt: int
+    retries: int
     lock: FileLock
 
 
@@ -62,10 +59,11 @@ class Trials:
     Args:
         config: ``[search]``.
         folder: The search folder.
-        name: Of the study in its storage.
-        seed: Of the sampler.
-        url: Optuna's database; None: a journal file in the folder.
-        start: What the first trial of a new study is to try; the rest of it is drawn.
+        name: Name of the study in its storage.
+        seed: Seed of the sampler.
+        url: Address of Optuna's database; None: a journal file in the folder.
+        start: Point of the first trial of a new study, as Optuna stores it; the dimensions that
+            it leaves out are drawn.
     """
 
     def __init__(
@@ -77,167 +75,115 @@ class Trials:
         url: str | None,
         start: Mapping[str, Any] | None = None,
     ) -> None:
-        self.config, self.folder, self.seed, self.url = config, folder, seed, url
-        self.start = dict(start or {})
+        self.config, self.name, self.seed = config, name, seed
         self.home = f"{socket.gethostname()}:{folder.absolute()}"
-        places = folder.absolute() / WORKERS
-        places.mkdir(parents=True, exist_ok=True)
-        self.turn = FileLock(str(places / "turn.lock"))
-        self.name = name
-        with self.turn:
-            self.study = self._open()
+        self.locks = TrialLocks(folder)
+        self.storage: StudyStorage = (
+            Journal(folder / JOURNAL)
+            if url is None
+            else Database(url, config, lambda trial: self._retry(Attempt.of(trial)))
+        )
+        with self.locks.turn:
+            self.study = self.storage.open(lambda storage: self._create(storage, start or {}))
 
-    # ---- the storage
-
-    def _open(self) -> optuna.Study:
-        """Open the study; whoever comes first makes tables and study while the others wait."""
+    def _create(
+        self, storage: optuna.storages.BaseStorage, start: Mapping[str, Any]
+    ) -> optuna.Study:
         import optuna
-        from optuna.storages.journal import JournalFileBackend
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        if self.url is None:
-            path = self.folder.absolute() / JOURNAL  # absolute: else stale locks stay for ever
-            self.storage: Any = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-            return self._create()
-        try:
-            with _alone(self.url):
-                self.storage = self._database(self.url)
-                return self._create()
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConfigError(
-                f"search.storage {hide_password(self.url)} cannot be used: {hide_password(reason)}"
-            ) from error
-
-    def _create(self) -> optuna.Study:
-        import optuna
-
         directions = [
             optuna.study.StudyDirection[DIRECTION[o].upper()] for o in self.config.objectives
         ]
         study = optuna.create_study(
-            storage=self.storage,
+            storage=storage,
             study_name=self.name,
             load_if_exists=True,
             directions=directions,
             sampler=make_sampler(self.config, self.seed),
             pruner=make_pruner(self.config),
         )
-        if self.start and not study.get_trials(deepcopy=False):
-            study.enqueue_trial(self.start)
+        if start and not study.get_trials(deepcopy=False):
+            study.enqueue_trial(dict(start))
         return study
 
-    def _database(self, url: str) -> Any:
-        import optuna
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.storages.RDBStorage(
-                url,
-                heartbeat_interval=self.config.heartbeat,
-                grace_period=self.config.grace,
-                heartbeat_stale_trial_callback=lambda _, trial: self._retry(trial),
-            )
-
     def close(self) -> None:
-        """Let go of a database's connections."""
-        if self.url is not None:
-            self.storage.remove_session()
-            self.storage.engine.dispose()
+        """Close the connections of a database."""
+        self.storage.close()
 
-    def trials(self) -> list[FrozenTrial]:
-        """Return all trials, but those that came too late to be run."""
-        return [t for t in self.study.get_trials(deepcopy=False) if "surplus" not in t.user_attrs]
+    # ---- what the study holds
 
-    def slots(self) -> dict[int, FrozenTrial]:
-        """Return each slot's last trial."""
-        found: dict[int, FrozenTrial] = {}
-        for trial in self.trials():
-            found[slot_of(trial)] = trial
-        return found
+    def attempts(self) -> list[Attempt]:
+        """Return all attempts, in order, except those that came too late to be run."""
+        return [attempt for attempt in self._all() if not attempt.surplus]
 
-    def finished(self) -> dict[int, FrozenTrial]:
-        """Return the slots that ended, however."""
-        return {
-            n: t for n, t in self.slots().items() if t.state.name in FINISHED and not self._lost(t)
-        }
+    def slots(self) -> dict[int, Attempt]:
+        """Return the last attempt in each slot."""
+        return {attempt.slot: attempt for attempt in self.attempts()}
+
+    def finished(self) -> dict[int, Attempt]:
+        """Return the last attempt in each slot that is complete, pruned or failed for good."""
+        return {n: a for n, a in self.slots().items() if a.state in FINISHED and not self._lost(a)}
 
     def done(self) -> bool:
-        """Say whether every slot of the search ended."""
+        """Return whether every slot of the search has finished."""
         return len(self.finished()) >= self.config.trials
+
+    def _all(self) -> list[Attempt]:
+        return [Attempt.of(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     # ---- one trial
 
     def claim(self) -> Claim | None:
-        """Take the next trial; None: none is left to take now.
+        """Take the next trial; None if none can be taken now.
 
-        The whole search is counted under one lock per folder; between machines, a trial that
-        proves to be one too many is given up before it is run.
+        Slots are counted under one lock per folder; between machines, a trial that proves to be
+        one too many is given up before it is run.
         """
-        with self.turn:
-            self._bury()
+        with self.locks.turn:
+            self._fail_abandoned()
             slots = self.slots()
-            waiting = any(t.state.name == "WAITING" for t in slots.values())
+            waiting = any(a.state == "WAITING" for a in slots.values())
             if not waiting and len(slots) >= self.config.trials:
                 return None
             number = len(self.study.get_trials(deepcopy=False))
             self.study.sampler = make_sampler(self.config, self.seed, number)
-            with warnings.catch_warnings():  # the sign of life is ours, see alive()
+            with warnings.catch_warnings():  # the heartbeat is sent by running()
                 warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")
                 trial = self.study.ask()
             trial.set_user_attr("home", self.home)
             slot = int(trial.user_attrs.get("slot", trial.number))
-            if self._surplus(trial.number, slot):
+            if self._is_surplus(trial.number, slot):
                 trial.set_user_attr("surplus", True)
                 self._tell(trial.number, None)
                 return None
-            lock = self._lock(trial.number)
+            lock = self.locks.trial(trial.number)
             lock.acquire()
             trial.set_user_attr("worker", os.getpid())
             return Claim(trial, slot, int(trial.user_attrs.get("attempt", 0)), lock)
 
-    def _surplus(self, number: int, slot: int) -> bool:
-        """Say whether another machine was quicker with the last slot, or with this retry."""
-        before = [t for t in self.trials() if t.number < number]
+    def _is_surplus(self, number: int, slot: int) -> bool:
+        """Return whether another machine was faster with the last slot, or with this retry."""
+        earlier = [a for a in self.attempts() if a.number < number]
         if slot != number:
-            twins = [t for t in before if slot_of(t) == slot and t.state.name != "FAIL"]
-            return bool(twins)
-        return len({slot_of(t) for t in before}) >= self.config.trials
+            return any(a.slot == slot and a.state != FAIL for a in earlier)
+        return len({a.slot for a in earlier}) >= self.config.trials
 
     def draw(self, claim: Claim, space: Space) -> dict[str, Any]:
-        """Draw the trial's point."""
+        """Draw the point of a trial."""
         import optuna
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return space.draw(lambda one: suggest(claim.trial, one))
+            return space.draw(lambda dimension: suggest(claim.trial, dimension))
 
     @contextmanager
-    def alive(self, claim: Claim) -> Iterator[None]:
-        """Send signs of life to a database; free the lock at the end."""
-        import optuna
-
-        stop = threading.Event()
-        number = claim.trial._trial_id
-
-        def send(storage: optuna.storages.RDBStorage) -> None:
-            while True:
-                with suppress(Exception):  # the database may be away for a while
-                    storage.record_heartbeat(number)
-                if stop.wait(self.config.heartbeat):
-                    return
-
-        threads = []
-        if isinstance(self.storage, optuna.storages.RDBStorage):
-            threads = [threading.Thread(target=send, args=(self.storage,), daemon=True)]
-        for thread in threads:
-            thread.start()
+    def running(self, claim: Claim) -> Iterator[None]:
+        """Show that the trial's worker lives; release the lock at the end."""
         try:
-            yield
+            with self.storage.heartbeat(claim.trial):
+                yield
         finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
             claim.lock.release()
 
     def complete(self, claim: Claim, values: Sequence[float]) -> None:
@@ -245,21 +191,21 @@ class Trials:
         self._tell(claim.trial.number, list(values))
 
     def prune(self, claim: Claim) -> None:
-        """End a trial that was stopped."""
+        """End a trial that the pruner stopped."""
         import optuna
 
-        with suppress(ValueError):  # another process took it for dead
+        with suppress(ValueError):  # another process took its worker for dead
             self.study.tell(claim.trial.number, state=optuna.trial.TrialState.PRUNED)
 
     def fail(self, claim: Claim, reason: str) -> None:
-        """End a trial by a fault of its own: it is not tried again."""
+        """End a trial that failed by a fault of its own; it is not retried."""
         claim.trial.set_user_attr("failure", reason)
         self._tell(claim.trial.number, None)
 
     def interrupt(self, claim: Claim) -> None:
-        """Leave a trial to whoever goes on: its checkpoint is there, and the attempt is free."""
+        """Queue an interrupted trial again, to resume from its checkpoint; no retry is counted."""
         frozen = self.study.get_trials(deepcopy=False)[claim.trial.number]
-        self._retry(frozen, again=0)
+        self._enqueue_again(Attempt.of(frozen), claim.retries)
         self._tell(claim.trial.number, None)
 
     def _tell(self, number: int, values: list[float] | None) -> None:
@@ -268,98 +214,65 @@ class Trials:
         state = optuna.trial.TrialState.FAIL if values is None else None
         try:
             self.study.tell(number, values, state=state)
-        except ValueError as error:  # another process took it for dead
+        except ValueError as error:  # another process took its worker for dead
             logger.warning("trial %d was not recorded: %s", number, error)
 
-    # ---- the dead
+    # ---- workers that died
 
-    def _lock(self, number: int) -> FileLock:
-        return FileLock(str(self.folder.absolute() / WORKERS / f"{number}.lock"))
-
-    def _bury(self) -> None:
-        """Fail the trials whose worker is gone, each with a successor in its slot."""
+    def _fail_abandoned(self) -> None:
+        """Fail the trials whose worker died, and queue each again in its slot."""
         import optuna
 
-        if self.url is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                optuna.storages.fail_stale_trials(self.study)
-        for trial in self.study.get_trials(deepcopy=False):
-            if trial.state.name == "RUNNING" and self._dead(trial):
-                self._retry(trial)
+        self.storage.fail_stale(self.study)
+        for attempt in self._all():
+            if attempt.state == "RUNNING" and self._abandoned(attempt):
+                self._retry(attempt)
                 with suppress(ValueError):
-                    self.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        for trial in self.slots().values():  # failed, and cut before it had a successor
-            if self._lost(trial) and trial.user_attrs.get("home") == self.home:
-                self._retry(trial)
+                    self.study.tell(attempt.number, state=optuna.trial.TrialState.FAIL)
+        for attempt in self.slots().values():  # failed, but killed before it was queued again
+            if self._lost(attempt) and attempt.home == self.home:
+                self._retry(attempt)
 
-    def _dead(self, trial: FrozenTrial) -> bool:
-        home = trial.user_attrs.get("home")
-        if self.url is not None and home is None:  # cut between the claim and its first word
-            started = trial.datetime_start
-            age = (datetime.now() - started).total_seconds() if started else 0.0
-            return age > self.config.grace
-        if self.url is not None and home != self.home:
+    def _abandoned(self, attempt: Attempt) -> bool:
+        """Return whether the worker of a running attempt is dead."""
+        if self.storage.shared and attempt.home != self.home:
+            # of another machine: its heartbeat counts, unless it died before its first one
+            age = (datetime.now() - attempt.begun).total_seconds() if attempt.begun else 0.0
+            return attempt.home is None and age > self.config.grace
+        return self.locks.is_free(attempt.number)
+
+    def _retry(self, attempt: Attempt) -> None:
+        """Queue a trial whose worker died, unless that happened too often."""
+        retries = attempt.retries + 1
+        if retries > self.config.retries:
+            logger.warning("trial %d: its worker died %d times; not retried", attempt.slot, retries)
+        elif self._enqueue_again(attempt, retries):
+            logger.warning("trial %d: its worker died; retrying", attempt.slot)
+
+    def _enqueue_again(self, attempt: Attempt, retries: int) -> bool:
+        """Queue an attempt's point again; return False if that was done already."""
+        if any(a.retry_of == attempt.number for a in self._all()):
             return False
-        lock = self._lock(trial.number)
-        try:
-            with lock.acquire(blocking=False):
-                return True
-        except Timeout:
-            return False
+        self.study.enqueue_trial(dict(attempt.params), user_attrs=attempt.next(retries))
+        return True
 
-    def _retry(self, trial: FrozenTrial, again: int = 1) -> None:
-        """Put the trial's point in the queue once more, unless it was there often enough."""
-        attempt = int(trial.user_attrs.get("attempt", 0)) + again
-        if attempt > self.config.retries:
-            logger.warning("trial %d: its worker died %d times; given up", slot_of(trial), attempt)
-            return
-        known = (t.user_attrs.get("retry_of") for t in self.study.get_trials(deepcopy=False))
-        if trial.number in known:
-            return
-        if again:
-            logger.warning("trial %d: its worker died; it is tried again", slot_of(trial))
-        self.study.enqueue_trial(
-            dict(trial.params),
-            user_attrs={"retry_of": trial.number, "slot": slot_of(trial), "attempt": attempt},
-        )
-
-    def _lost(self, trial: FrozenTrial) -> bool:
-        """Say whether a failed trial is about to get a successor."""
+    def _lost(self, attempt: Attempt) -> bool:
+        """Return whether a failed attempt is about to be retried."""
         return (
-            "failure" not in trial.user_attrs
-            and trial.state.name == "FAIL"
-            and (int(trial.user_attrs.get("attempt", 0)) < self.config.retries)
+            attempt.failure is None
+            and attempt.state == FAIL
+            and attempt.retries < self.config.retries
         )
 
 
-@contextmanager
-def _alone(url: str) -> Iterator[None]:
-    """Hold a lock of a PostgreSQL server: two machines must not make the tables at once."""
-    from sqlalchemy import create_engine, text
-
-    if not url.startswith("postgresql"):
-        yield
-        return
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY})
-            yield  # the connection's end frees it
-    finally:
-        engine.dispose()
-
-
-def slot_of(trial: FrozenTrial) -> int:
-    """Return the slot of a trial."""
-    return int(trial.user_attrs.get("slot", trial.number))
-
-
-def suggest(trial: Trial, one: Dimension) -> Any:
-    """Ask Optuna for one value."""
-    if one.kind == "choice":
-        return one.value_of(trial.suggest_categorical(one.key, one.labels()))
-    if one.kind == "int":
-        step = int(one.step or 1)
-        return trial.suggest_int(one.key, int(one.low), int(one.high), step=step, log=one.log)
-    return trial.suggest_float(one.key, one.low, one.high, step=one.step, log=one.log)
+def suggest(trial: Trial, dimension: Dimension) -> Any:
+    """Ask Optuna for a value of one dimension."""
+    key = dimension.key
+    if dimension.kind == "choice":
+        return dimension.value_of(trial.suggest_categorical(key, dimension.labels()))
+    if dimension.kind == "int":
+        low, high, step = int(dimension.low), int(dimension.high), int(dimension.step or 1)
+        return trial.suggest_int(key, low, high, step=step, log=dimension.log)
+    return trial.suggest_float(
+        key, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+    )

@@ -1,7 +1,7 @@
 """One worker of ``search params``: ``python -m ctrkit.search.params.worker FOLDER [SECONDS]``.
 
-It knows the folder alone, shares the trials with strangers, and ends after its trial when the
-process that started it is gone.
+It is given the folder alone, shares the trials with any other process, and stops after its trial
+if the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +20,28 @@ from ctrkit.data.read.sources import open_source
 from ctrkit.errors import CtrkitError
 from ctrkit.runs.inputs import read_options
 from ctrkit.schema import Schema
+from ctrkit.search.params.clock import Clock
 from ctrkit.search.params.config import ParamsConfig
-from ctrkit.search.params.history import Clock
 from ctrkit.search.params.job import ParamsJob
+from ctrkit.search.params.workers import USER_ERROR, threads_of
 
 logger = logging.getLogger(__name__)
 
 
 class WorkerClock(Clock):
-    """Seconds that are left to a worker, none once its parent is gone; nothing is remembered."""
+    """The seconds that are left to a worker: none once the process that started it is gone."""
 
     def __init__(self, limit: float | None) -> None:
-        self.limit, self.before, self.start = limit, 0.0, time.monotonic()
+        super().__init__(limit)
         self.parent = os.getppid()
 
     def over(self) -> bool:
-        """Say whether no trial may begin."""
+        """Return whether no trial may begin any more."""
         return os.getppid() != self.parent or super().over()
-
-    def tick(self) -> None:
-        """Do nothing."""
 
 
 def open_job_of(folder: Path) -> ParamsJob:
-    """Build the job of a search folder."""
+    """Return the job of a search folder."""
     config: ParamsConfig = load_config(folder / "config.json", kind=ParamsConfig)
     schema = Schema.load(folder / "schema.toml")
     assert config.data.path is not None
@@ -53,23 +50,23 @@ def open_job_of(folder: Path) -> ParamsJob:
 
 
 def main(arguments: list[str]) -> int:
-    """Work; return the exit code: 2 after a mistake of the user's, 130 when interrupted."""
+    """Run trials; return the exit code: 2 after a user error, 130 if interrupted."""
     folder = Path(arguments[0])
     clock = WorkerClock(float(arguments[1]) if len(arguments) > 1 else None)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("ctrkit").setLevel(logging.INFO)
     try:
         job = open_job_of(folder)
-        torch.set_num_threads(job.threads())
+        torch.set_num_threads(threads_of(job.search))
         job.join()
         trials = job.trials()
         try:
             job.work(trials, clock)
         finally:
             trials.close()
-    except (CtrkitError, OSError) as error:  # another worker would meet it too
+    except (CtrkitError, OSError) as error:  # another worker would fail alike
         logger.error("%s", error)  # noqa: TRY400
-        return 2
+        return USER_ERROR
     except KeyboardInterrupt:
         return 130
     return 0

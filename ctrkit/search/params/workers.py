@@ -1,57 +1,81 @@
-"""Worker processes of ``search params`` on this machine: started, watched, replaced."""
+"""Worker processes of a search on this machine: started, watched, replaced if they die."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ctrkit.errors import CtrkitError
-from ctrkit.search.params.history import Clock, History
-from ctrkit.search.params.study import WORKERS, Trials
+from ctrkit.search.params.clock import Clock
+from ctrkit.search.params.config import ParamsSearchConfig
+from ctrkit.search.params.history import History
+from ctrkit.search.params.locks import WORKERS
+from ctrkit.search.params.study import Trials
 
-if TYPE_CHECKING:
-    from ctrkit.search.params.job import ParamsJob
 logger = logging.getLogger(__name__)
 POLL_S = 0.5
+USER_ERROR = 2
 _LOG_TIME = re.compile(r"^[\d-]+ [\d:,]+ ")
 
 
 class Workers:
-    """Processes that share the trials with any others that join."""
+    """Processes that share the trials with any others that join.
 
-    def __init__(self, job: ParamsJob, trials: Trials, clock: Clock, history: History) -> None:
-        self.job, self.trials, self.clock, self.history = job, trials, clock, history
+    Args:
+        folder: The search folder.
+        search: ``[search]``.
+        url: Address of Optuna's database, if there is one.
+        trials: The study.
+        clock: The seconds of the search.
+        history: Written as trials finish.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        search: ParamsSearchConfig,
+        url: str | None,
+        trials: Trials,
+        clock: Clock,
+        history: History,
+    ) -> None:
+        self.folder, self.search, self.url = folder, search, url
+        self.trials, self.clock, self.history = trials, clock, history
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self.deaths = 0
 
     def run(self) -> None:
-        """Start them, watch them, replace the dead."""
+        """Start the workers and watch them until all have finished.
+
+        Raises:
+            CtrkitError: A worker stopped with a user error, or workers keep dying.
+        """
         try:
-            for number in range(self.job.search.jobs):
+            for number in range(self.search.jobs):
                 self._start(number)
             while self.running:
                 time.sleep(POLL_S)
                 self.clock.tick()
-                self.history.take(self.trials)
-                self._look()
+                self.history.update(self.trials)
+                self._check()
         finally:
             self._stop()
 
     def _start(self, number: int) -> None:
-        command = [sys.executable, "-m", "ctrkit.search.params.worker", str(self.job.folder)]
+        command = [sys.executable, "-m", "ctrkit.search.params.worker", str(self.folder)]
         if self.clock.limit is not None:
             command.append(str(max(0.0, self.clock.limit - self.clock.seconds())))
-        threads = str(self.job.threads())
+        threads = str(threads_of(self.search))
         env = {**os.environ, "OMP_NUM_THREADS": threads, "POLARS_MAX_THREADS": threads}
-        if self.job.url is not None:
-            env["CTRKIT_SEARCH_STORAGE"] = self.job.url
-        log = self.job.folder / WORKERS / f"{number}.log"
-        with log.open("ab") as file:  # a session of its own: Ctrl-C is passed on, once
+        if self.url is not None:
+            env["CTRKIT_SEARCH_STORAGE"] = self.url
+        with self._log(number).open("ab") as file:  # own session: Ctrl-C is passed on once
             self.running[number] = subprocess.Popen(
                 command,
                 env=env,
@@ -61,7 +85,11 @@ class Workers:
                 start_new_session=True,
             )
 
-    def _look(self) -> None:
+    def _log(self, number: int) -> Path:
+        return self.folder / WORKERS / f"{number}.log"
+
+    def _check(self) -> None:
+        """Replace the workers that died."""
         for number, process in list(self.running.items()):
             code = process.poll()
             if code is None:
@@ -69,25 +97,28 @@ class Workers:
             del self.running[number]
             if code == 0 or self.clock.over() or self.trials.done():
                 continue
-            if code == 2:  # a mistake of the user's, told in the log's last line
-                log = self.job.folder / WORKERS / f"{number}.log"
+            log = self._log(number)
+            if code == USER_ERROR:  # the last line of the log says which
                 lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-                raise CtrkitError(_LOG_TIME.sub("", lines[-1]) if lines else "a worker gave up")
+                raise CtrkitError(_LOG_TIME.sub("", lines[-1]) if lines else "a worker stopped")
             self.deaths += 1
-            log = self.job.folder / WORKERS / f"{number}.log"
-            if self.deaths > self.job.search.jobs * (1 + self.job.search.retries) + len(
-                self.trials.finished()
-            ):
-                raise CtrkitError(f"workers die again and again; the last words of one: {log}")
-            logger.warning("worker %d died (exit code %d): another takes its place", number, code)
+            allowed = self.search.jobs * (1 + self.search.retries) + len(self.trials.finished())
+            if self.deaths > allowed:
+                raise CtrkitError(f"workers keep dying; see the log of one: {log}")
+            logger.warning("worker %d died (exit code %d); starting another", number, code)
             self._start(number)
 
     def _stop(self) -> None:
         for process in self.running.values():
-            process.send_signal(2)
+            process.send_signal(signal.SIGINT)
         for process in self.running.values():
             try:
                 process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def threads_of(search: ParamsSearchConfig) -> int:
+    """Return the number of CPU threads of one worker."""
+    return search.threads or max(1, (os.cpu_count() or 1) // search.jobs)

@@ -95,7 +95,7 @@ def measure(scratch: Path, count: int, storage: str | None) -> tuple[list[float]
             watch.trial.should_prune()
             spent[0] += time.perf_counter() - start
         start = time.perf_counter()
-        with trials.alive(claim):
+        with trials.running(claim):
             trials.complete(claim, [loss])
         spent[0] += time.perf_counter() - start
         record = RunRecord(

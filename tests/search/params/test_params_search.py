@@ -16,7 +16,9 @@ from ctrkit.config.sections import RunConfig
 from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.runs.inputs import open_job
 from ctrkit.search.params import job as tuning
+from ctrkit.search.params import runner
 from ctrkit.search.params.config import ParamsConfig
+from ctrkit.search.params.workers import threads_of
 from ctrkit.testing.generated import planted_clicks
 
 FAST = [
@@ -150,7 +152,7 @@ def test_a_trial_that_cannot_learn_fails_and_the_search_goes_on(clicks, tmp_path
 
 
 def test_a_layer_that_raises_costs_its_trial_alone(clicks, tmp_path, monkeypatch):
-    whole, calls = tuning.run_training, []
+    whole, calls = runner.run_training, []
 
     def train(config, *args, **options):
         calls.append(config)
@@ -158,7 +160,7 @@ def test_a_layer_that_raises_costs_its_trial_alone(clicks, tmp_path, monkeypatch
             raise ValueError("rank must be a multiple of 4")
         return whole(config, *args, **options)
 
-    monkeypatch.setattr(tuning, "run_training", train)
+    monkeypatch.setattr(runner, "run_training", train)
     search(clicks, tmp_path / "s", trials=3, controls="none")
     frame = pl.read_parquet(tmp_path / "s" / "trials.parquet")
     assert frame["state"].to_list() == ["COMPLETE", "FAIL", "COMPLETE"]
@@ -172,7 +174,7 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(clicks, tmp_path, monke
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tuning, "run_training", full)
+        patch.setattr(runner, "run_training", full)
         with pytest.raises(OSError, match="No space"):
             search(clicks, tmp_path / "s", trials=2, controls="none")
     found = search(clicks, tmp_path / "s", trials=2, controls="none")
@@ -184,7 +186,7 @@ def test_force_begins_anew_where_all_trials_had_failed(clicks, tmp_path, monkeyp
         raise CtrkitError("the layer is not ready")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tuning, "run_training", fail)
+        patch.setattr(runner, "run_training", fail)
         with pytest.raises(CtrkitError, match=r"2 of 2 failed: the layer is not ready .*--force"):
             search(clicks, tmp_path / "s", trials=2)
     with pytest.raises(CtrkitError, match="not ready"):
@@ -266,7 +268,7 @@ def test_workers_share_the_cores_and_latency_beside_them_is_told(clicks, tmp_pat
         config = load_config(overrides=[*settings, *more], kind=ParamsConfig)
         source, schema, _ = open_job(config.data, {"label": "click"})
         made.append(tuning.ParamsJob(config, source, schema, tmp_path / "s"))
-    assert [job.threads() for job in made] == [8, 2, 5]
+    assert [threads_of(job.search) for job in made] == [8, 2, 5]
     assert [any("latency" in w for w in job.warnings) for job in made] == [False, True, True]
 
 

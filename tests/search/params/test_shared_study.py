@@ -29,7 +29,7 @@ def work(start: Barrier, places: list[tuple[str, str | None]]) -> None:
             if claim is None:
                 time.sleep(0.05)
                 continue
-            with trials.alive(claim):
+            with trials.running(claim):
                 trials.complete(claim, [suggest(claim.trial, X)])
 
 
@@ -46,8 +46,8 @@ def together(places: Callable[[int], list[tuple[str, str | None]]]) -> None:
 
 def counted(folder: Path, url: str | None) -> None:
     trials = Trials(ParamsSearchConfig(trials=TRIALS), folder, "study", 0, url)
-    assert [t.state.name for t in trials.slots().values()] == ["COMPLETE"] * TRIALS
-    assert not any("retry_of" in t.user_attrs for t in trials.trials())
+    assert [t.state for t in trials.slots().values()] == ["COMPLETE"] * TRIALS
+    assert not any(t.retry_of is not None for t in trials.attempts())
     trials.close()
 
 
@@ -75,7 +75,7 @@ def die(folder: str, url: str, config: dict[str, int]) -> None:
     trials = Trials(ParamsSearchConfig(**config), Path(folder), "study", 0, url)
     claim = trials.claim()
     assert claim is not None
-    with trials.alive(claim):
+    with trials.running(claim):
         suggest(claim.trial, X)
         time.sleep(0.3)
         os._exit(9)
@@ -100,12 +100,12 @@ def test_a_trial_whose_machine_died_is_taken_over_after_its_last_sign_of_life(
         if claim is None:
             time.sleep(0.2)
             continue
-        with other.alive(claim):
-            slots.append((claim.slot, claim.attempt))
+        with other.running(claim):
+            slots.append((claim.slot, claim.retries))
             time.sleep(0.5)
             other.complete(claim, [suggest(claim.trial, X)])
     assert sorted(slots) == [(0, 1), (1, 0)]
-    states = [t.state.name for t in other.trials()]
+    states = [t.state for t in other.attempts()]
     assert sorted(states) == ["COMPLETE", "COMPLETE", "FAIL"]
     other.close()
 
@@ -115,13 +115,13 @@ def test_a_living_trial_of_another_machine_is_left_alone(fresh_database, tmp_pat
     url, config = fresh_database(), ParamsSearchConfig(trials=1, heartbeat=1, grace=2)
     first = Trials(config, tmp_path / "a", "study", 0, url)
     claim = first.claim()
-    with first.alive(claim):
+    with first.running(claim):
         second = Trials(config, tmp_path / "b", "study", 0, url)
         for _ in range(8):
             assert second.claim() is None
             time.sleep(0.5)
         first.complete(claim, [suggest(claim.trial, X)])
     assert second.done()
-    assert len(second.trials()) == 1
+    assert len(second.attempts()) == 1
     for trials in (first, second):
         trials.close()

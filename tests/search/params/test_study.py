@@ -14,7 +14,7 @@ from ctrkit.search.params.dimension import Dimension
 from ctrkit.search.params.pareto import best_of, front, importances
 from ctrkit.search.params.samplers import Pruning, make_pruner, make_sampler, prunes
 from ctrkit.search.params.storage import hide_password, same_database
-from ctrkit.search.params.study import Trials, slot_of, suggest
+from ctrkit.search.params.study import Trials, suggest
 from ctrkit.train import Context, Pruned
 
 X = Dimension("train.lr", "float", 0.1, 1.0, log=True)
@@ -30,7 +30,7 @@ def run_one(trials: Trials, value: float | None = None) -> int | None:
     claim = trials.claim()
     if claim is None:
         return None
-    with trials.alive(claim):
+    with trials.running(claim):
         x = suggest(claim.trial, X)
         suggest(claim.trial, C)
         trials.complete(claim, [x if value is None else value])
@@ -53,7 +53,7 @@ def test_one_worker_draws_the_same_points_however_often_it_is_cut(tmp_path):
     for _ in range(8):  # a process each
         run_one(open_trials(tmp_path / "b", trials=8, startup_trials=3, seed=1))
     cut = open_trials(tmp_path / "b", trials=8)
-    drawn = [[t.params for t in s.trials()] for s in (whole, cut)]
+    drawn = [[t.params for t in s.attempts()] for s in (whole, cut)]
     assert drawn[0] == drawn[1]
     assert len({str(p) for p in drawn[0]}) == 8
 
@@ -63,10 +63,10 @@ def test_the_first_trial_of_a_study_tries_what_it_is_told_to(tmp_path):
     for _ in range(3):  # a process each; the study is begun once
         trials = Trials(settings, tmp_path, "study", 0, None, {X.key: 0.25})
         run_one(trials)
-    first, *others = trials.trials()
+    first, *others = trials.attempts()
     assert first.params[X.key] == 0.25
     assert C.key in first.params  # of what it is not told it draws the rest
-    assert [slot_of(t) for t in others] == [1, 2]
+    assert [t.slot for t in others] == [1, 2]
     assert all(t.params[X.key] != 0.25 for t in others)
 
 
@@ -84,7 +84,7 @@ def test_a_first_trial_whose_worker_died_is_tried_again_with_the_same_point(tmp_
 def test_choices_keep_their_types(tmp_path):
     trials = open_trials(tmp_path, trials=1)
     claim = trials.claim()
-    with trials.alive(claim):
+    with trials.running(claim):
         assert suggest(claim.trial, C) in C.choices
         assert 4 <= suggest(claim.trial, N) <= 16
         trials.complete(claim, [1.0])
@@ -98,7 +98,7 @@ from tests.search.params.test_study import X, open_trials
 from ctrkit.search.params.study import suggest
 trials = open_trials(Path(sys.argv[1]), trials=2)
 claim = trials.claim()
-print(claim.slot, claim.attempt, suggest(claim.trial, X), flush=True)
+print(claim.slot, claim.retries, suggest(claim.trial, X), flush=True)
 os._exit(9)
 """
 
@@ -120,15 +120,15 @@ def test_a_dead_workers_trial_is_tried_again_at_most_twice(tmp_path):
     assert run_one(trials) == 3  # a slot is named by its first trial
     assert run_one(trials) is None
     assert trials.done()
-    assert {n: t.state.name for n, t in trials.slots().items()} == {0: "FAIL", 3: "COMPLETE"}
+    assert {n: t.state for n, t in trials.slots().items()} == {0: "FAIL", 3: "COMPLETE"}
 
 
 def test_a_retry_that_ends_well_counts_once(tmp_path):
     die(tmp_path)
     trials = open_trials(tmp_path, trials=2)
     assert [run_one(trials), run_one(trials), run_one(trials)] == [0, 2, None]
-    assert {n: t.state.name for n, t in trials.slots().items()} == {0: "COMPLETE", 2: "COMPLETE"}
-    assert len(trials.trials()) == 3
+    assert {n: t.state for n, t in trials.slots().items()} == {0: "COMPLETE", 2: "COMPLETE"}
+    assert len(trials.attempts()) == 3
 
 
 def test_a_running_trial_is_nobody_elses(tmp_path):
@@ -139,7 +139,7 @@ def test_a_running_trial_is_nobody_elses(tmp_path):
     assert trials.claim() is None
     assert not trials.done()
     for owner, claim in ((trials, first), (other, second)):
-        with owner.alive(claim):
+        with owner.running(claim):
             owner.complete(claim, [1.0])
     assert trials.done()
 
@@ -148,8 +148,8 @@ def test_an_interrupted_trial_costs_no_attempt(tmp_path):
     for _ in range(4):
         trials = open_trials(tmp_path, trials=1)
         claim = trials.claim()
-        assert (claim.slot, claim.attempt) == (0, 0)
-        with trials.alive(claim):
+        assert (claim.slot, claim.retries) == (0, 0)
+        with trials.running(claim):
             trials.interrupt(claim)
     assert run_one(open_trials(tmp_path, trials=1)) == 0
 
@@ -157,7 +157,7 @@ def test_an_interrupted_trial_costs_no_attempt(tmp_path):
 def test_a_fault_of_the_trial_itself_is_final(tmp_path):
     trials = open_trials(tmp_path, trials=1)
     claim = trials.claim()
-    with trials.alive(claim):
+    with trials.running(claim):
         trials.fail(claim, "the loss is not finite")
     assert trials.done()
     assert trials.claim() is None
@@ -167,21 +167,21 @@ def test_pruning_reports_and_stops_and_reports_again_after_a_resume(tmp_path):
     trials = open_trials(tmp_path, trials=9, prune_after=2, warmup=0)
     for value in (0.1, 0.2):
         claim = trials.claim()
-        with trials.alive(claim):
+        with trials.running(claim):
             watch = Pruning(claim.trial, "logloss")
             watch.evaluated(context(), {"logloss": value})
             watch.evaluated(context(), {"logloss": value})
             trials.complete(claim, [value])
     claim = trials.claim()
     watch = Pruning(claim.trial, "logloss")
-    with trials.alive(claim), pytest.raises(Pruned):
+    with trials.running(claim), pytest.raises(Pruned):
         watch.evaluated(context(), {"logloss": 0.9})
     trials.prune(claim)
     claim = trials.claim()
     resumed = Pruning(claim.trial, "logloss")
     resumed.load_state_dict(watch.state_dict())
     assert trials.study.trials[claim.trial.number].intermediate_values == {0: 0.9}
-    with trials.alive(claim), pytest.raises(Pruned):
+    with trials.running(claim), pytest.raises(Pruned):
         resumed.evaluated(context(), {"logloss": 0.9})
 
 
@@ -202,12 +202,12 @@ def test_every_sampler_draws_conditional_points(name, tmp_path):
     trials = open_trials(tmp_path, trials=5, sampler=name, startup_trials=2)
     for _ in range(5):
         claim = trials.claim()
-        with trials.alive(claim):
+        with trials.running(claim):
             value = suggest(claim.trial, X)
             if value > 0.3:
                 value += suggest(claim.trial, N)
             trials.complete(claim, [value])
-    assert len({t.params["train.lr"] for t in trials.trials()}) == 5
+    assert len({t.params["train.lr"] for t in trials.attempts()}) == 5
 
 
 @pytest.mark.parametrize("name", ["auto", "median", "hyperband", "halving", "none"])
@@ -220,7 +220,7 @@ def test_the_front_and_the_best(tmp_path):
     trials = open_trials(tmp_path, trials=4, objectives=("auc", "bytes"))
     for values in ([0.7, 10.0], [0.8, 20.0], [0.6, 30.0], [0.7, 5.0]):
         claim = trials.claim()
-        with trials.alive(claim):
+        with trials.running(claim):
             suggest(claim.trial, X)
             trials.complete(claim, values)
     ended = list(trials.finished().values())
@@ -234,7 +234,7 @@ def test_importance_finds_what_matters_and_says_how_many_trials_stand_behind_it(
     trials = open_trials(tmp_path, trials=40, sampler="random")
     for _ in range(40):
         claim = trials.claim()
-        with trials.alive(claim):
+        with trials.running(claim):
             x, n = suggest(claim.trial, X), suggest(claim.trial, N)
             if n > 12:
                 suggest(claim.trial, C)

@@ -1,0 +1,124 @@
+"""What makes a search the same search: in its folder, and in a database shared by machines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ctrkit.data.read.sources import Source
+from ctrkit.data.store.cache import cache_key
+from ctrkit.errors import ConfigError
+from ctrkit.schema import Schema
+from ctrkit.search.params.config import ParamsConfig
+from ctrkit.search.params.storage import hide_password, same_database
+from ctrkit.track import tracking_uri
+
+FORMAT = 1
+ELASTIC = (
+    "trials",
+    "timeout",
+    "jobs",
+    "threads",
+    "storage",
+    "retries",
+    "heartbeat",
+    "grace",
+    "keep",
+)
+"""Keys of ``[search]`` that may differ when a search is resumed or joined."""
+LOCAL = ("path", "schema", "encoder")
+"""Keys of ``[data]`` that differ between machines."""
+
+
+def search_identity(config: ParamsConfig, schema: Schema, source: Source) -> dict[str, object]:
+    """Return the identity of a search in a folder; how long and how widely it runs is left out.
+
+    Args:
+        config: The resolved configuration.
+        schema: What the columns mean.
+        source: The raw rows.
+    """
+    data = config.model_dump(mode="json", by_alias=True, exclude={"track"})
+    data["search"] = {k: v for k, v in data["search"].items() if k not in ELASTIC}
+    return {
+        "format": FORMAT,
+        "kind": "params",
+        "config": data,
+        "schema": schema.to_toml(),
+        "source": source.fingerprint(),
+    }
+
+
+def study_name(config: ParamsConfig, schema: Schema, source: Source) -> str:
+    """Return the name of a search's study, the same on every machine that runs the search.
+
+    Folders, times of files and resolved defaults are left out.
+
+    Args:
+        config: The configuration as given.
+        schema: What the columns mean.
+        source: The raw rows.
+    """
+    data = config.model_dump(
+        mode="json", by_alias=True, exclude_unset=True, exclude={"track", "plugins"}
+    )
+    for section, names in (("data", LOCAL), ("search", ELASTIC)):
+        data[section] = {k: v for k, v in data.get(section, {}).items() if k not in names}
+    if "init" in data.get("train", {}):
+        data["train"]["init"] = Path(str(data["train"]["init"])).name
+    facts = {
+        "format": FORMAT,
+        "config": data,
+        "rows": source.likeness(),
+        "schema": schema.to_toml(),
+    }
+    return f"ctrkit-{digest(facts)}"
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """Return a short name for plain data."""
+    return cache_key(data)[:16]
+
+
+def storage_url(config: ParamsConfig) -> str | None:
+    """Return the address of Optuna's database; None: a journal file in the search folder.
+
+    Raises:
+        ConfigError: It is the database of the tracking store.
+    """
+    url = config.search.storage or os.environ.get("CTRKIT_SEARCH_STORAGE")
+    tracked = tracking_uri(config.track)
+    if url and tracked and same_database(url, tracked):
+        raise ConfigError(
+            f"search.storage and the tracking store must not be one database "
+            f"({hide_password(url)}): Optuna and MLflow need one each"
+        )
+    return url
+
+
+def with_absolute_paths(config: ParamsConfig) -> ParamsConfig:
+    """Return a configuration whose paths mean the same from any folder."""
+
+    def absolute(path: str | None) -> str | None:
+        if path is None or "://" in path or path == "random":
+            return path
+        return str(Path(path).absolute())
+
+    data, train = config.data, config.train
+    paths = {
+        name: absolute(path)
+        for name, path in (
+            ("path", data.path),
+            ("schema_path", data.schema_path),
+            ("encoder", data.encoder),
+        )
+        if name in data.model_fields_set
+    }
+    update: dict[str, object] = {"data": data.model_copy(update=paths)}
+    if "init" in train.model_fields_set:
+        update["train"] = train.model_copy(update={"init": absolute(train.init)})
+    if config.plugins:
+        update["plugins"] = tuple(str(absolute(p)) for p in config.plugins)
+    return config.model_copy(update=update)
