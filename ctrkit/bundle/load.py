@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ctrkit.bundle.predictor import Predictor
 from ctrkit.bundle.save import FORMAT
-from ctrkit.config.messages import explain
+from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
@@ -86,7 +86,9 @@ def read_config(folder: Path) -> RunConfig:
         return RunConfig.model_validate_json(text)
     except ValidationError as error:
         where = str(folder / "config.json")
-        raise RunFolderError(f"{where!r} cannot be read: {explain(error, RunConfig)}") from None
+        raise RunFolderError(
+            f"{where!r} cannot be read: {validation_message(error, RunConfig)}"
+        ) from None
 
 
 def load_plugins(folder: Path, *, trust: bool) -> None:

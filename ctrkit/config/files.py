@@ -1,19 +1,20 @@
-"""Configuration files: TOML and JSON in, TOML out; flags and ``--set`` on top."""
+"""Configuration files: TOML or JSON in, TOML out; command-line options and ``--set`` on top."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from ctrkit.config.messages import explain
-from ctrkit.config.sections import RunConfig
+from ctrkit.config.messages import validation_message
+from ctrkit.config.sections import FilePath, RunConfig
+from ctrkit.config.toml import parse_value, write_toml
 from ctrkit.errors import ConfigError
 from ctrkit.registry import load_entry_points, load_plugin
 
@@ -30,25 +31,25 @@ def load_config(
     """Read ``run.toml`` (or a ``config.json``), apply flags, then ``--set``; import plug-ins.
 
     Args:
-        path: The file; paths in its ``[data]`` and ``[train]`` are relative to it.
-        overrides: Texts ``section.key=value``; the value is TOML, else taken as a string.
+        path: The file; its relative paths are relative to its folder. None: defaults alone.
+        overrides: Texts ``section.key=value``; a value that is not valid TOML is a string.
         flags: ``section.key`` -> value; None values are left out.
-        kind: Of job.
+        kind: Configuration type of the job.
 
     Raises:
         ConfigError: The file is missing or invalid, or a key or value is.
     """
-    data = _read(path) if path is not None else {}
+    data = {} if path is None else _read(path, kind)
     for key, value in (flags or {}).items():
         if value is not None:
             _assign(data, key, value)
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set takes section.key=value; got {text!r}")
+            raise ConfigError(f"--set must be section.key=value; got {text!r}")
         _assign(data, key.strip(), parse_value(value.strip()))
     _read_pairs(data)
-    # Plug-ins come before validation: their tables below [model] are known only then.
+    # Plug-ins are imported before validation: it must know their tables below [model].
     load_entry_points()
     for plugin in data.get("plugins", []):
         load_plugin(Path(plugin))
@@ -59,23 +60,23 @@ def make_config(
     data: Mapping[str, Any],
     kind: type[C] = RunConfig,  # type: ignore[assignment]
 ) -> C:
-    """Validate a nested mapping.
+    """Return the configuration that nested tables describe.
 
     Raises:
-        ConfigError: One line about the first fault.
+        ConfigError: A key or value is invalid; one line about the first such.
     """
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(explain(error, kind)) from None
+        raise ConfigError(validation_message(error, kind)) from None
 
 
 def to_toml(config: RunConfig, *, pairs_file: str | None = None) -> str:
-    """Write a configuration as TOML, without what is left at its default.
+    """Return a configuration as TOML, without the keys that have their default value.
 
     Args:
-        config: What to write.
-        pairs_file: A ``pairs.json`` to be named in place of ``model.operations``.
+        config: The configuration.
+        pairs_file: Name of a ``pairs.json`` to refer to, in place of ``model.operations``.
     """
     data = config.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
     model = data.setdefault("model", {})
@@ -83,65 +84,51 @@ def to_toml(config: RunConfig, *, pairs_file: str | None = None) -> str:
     if pairs_file is not None:
         model.pop("operations", None)
         model["pairs"] = {"file": pairs_file, **model.get("pairs", {})}
-    lines: list[str] = []
-    _write_table(data, "", lines)
-    return "\n".join(lines).strip() + "\n"
+    return write_toml(data)
 
 
-def _write_table(table: Mapping[str, Any], name: str, lines: list[str]) -> None:
-    plain = {k: v for k, v in table.items() if not isinstance(v, dict)}
-    if name and (plain or not table):
-        lines += ["", f"[{name}]"]
-    lines += [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in plain.items()]
-    for key, inner in table.items():
-        if isinstance(inner, dict):
-            bare = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
-            _write_table(inner, f"{name}.{bare}" if name else bare, lines)
-
-
-def parse_value(text: str) -> object:
-    """Read a TOML value; what is none is a string.
-
-    Example:
-        >>> parse_value("3e-4"), parse_value("[400, 400]"), parse_value("autoint")
-        (0.0003, [400, 400], 'autoint')
-    """
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
+    """Return a file's tables, with absolute paths."""
     if not path.is_file():
-        raise ConfigError(f"no configuration file {str(path)!r}")
+        raise ConfigError(f"the configuration file {str(path)!r} does not exist")
     text = path.read_text(encoding="utf-8")
     try:
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} is a table of sections")
+        raise ConfigError(f"{path} must hold a table of sections; got {data!r:.40}")
+    folder = path.absolute().parent
+    _resolve_paths(data, kind, folder)
     model = data.get("model")
-    if isinstance(model, dict) and isinstance(model.get("pairs"), str):
-        model["pairs"] = {"file": model["pairs"]}
-    for section, key in (
-        ("data", "path"),
-        ("data", "schema"),
-        ("data", "encoder"),
-        ("train", "init"),
-        ("model.pairs", "file"),
-        ("search", "pairs"),
-    ):
-        table: Any = data
-        for name in section.split("."):
-            table = table.get(name) if isinstance(table, dict) else None
-        value = table.get(key) if isinstance(table, dict) else None
-        if isinstance(value, str) and "://" not in value and value != "random":
-            table[key] = str(path.absolute().parent / value)
-    if isinstance(data.get("plugins"), list):
-        data["plugins"] = [str(path.absolute().parent / str(p)) for p in data["plugins"]]
+    pairs = model.get("pairs") if isinstance(model, dict) else None
+    if isinstance(model, dict) and isinstance(pairs, str):
+        model["pairs"] = pairs = {"file": pairs}
+    if isinstance(pairs, dict) and isinstance(pairs.get("file"), str):
+        pairs["file"] = str(folder / pairs["file"])
     return data
+
+
+def _resolve_paths(table: dict[str, Any], cls: type[BaseModel], folder: Path) -> None:
+    """Make the paths of a table absolute, in place; see :class:`FilePath`."""
+    for name, field in cls.model_fields.items():
+        for key in {name, field.alias or name} & set(table):
+            value, section = table[key], field.annotation
+            if isinstance(value, dict):
+                if isinstance(section, type) and issubclass(section, BaseModel):
+                    _resolve_paths(value, section, folder)
+            elif isinstance(value, list):
+                table[key] = [_resolved(item, field, folder) for item in value]
+            else:
+                table[key] = _resolved(value, field, folder)
+
+
+def _resolved(value: Any, field: FieldInfo, folder: Path) -> Any:
+    """Return a field's value, relative to ``folder`` if it is a path."""
+    mark = next((m for m in field.metadata if isinstance(m, FilePath)), None)
+    if mark is None or not isinstance(value, str) or "://" in value or value in mark.words:
+        return value
+    return str(folder / value)
 
 
 def _read_pairs(data: dict[str, Any]) -> None:
@@ -154,12 +141,14 @@ def _read_pairs(data: dict[str, Any]) -> None:
         return
     path, rest = Path(str(table["file"])), {k: v for k, v in table.items() if k != "file"}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        operations = found["pairs"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        operations, version = content["pairs"], content.get("format")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"model.pairs: {str(path)!r} is no pairs.json: {error}") from None
-    if found.get("format") != 1:
-        raise ConfigError(f"{str(path)!r} has format {found.get('format')!r}; known is 1")
+        raise ConfigError(
+            f"model.pairs must name a pairs.json; got {str(path)!r}: {error}"
+        ) from None
+    if version != 1:
+        raise ConfigError(f"the format of {str(path)!r} must be 1; got {version!r}")
     model["operations"] = operations
     model.pop("pairs")
     if rest:
@@ -167,12 +156,12 @@ def _read_pairs(data: dict[str, Any]) -> None:
 
 
 def _assign(data: dict[str, Any], key: str, value: object) -> None:
+    """Set ``section.key`` in nested tables."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key}: a number is finite; got {value!r}")
-    *path, last = key.split(".")
-    for part in path:
-        inner = data.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {key}: {part!r} is a value, not a table")
-        data = inner
+        raise ConfigError(f"{key} must be a finite number; got {value!r}")
+    *sections, last = key.split(".")
+    for name in sections:
+        data = data.setdefault(name, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {key}: {name!r} must be a table; it is {data!r}")
     data[last] = value

@@ -1,14 +1,32 @@
-"""The sections that every job shares: ``[data]``, ``[model]``, ``[train]``, ``[track]``."""
+"""The sections that every job shares: ``[data]``, ``[model]``, ``[train]``, ``[track]``.
+
+The text below a field is the reference of its key: meaning, unit, and what None stands for.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ctrkit.registry import Choices, Range, registry
+
+
+@dataclass(frozen=True)
+class FilePath:
+    """Marks a field as a path: in a configuration file it is relative to the file's folder.
+
+    Attributes:
+        words: Values that are not paths.
+    """
+
+    words: tuple[str, ...] = ()
+
+
+OptionalPath = Annotated[str | None, FilePath()]
 
 
 class Section(BaseModel):
@@ -20,30 +38,33 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """``[data]``: where rows come from and how they are parted and encoded."""
+    """``[data]``: where the rows are, how text files are read, how rows are split and cached."""
 
-    path: str | None = None
+    path: OptionalPath = None
     """File, glob, directory or URL of the raw rows."""
-    schema_path: str | None = Field(default=None, alias="schema")
-    """A ``schema.toml``; without one it is inferred, or found in the data's folder."""
-    encoder: str | None = None
-    """Folder of a frozen encoder to use instead of fitting one."""
+    schema_path: OptionalPath = Field(default=None, alias="schema")
+    """Path of a ``schema.toml``; None: the one in the folder of the data, else inferred."""
+    encoder: OptionalPath = None
+    """Folder of a fitted encoder to use as it is; None: an encoder is fitted."""
     split: str | None = None
-    """Name of a split (``ctrkit list splits``), in place of the schema's."""
+    """How rows are split into training, validation and test: a name of ``ctrkit list splits``;
+    None: as the schema declares."""
     seed: int = Field(default=0, ge=0, lt=2**32)
-    """Of the random split: runs of unlike ``train.seed`` are judged on the same rows."""
+    """Seed of the random split; it is apart from ``train.seed``, so that runs with different
+    seeds are evaluated on the same rows."""
     sampling_rate: float = Field(default=1.0, gt=0, le=1)
     """Share of the negatives that the data kept; predictions are corrected for it."""
     text_encoding: str = "utf-8"
     """Character encoding of text files."""
     separator: str | None = None
-    """Separator of text files; None: told from the name (.tsv, .txt: tab) or the first line."""
+    """Column separator of text files; None: a tab for .tsv and .txt, else detected in the first
+    line."""
     header: bool = True
-    """Whether text files start with a line of column names."""
+    """Whether text files have a header row."""
     cache: bool = True
-    """Keep encoded shards below ``CTRKIT_HOME/cache`` and find them again by content."""
+    """Whether encoded shards are kept in ``CTRKIT_HOME/cache`` and reused for the same data."""
     cache_limit: int = Field(default=50_000_000_000, ge=0)
-    """Bytes the cache may hold; the least recently used go first."""
+    """Size limit of the cache in bytes; the least recently used shards are removed first."""
 
     @field_validator("split")
     @classmethod
@@ -58,50 +79,59 @@ class PairOperation(Section):
     """How one pair of fields is modelled: an entry of ``pairs.json``."""
 
     fields: tuple[str, str]
+    """Names of the two fields."""
     op: Literal["memorize", "factorize", "naive"]
+    """``memorize``: the pair's crosses have vectors of their own; ``factorize``: the product of
+    the two fields' vectors; ``naive``: nothing."""
     rows: int = Field(default=0, ge=0)
-    """Crosses that training met."""
+    """Number of distinct crosses seen in training."""
     min_count: int = Field(default=0, ge=0)
-    """How often, at least, for a row of their own; 0: rows are shared."""
+    """Number of training rows from which a cross has a row of its own; 0: rows are shared by
+    hash."""
 
 
 class ModelConfig(Section):
-    """``[model]``: a preset by name, and what is changed of it.
+    """``[model]``: a preset by name, and the changes to it.
 
     ``[model.<interaction>]`` tables hold the parameters of the interaction layers (``mlp`` also
     those of the ``mlp`` head); here they are collected in ``parameters``.
     """
 
     name: str = "autoint"
+    """Name of a model, or of one interaction layer to use alone; see ``ctrkit list``."""
     preset: str = "paper"
-    """Which settings of the model: ``paper``; of AutoInt also ``release`` and ``fuxictr``."""
+    """Variant of the model's hyper-parameters: ``paper``; for AutoInt also ``release`` and
+    ``fuxictr``."""
     interactions: tuple[str, ...] | None = None
-    """The parallel branches; None takes the preset's."""
+    """Names of the parallel interaction layers; None: the preset's."""
     head: str | None = None
-    """``sum`` or ``mlp``; None takes the preset's."""
+    """What combines the interaction layers: ``sum`` or ``mlp``; None: the preset's."""
     dim: Annotated[int, Range(1, 4096, log=True, search=(4, 64))] = 16
-    """Embedding width D."""
+    """Width D of the embeddings."""
     table: Annotated[Literal["auto", "full", "hashed"], Choices("auto", "hashed")] = "auto"
-    """``full``: a row per code; ``hashed``: at most ``rows`` rows per field; ``auto``: full, but
-    hashed for hash-encoded fields."""
+    """Rows of the embedding tables. ``full``: one per code; ``hashed``: at most ``rows`` per
+    field; ``auto``: ``hashed`` for hash-encoded fields, else ``full``."""
     rows: Annotated[int, Range(1, log=True, search=(100, 1_000_000))] = 1_000_000
     """Rows per field of a hashed table."""
     embedding_dropout: Annotated[float, Range(search=(0.0, 0.6))] = Field(default=0.0, ge=0, lt=1)
-    """Share of embedding entries dropped in training."""
+    """Share of the embedding entries that are set to zero in training."""
     second_dim: Annotated[int, Range(1, 4096, log=True, search=(2, 16))] = 8
-    """Width D2 of the second vectors and of crosses (``pairs``)."""
+    """Width D2 of the second embeddings and of the crosses, for the layer ``pairs``."""
     operations: tuple[PairOperation, ...] | None = None
-    """What ``pairs`` does with each pair; unnamed pairs are naive. Read from the file that
-    ``model.pairs = "pairs.json"`` (or ``model.pairs.file``) names. None: ``model.pairs.op``."""
+    """What the layer ``pairs`` does with each pair; pairs not listed are naive. It is read from
+    the file named by ``model.pairs = "pairs.json"`` or ``model.pairs.file``; None: all pairs have
+    the operation ``model.pairs.op``."""
     crosses: Literal["hashed", "exact"] = "hashed"
-    """Rows of memorized crosses: shared by hash, or one each for those that training met."""
+    """Rows of memorized crosses. ``hashed``: shared by hash; ``exact``: one per cross seen in
+    training."""
     cross_rows: int = Field(default=1_000_000, ge=1)
-    """Rows that hashed crosses share."""
+    """Number of rows that all hashed crosses share."""
     cross_min_count: int = Field(default=2, ge=1)
-    """How often training must meet an exact cross for a row of its own."""
+    """Number of training rows from which an exact cross has a row of its own."""
     numeric_missing: Literal["learned", "zero"] | None = None
-    """A missing number is a learned vector or the zero vector; None takes the preset's."""
+    """Embedding of a missing number: a learned vector, or zero; None: the preset's."""
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters of the interaction layers and the head: name -> parameter -> value."""
 
     @model_validator(mode="before")
     @classmethod
@@ -118,68 +148,77 @@ class ModelConfig(Section):
 
 
 class TrainConfig(Section):
-    """``[train]``: the loop and its optimisers."""
+    """``[train]``: the training loop and its optimisers."""
 
     epochs: int = Field(default=10, ge=1)
+    """Largest number of passes over the training rows."""
     batch_size: int = Field(default=1024, ge=1)
-    """Rows per step."""
+    """Rows per optimiser step."""
     micro_batch: int | None = Field(default=None, ge=0)
-    """Rows per forward pass, gradients summed over a step; 0: the whole batch. None: 512 for
-    models with attention on a CPU (their temporaries then stay in cache), else 0."""
+    """Rows per forward pass; gradients are summed over a step. 0: the whole batch; None: 512 for
+    models with attention on a CPU, whose temporaries then fit the cache, else 0."""
     lr: Annotated[float, Range(log=True, search=(1e-4, 2e-2))] = Field(default=1e-3, gt=0)
-    """Adam's learning rate."""
+    """Learning rate of Adam."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Decoupled decay of the dense weights (not of tables, gates, biases)."""
+    """Decoupled weight decay of the dense weights; tables, gates and biases have none."""
     l2: Annotated[float, Range(0.0, log=True, search=(1e-8, 1e-3))] = 0.0
-    """L2 on embedding rows: adds ``l2 * row`` to the gradient."""
+    """L2 penalty of the embedding rows: ``l2 * row`` is added to their gradient."""
     l2_rows: Literal["touched", "all"] = "touched"
-    """``touched``: rows of the step; ``all``: the published form, every row every step."""
+    """Rows that ``l2`` applies to. ``touched``: those in the step's batch; ``all``: every row at
+    every step, as in the papers."""
     schedule: Annotated[
         Literal["constant", "linear", "cosine"], Choices("constant", "linear", "cosine")
     ] = "constant"
-    """How the rate falls over the planned steps (to zero, where it does)."""
+    """Course of the learning rate over the planned steps; ``linear`` and ``cosine`` end at 0."""
     warmup_steps: int = Field(default=0, ge=0)
+    """Steps over which the learning rate rises from 0."""
     clip_norm: float | None = Field(default=None, gt=0)
-    """Largest norm of the gradient."""
+    """Norm that the gradient is clipped to; None: no clipping."""
     patience: int = Field(default=4, ge=0)
-    """Evaluations without a better monitored value before training stops; 0: never stops."""
+    """Evaluations without improvement after which training stops; 0: it never stops early."""
     evals_per_epoch: int = Field(default=2, ge=1)
+    """Evaluations on the validation rows per epoch."""
     monitor: Literal["logloss", "auc"] = "logloss"
-    """Metric on validation that chooses the best weights."""
+    """Validation metric by which the best weights are kept."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """Number format of the dense layers; ``auto``: bf16 where it is measured to be faster."""
     device: str = "auto"
-    """``auto``: CUDA where present, else CPU."""
+    """``cpu``, ``cuda`` or ``cuda:N``; ``auto``: CUDA if available, else CPU."""
     sparse_from: int = Field(default=2_000_000, ge=0)
-    """Tables of at least this many rows are updated row-wise, touched rows only."""
+    """Rows from which a table is updated row-wise: only the rows of the batch."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads; 0: torch's own choice."""
+    """Number of CPU threads; 0: PyTorch's default."""
     shuffle_rows: int = Field(default=1_048_576, ge=1)
-    """Rows that are shuffled together in memory."""
+    """Rows per window that is shuffled in memory; it is filled with blocks in random order."""
     checkpoint_s: float = Field(default=300.0, ge=0)
-    """Seconds between checkpoints within an epoch; one is also written at each evaluation."""
+    """Seconds between checkpoints; one is also written at each evaluation."""
     seed: int = Field(default=0, ge=0, lt=2**32)
-    init: str | None = None
-    """A ``safetensors`` file of initial weights; None or ``random``: random."""
+    """Seed of the weights and batches, and of the sampler of a search."""
+    init: Annotated[str | None, FilePath(words=("random",))] = None
+    """A ``safetensors`` file of initial weights; None or ``random``: random weights."""
 
 
 class TrackConfig(Section):
     """``[track]``: the MLflow mirror of the run."""
 
     uri: str | None = None
-    """MLflow store; ``none`` switches tracking off; None: ``CTRKIT_TRACKING_URI``, else SQLite
-    below ``CTRKIT_HOME``."""
+    """URI of the MLflow store; ``none``: no tracking; None: ``CTRKIT_TRACKING_URI``, else SQLite
+    in ``CTRKIT_HOME``."""
     experiment: str = "ctrkit"
+    """Name of the MLflow experiment."""
     run_name: str | None = None
+    """Name of the MLflow run; None: model and seed, such as ``autoint-0``, or the search folder."""
 
 
 class RunConfig(Section):
-    """One training job, completely."""
+    """The configuration of one training job."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     track: TrackConfig = TrackConfig()
-    plugins: tuple[str, ...] = ()
+    plugins: Annotated[tuple[str, ...], FilePath()] = ()
+    """Paths of Python files that register components."""
 
     def canonical_json(self) -> str:
         """Return JSON with sorted keys: equal configurations give equal text."""
@@ -187,6 +226,6 @@ class RunConfig(Section):
         return json.dumps(data, sort_keys=True, indent=1, allow_nan=False)
 
     def sha256(self) -> str:
-        """Return the identity of the job: where it is tracked does not count."""
+        """Return a hash that identifies the job; ``[track]`` does not count."""
         data = self.model_dump(mode="json", by_alias=True, exclude={"track"})
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from ctrkit.config.messages import explain
+from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import ModelConfig
 from ctrkit.data.encode.crosses import cross_rows
 from ctrkit.data.hashing import field_salt, pair_salt
@@ -55,7 +55,7 @@ def resolve_model(config: ModelConfig) -> ModelConfig:
         try:
             parameters[name] = owner.model_validate(given).model_dump(mode="json")
         except ValidationError as error:
-            raise ConfigError(f"model.{name}.{explain(error, owner)}") from None
+            raise ConfigError(validation_message(error, owner, within=f"model.{name}")) from None
     return config.model_copy(
         update={
             "interactions": tuple(branches),

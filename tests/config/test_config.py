@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
-from ctrkit.config.files import load_config, make_config, parse_value
+from ctrkit.config.files import load_config, make_config, to_toml
 from ctrkit.config.sections import RunConfig
+from ctrkit.config.toml import parse_value, write_toml
 from ctrkit.errors import ConfigError
 from ctrkit.search.interactions.config import InteractionsConfig
+from ctrkit.search.params.config import ParamsConfig
+from ctrkit.search.pipeline.config import PipelineConfig
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
 
 
 def test_overrides_are_toml_values_and_come_last(tmp_path):
@@ -50,6 +57,24 @@ def test_mistakes_are_one_line_with_a_way_out(override, word):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.lr=-1", "train.lr must be greater than 0; got -1"),
+        ("train.precision=fp8", "train.precision must be 'fp32', 'bf16' or 'auto'; got 'fp8'"),
+        ("model.dim=wide", "model.dim must be a valid integer; got 'wide'"),
+        ("model.dim=0", "model.dim must be greater than or equal to 1; got 0"),
+        ("train.lr=inf", "train.lr must be a finite number; got inf"),
+        ("train=3", "--set train.seed: 'train' must be a table; it is 3"),
+    ],
+)
+def test_messages_say_what_must_hold(override, message):
+    more = ["train.seed=1"] if override == "train=3" else []
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=[override, *more])
+    assert str(caught.value) == message
+
+
 def test_every_key_misspelt_is_an_error():
     for section, model in RunConfig.model_fields.items():
         keys = getattr(model.annotation, "model_fields", {})
@@ -77,10 +102,30 @@ def test_identity_sees_every_value_but_not_the_tracking():
 
 def test_paths_are_relative_to_the_file(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('[data]\npath = "rows.parquet"\n[train]\ninit = "init.safetensors"\n')
+    path.write_text(
+        'plugins = ["layer.py"]\n[data]\npath = "rows.parquet"\nschema = "schema.toml"\n'
+        'encoder = "encoder"\n[train]\ninit = "init.safetensors"\n'
+    )
+    (tmp_path / "layer.py").write_bytes((PLUGINS / "my_cross.py").read_bytes())
     config = load_config(path)
     assert config.data.path == str(tmp_path / "rows.parquet")
+    assert config.data.schema_path == str(tmp_path / "schema.toml")
+    assert config.data.encoder == str(tmp_path / "encoder")
     assert config.train.init == str(tmp_path / "init.safetensors")
+    assert config.plugins == (str(tmp_path / "layer.py"),)
+    path.write_text('[data]\npath = "s3://rows"\n[train]\ninit = "random"\n')
+    assert load_config(path).data.path == "s3://rows"
+    assert load_config(path).train.init == "random"
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"), [("search", InteractionsConfig), ("interactions", PipelineConfig)]
+)
+def test_the_ranking_that_a_search_names_is_relative_to_the_file(tmp_path, section, kind):
+    path = tmp_path / "search.toml"
+    path.write_text(f'[{section}]\npairs = "rank"\n')
+    config = load_config(path, kind=kind)
+    assert getattr(config, section).pairs == str(tmp_path / "rank")
 
 
 @pytest.mark.parametrize(
@@ -103,3 +148,25 @@ def test_published_settings_of_a_search_for_pairs_can_be_changed():
     assert (found.train.batch_size, found.search.update) == (2000, "joint")
     avazu = make_config({"search": {"preset": "avazu"}}, InteractionsConfig)
     assert (avazu.model.dim, avazu.model.second_dim, avazu.model.cross_min_count) == (40, 4, 1)
+
+
+def test_toml_reads_back_equal():
+    tables = {
+        "plugins": [],
+        "model": {"name": "dnn", "mlp": {"hidden": [400, 400], "dropout": 0.0}},
+        "train": {"lr": 1e-5, "init": 'a "quoted" \\ path\x7f\n'},
+        "search": {"space": {"model.dim": [4, 8], "é": False, "train.lr": {"low": 1e-5}}, "x": {}},
+        "pairs": [{"fields": ["a", "b"], "op": "naive"}],
+    }
+    text = write_toml(tables)
+    assert tomllib.loads(text) == tables
+    assert "hidden = [400, 400]\n" in text
+
+
+def test_a_configuration_written_as_toml_reads_back_equal(tmp_path):
+    space = {"model.dim": [4, 8], "train.lr": {"low": 1e-5, "high": 0.1}, "train.l2": False}
+    pairs = [{"fields": ["a", "b"], "op": "memorize"}]
+    data = {"search": {"space": space}, "model": {"operations": pairs, "mlp": {"hidden": [4]}}}
+    config = make_config(data, ParamsConfig)
+    (tmp_path / "search.toml").write_text(to_toml(config))
+    assert load_config(tmp_path / "search.toml", kind=ParamsConfig) == config

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ctrkit.config.published import published_pairs
-from ctrkit.config.sections import RunConfig, Section
+from ctrkit.config.sections import OptionalPath, RunConfig, Section
 from ctrkit.registry import Choices, Range
 
 
@@ -44,7 +44,7 @@ class InteractionSearchConfig(Section):
     they have parted; of the best at all (the paper's code); of the end."""
     budget: int = Field(default=256_000_000, ge=1)
     """Bytes that memorized crosses may take, in the search and after it."""
-    pairs: str | None = None
+    pairs: OptionalPath = None
     """Folder of a ranking: only the pairs that it found are searched, the rest are naive."""
     most_pairs: int = Field(default=60, ge=1)
     """How many of the ranking's pairs are searched."""
