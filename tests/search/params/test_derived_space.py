@@ -1,4 +1,7 @@
-"""The derived space is exactly the recorded one: keys, bounds, conditions, order of drawing."""
+"""The derived space equals the recorded one: keys, bounds, conditions, order of drawing.
+
+Run this file to record the spaces again.
+"""
 
 from __future__ import annotations
 

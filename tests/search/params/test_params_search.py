@@ -1,4 +1,4 @@
-"""The whole search for settings: what it leaves, that it goes on, and what it refuses."""
+"""A search from the verb to its folder: files, resuming, controls, user errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def searched(clicks, tmp_path_factory) -> jobs.Search:
     return search(clicks, tmp_path_factory.mktemp("s") / "search", seeds=2)
 
 
-def test_the_folder_holds_the_trials_the_winner_and_the_report(searched):
+def test_search_folder_holds_trials_winner_and_report(searched):
     folder, record = searched.folder, searched.record
     frame = pl.read_parquet(folder / "trials.parquet")
     assert frame["trial"].to_list() == list(range(6))
@@ -69,7 +69,7 @@ def test_the_folder_holds_the_trials_the_winner_and_the_report(searched):
     assert [int(p.name) for p in kept] == [best["trial"]]
 
 
-def test_the_winning_file_trains_the_winner_again(searched, tmp_path):
+def test_run_toml_trains_the_winner_again(searched, tmp_path):
     again = jobs.train(searched.folder / "run.toml", out=tmp_path / "again")
     places = (
         again.folder,
@@ -84,9 +84,7 @@ def test_the_winning_file_trains_the_winner_again(searched, tmp_path):
     assert isinstance(load_config(searched.folder / "run.toml"), RunConfig)
 
 
-def test_an_equal_search_is_not_done_again_a_longer_one_goes_on_another_is_refused(
-    searched, clicks
-):
+def test_equal_search_is_reused_longer_one_resumes_other_one_is_refused(searched, clicks):
     ended = {p.name: p.read_bytes() for p in (searched.folder / "trials").glob("*.json")}
     again = search(clicks, searched.folder, seeds=2)
     for part in ("winner", "counts", "rows", "paired"):
@@ -101,7 +99,7 @@ def test_an_equal_search_is_not_done_again_a_longer_one_goes_on_another_is_refus
 
 
 @pytest.mark.slow
-def test_several_objectives_give_a_front_of_files(clicks, tmp_path):
+def test_several_objectives_give_a_pareto_set_of_files(clicks, tmp_path):
     found = search(
         clicks,
         tmp_path / "s",
@@ -130,7 +128,7 @@ def test_several_objectives_give_a_front_of_files(clicks, tmp_path):
     assert "Pareto" in (tmp_path / "s" / "report.html").read_text()
 
 
-def test_a_trial_that_cannot_learn_fails_and_the_search_goes_on(clicks, tmp_path):
+def test_failed_trial_is_recorded_and_the_search_continues(clicks, tmp_path):
     found = search(
         clicks,
         tmp_path / "s",
@@ -151,7 +149,7 @@ def test_a_trial_that_cannot_learn_fails_and_the_search_goes_on(clicks, tmp_path
         search(clicks, tmp_path / "t", set=[*FAST, "search.space.train.lr=[1e30, 1e31]"])
 
 
-def test_a_layer_that_raises_costs_its_trial_alone(clicks, tmp_path, monkeypatch):
+def test_layer_that_raises_fails_only_its_trial(clicks, tmp_path, monkeypatch):
     whole, calls = runner.run_training, []
 
     def train(config, *args, **options):
@@ -169,7 +167,7 @@ def test_a_layer_that_raises_costs_its_trial_alone(clicks, tmp_path, monkeypatch
     assert "multiple of 4" in note["traceback"]
 
 
-def test_a_full_disk_stops_the_search_and_costs_no_trial(clicks, tmp_path, monkeypatch):
+def test_full_disk_stops_the_search_without_failing_a_trial(clicks, tmp_path, monkeypatch):
     def full(*args, **options):
         raise OSError(28, "No space left on device")
 
@@ -181,7 +179,7 @@ def test_a_full_disk_stops_the_search_and_costs_no_trial(clicks, tmp_path, monke
     assert found.record["counts"]["complete"] == 2
 
 
-def test_force_begins_anew_where_all_trials_had_failed(clicks, tmp_path, monkeypatch):
+def test_force_restarts_a_search_of_failed_trials(clicks, tmp_path, monkeypatch):
     def fail(*args, **options):
         raise CtrkitError("the layer is not ready")
 
@@ -195,7 +193,7 @@ def test_force_begins_anew_where_all_trials_had_failed(clicks, tmp_path, monkeyp
     assert found.record["counts"] == {"complete": 2, "pruned": 0, "fail": 0, "retries": 0}
 
 
-def test_copies_of_the_rows_share_one_study(clicks, tmp_path):
+def test_copies_of_the_data_share_one_study(clicks, tmp_path):
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     for machine in ("a", "b"):
         (tmp_path / machine).mkdir()
@@ -226,7 +224,7 @@ def test_copies_of_the_rows_share_one_study(clicks, tmp_path):
     assert len(pl.read_parquet(other.folder / "trials.parquet")) == 2, "other rows, other study"
 
 
-def test_a_search_folder_stands_for_its_winner(searched, clicks, tmp_path):
+def test_search_folder_stands_for_its_winner(searched, clicks, tmp_path):
     frame = pl.read_parquet(clicks).head(5)
     ours = load(searched.folder).predict(frame)
     assert (ours == load(searched.folder / "run").predict(frame)).all()
@@ -240,7 +238,7 @@ def test_a_search_folder_stands_for_its_winner(searched, clicks, tmp_path):
 
 
 @pytest.mark.parametrize(("low", "told"), [(0.001, True), (-0.001, False)])
-def test_a_search_says_where_the_settings_before_were_surely_better(
+def test_warning_if_the_initial_configuration_is_significantly_better(
     clicks, tmp_path, monkeypatch, low, told
 ):
     whole = tuning.ParamsJob.tested
@@ -254,12 +252,12 @@ def test_a_search_says_where_the_settings_before_were_surely_better(
     assert any("did not pay here" in text for text in found.record["warnings"]) == told
 
 
-def test_another_search_in_the_folder_is_told_by_what_differs(searched, clicks):
+def test_error_about_another_search_names_what_differs(searched, clicks):
     with pytest.raises(RunFolderError, match=r"another search \(another setting\)"):
         search(clicks, searched.folder, seed=7)
 
 
-def test_workers_share_the_cores_and_latency_beside_them_is_told(clicks, tmp_path, monkeypatch):
+def test_workers_share_the_cores_and_latency_with_workers_warns(clicks, tmp_path, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     settings = ["model.name=dnn", f'data.path="{clicks}"', 'search.objectives=["auc", "latency"]']
     made = []
@@ -272,7 +270,7 @@ def test_workers_share_the_cores_and_latency_beside_them_is_told(clicks, tmp_pat
     assert [any("latency" in w for w in job.warnings) for job in made] == [False, True, True]
 
 
-def test_time_is_counted_over_resumes(clicks, tmp_path):
+def test_timeout_counts_over_resumes(clicks, tmp_path):
     with pytest.raises(CtrkitError, match=r"search\.timeout"):
         search(clicks, tmp_path / "s", timeout=1e-6)
     found = search(clicks, tmp_path / "s", trials=2, timeout=300, controls="none")
@@ -284,7 +282,7 @@ def test_time_is_counted_over_resumes(clicks, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_knobs_of_the_search_for_values(clicks, tmp_path):
+def test_hyper_parameters_of_the_feature_search(clicks, tmp_path):
     found = search(
         clicks,
         tmp_path / "s",
@@ -303,7 +301,7 @@ def test_the_knobs_of_the_search_for_values(clicks, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_knobs_of_the_search_over_pairs(clicks, tmp_path):
+def test_hyper_parameters_of_the_interaction_search(clicks, tmp_path):
     found = search(
         clicks,
         tmp_path / "s",
@@ -348,20 +346,20 @@ def test_the_knobs_of_the_search_over_pairs(clicks, tmp_path):
     ],
     ids=str,
 )
-def test_mistakes_are_told_before_anything_is_written(clicks, tmp_path, options, message):
+def test_user_errors_leave_no_folder(clicks, tmp_path, options, message):
     with pytest.raises(CtrkitError, match=message):
         search(clicks, tmp_path / "s", **options)
     assert not (tmp_path / "s").exists()
 
 
-def test_foreign_files_are_left_alone(clicks, tmp_path):
+def test_foreign_files_are_kept(clicks, tmp_path):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "notes.txt").write_text("mine")
     with pytest.raises(RunFolderError, match=r"notes\.txt"):
         search(clicks, tmp_path / "s", force=True)
 
 
-def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
+def test_command_prints_the_result(clicks, tmp_path, capsys, monkeypatch):
     out = tmp_path / "s"
     file = tmp_path / "search.toml"
     shutil.copy(clicks, tmp_path / "clicks.parquet")

@@ -1,4 +1,4 @@
-"""Many processes on one fresh store, of each kind, and workers of other machines that die."""
+"""A study shared by processes and machines that start at once or die."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def counted(folder: Path, url: str | None) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["journal", "sqlite"])
-def test_four_processes_at_once_on_a_fresh_file(kind, tmp_path):
+def test_four_processes_share_a_new_file(kind, tmp_path):
     urls = [
         None if kind == "journal" else f"sqlite:///{tmp_path / str(i)}.db" for i in range(ROUNDS)
     ]
@@ -64,7 +64,7 @@ def test_four_processes_at_once_on_a_fresh_file(kind, tmp_path):
 
 
 @pytest.mark.postgres
-def test_four_machines_at_once_on_a_fresh_database(fresh_database, tmp_path):
+def test_four_machines_share_a_new_database(fresh_database, tmp_path):
     urls = [fresh_database() for _ in range(ROUNDS)]
     together(lambda process: [(str(tmp_path / f"{process}-{i}"), u) for i, u in enumerate(urls)])
     for url in urls:
@@ -82,9 +82,7 @@ def die(folder: str, url: str, config: dict[str, int]) -> None:
 
 
 @pytest.mark.postgres
-def test_a_trial_whose_machine_died_is_taken_over_after_its_last_sign_of_life(
-    fresh_database, tmp_path
-):
+def test_trial_of_a_dead_machine_is_retried_after_the_grace_period(fresh_database, tmp_path):
     url, config = fresh_database(), {"trials": 2, "heartbeat": 1, "grace": 2}
     spawn = multiprocessing.get_context("spawn")
     process = spawn.Process(target=die, args=(str(tmp_path / "a"), url, config))
@@ -111,7 +109,7 @@ def test_a_trial_whose_machine_died_is_taken_over_after_its_last_sign_of_life(
 
 
 @pytest.mark.postgres
-def test_a_living_trial_of_another_machine_is_left_alone(fresh_database, tmp_path):
+def test_running_trial_of_another_machine_is_not_retried(fresh_database, tmp_path):
     url, config = fresh_database(), ParamsSearchConfig(trials=1, heartbeat=1, grace=2)
     first = Trials(config, tmp_path / "a", "study", 0, url)
     claim = first.claim()

@@ -1,4 +1,4 @@
-"""What a search draws: from the components' bounds, as search.space says, and nothing else."""
+"""The space of a search: derived from bounds, overridden by ``search.space``, checked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def at_random(seed: int):
     return suggest
 
 
-def test_bounds_literals_and_booleans_of_the_branches_become_dimensions():
+def test_bounds_literals_and_booleans_of_branches_become_dimensions():
     found = {d.key: d for d in space("model.name=autoint+").dimensions}
     assert found["model.attention.layers"].probes() == (1, 4)
     assert found["model.attention.head_dim"].log
@@ -48,7 +48,7 @@ def test_bounds_literals_and_booleans_of_the_branches_become_dimensions():
     assert not any(k.startswith("model.crossnet") for k in found)
 
 
-def test_a_layer_of_ones_own_is_searched_by_its_signature():
+def test_registered_layer_is_searched_by_its_signature():
     class Own(nn.Module):
         """A layer."""
 
@@ -75,7 +75,7 @@ def test_a_layer_of_ones_own_is_searched_by_its_signature():
     assert "model.own_space_layer.free" not in found
 
 
-def test_what_is_set_is_not_searched_unless_the_space_names_it():
+def test_explicit_values_are_not_searched_unless_the_space_names_them():
     assert "train.lr" not in keys("train.lr=0.01")
     assert "train.lr" in keys("train.lr=0.01", "search.space.train.lr=[0.1, 0.2]")
     assert "model.mlp.dropout" not in keys("model.name=dnn", "model.mlp.dropout=0.1")
@@ -84,14 +84,14 @@ def test_what_is_set_is_not_searched_unless_the_space_names_it():
     assert only == ["train.lr"]
 
 
-def test_dotted_and_nested_tables_say_the_same():
+def test_dotted_and_nested_tables_are_equal():
     nested = space("search.space.model.mlp.hidden=[[8], [8, 8]]", "model.name=dnn")
     dotted = space('search.space={"model.mlp.hidden" = [[8], [8, 8]]}', "model.name=dnn")
     assert nested == dotted
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_parameters_exist_only_beside_their_layer(seed):
+def test_parameters_exist_only_with_their_layer(seed):
     found = space(
         'search.interactions=["fm", "crossnet", "attention", "mlp"]',
         'search.space.model.head=["sum", "mlp"]',
@@ -112,7 +112,7 @@ def test_parameters_exist_only_beside_their_layer(seed):
             assert (tuple(got) if isinstance(got, list) else got) == value
 
 
-def test_models_and_hashed_rows_are_conditional():
+def test_model_parameters_and_hashed_rows_are_conditional():
     found = space(
         'search.space.model.name=["deepfm", "dcnv2"]', 'search.objectives=["logloss", "bytes"]'
     )
@@ -126,7 +126,7 @@ def test_models_and_hashed_rows_are_conditional():
     assert len(seen) == 4
 
 
-def test_a_condition_of_ones_own():
+def test_user_condition_decides_whether_a_key_is_drawn():
     found = space(
         "search.derive=false",
         'search.space.train.schedule=["constant", "cosine"]',
@@ -144,13 +144,13 @@ def test_a_condition_of_ones_own():
         assert ("train.warmup_steps" in values) == (values["train.schedule"] == "cosine")
 
 
-def test_no_values_are_the_settings_before_the_search():
+def test_empty_point_gives_the_initial_configuration():
     found = space("model.name=deepfm", 'search.interactions=["fm", "crossnet"]')
     assert found.apply({}).model.name == "deepfm"
     assert found.apply({}).model.interactions is None
 
 
-def test_the_first_point_is_the_settings_before_the_search():
+def test_first_point_is_the_initial_configuration():
     found = space("model.name=deepfm", "train.lr=0.005", "search.free=true")
     start = found.start()
     assert start["train.lr"] == 0.005
@@ -168,13 +168,13 @@ def test_the_first_point_is_the_settings_before_the_search():
         ("autoint", {"fm": True, "crossnet": True, "mlp": True}),
     ],
 )
-def test_the_first_point_uses_the_models_own_branches_of_a_pool(model, used):
+def test_first_point_uses_the_models_branches_of_a_pool(model, used):
     start = space(f"model.name={model}", 'search.interactions=["fm", "crossnet", "mlp"]').start()
     assert {k.removeprefix("use."): v for k, v in start.items() if k.startswith("use.")} == used
     assert ("model.crossnet.layers" in start) == used["crossnet"]
 
 
-def test_the_first_point_leaves_to_chance_what_the_settings_do_not_say():
+def test_first_point_leaves_undecided_keys_open():
     found = space("model.name=fm", "search.over=features", 'search.space={"model.dim" = [3, 5]}')
     start = found.start()
     assert "search.penalty" not in start  # by default a list, chosen on the way
@@ -182,7 +182,7 @@ def test_the_first_point_leaves_to_chance_what_the_settings_do_not_say():
     assert start["search.rewind"] == 0
 
 
-def test_the_first_point_leaves_a_model_that_is_not_offered_to_chance():
+def test_first_point_leaves_an_unoffered_model_open():
     start = space('search.space.model.name=["deepfm", "dcnv2"]').start()  # the default is autoint
     assert "model.name" not in start
     assert start["train.lr"] == 0.001
@@ -200,12 +200,12 @@ def test_the_first_point_leaves_a_model_that_is_not_offered_to_chance():
         (Dimension("model.mlp.hidden", "choice", choices=((8,),)), [9], None),
     ],
 )
-def test_what_can_be_drawn_nearest_to_a_setting(one, value, near):
+def test_near_returns_the_nearest_value_in_the_space(one, value, near):
     found = one.near(value)
     assert found == pytest.approx(near) if isinstance(near, float) else found == near
 
 
-def test_the_knobs_of_another_search():
+def test_hyper_parameters_of_an_inner_search():
     found = space("search.over=features", "search.inner.epochs=2", "model.name=fm")
     values = found.draw(at_random(1))
     config = found.apply(values)
@@ -254,7 +254,7 @@ def test_the_knobs_of_another_search():
     ],
     ids=str,
 )
-def test_mistakes_are_told_with_a_way_out(settings, message):
+def test_user_errors_name_the_rule_and_the_way_out(settings, message):
     with pytest.raises(CtrkitError) as error:
         space(*settings)
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""Searches that are cut: workers and parents killed, a tracking server away, many at once."""
+"""Interrupted searches: workers and parents killed, a tracking server down, many at once."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def trials_of(out: Path) -> pl.DataFrame:
 
 
 @pytest.mark.slow
-def test_a_killed_workers_trial_is_tried_again_and_the_counts_add_up(clicks, tmp_path):
+def test_trial_of_a_killed_worker_is_retried_and_counted_once(clicks, tmp_path):
     out = tmp_path / "s"
     parent = subprocess.Popen(command(clicks, out), stderr=subprocess.PIPE, text=True)
     until(lambda: begun(out))
@@ -131,7 +131,7 @@ def test_a_killed_workers_trial_is_tried_again_and_the_counts_add_up(clicks, tmp
 
 
 @pytest.mark.slow
-def test_a_killed_search_loses_no_trial_and_runs_none_twice(clicks, tmp_path, home):
+def test_killed_search_resumes_without_losing_or_repeating_trials(clicks, tmp_path, home):
     out = tmp_path / "s"
     parent = subprocess.Popen(command(clicks, out), stderr=subprocess.DEVNULL)
     until(lambda: len(begun(out)) == 2)
@@ -165,7 +165,7 @@ def test_a_killed_search_loses_no_trial_and_runs_none_twice(clicks, tmp_path, ho
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])  # a person's, a scheduler's
-def test_an_interrupt_leaves_trials_to_go_on_from_their_checkpoints(clicks, tmp_path, sent):
+def test_interrupted_trials_resume_from_their_checkpoints(clicks, tmp_path, sent):
     out = tmp_path / "s"
     parent = subprocess.Popen(
         command(clicks, out, "--trials", "2"), stderr=subprocess.PIPE, text=True
@@ -190,7 +190,7 @@ def test_an_interrupt_leaves_trials_to_go_on_from_their_checkpoints(clicks, tmp_
 
 
 @pytest.mark.slow
-def test_two_commands_on_one_folder_share_its_trials(clicks, tmp_path, home):
+def test_two_commands_share_the_trials_of_a_folder(clicks, tmp_path, home):
     arguments = [*command(clicks, tmp_path / "s"), "--jobs", "1"]
     both = [subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=240)[1] for process in both]
@@ -276,7 +276,7 @@ def stop(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_away_for_a_while_is_filled_again(clicks, tmp_path, server, caplog):
+def test_tracking_server_is_synced_after_an_outage(clicks, tmp_path, server, caplog):
     url, start = server
     process = start()
     out = tmp_path / "s"
@@ -300,7 +300,7 @@ def test_a_server_that_is_away_for_a_while_is_filled_again(clicks, tmp_path, ser
     assert len(runs_of(client, experiment)) == len(runs)
 
 
-def test_the_study_is_a_run_and_its_trials_are_its_children(clicks, tmp_path, home):
+def test_study_is_a_tracked_run_with_trials_as_children(clicks, tmp_path, home):
     found = search(
         clicks,
         tmp_path / "s",
@@ -337,7 +337,7 @@ def test_the_study_is_a_run_and_its_trials_are_its_children(clicks, tmp_path, ho
 
 
 @pytest.mark.slow
-def test_a_replay_leaves_what_a_living_store_would_have(clicks, tmp_path, monkeypatch, caplog):
+def test_replayed_tracking_equals_live_tracking(clicks, tmp_path, monkeypatch, caplog):
     """The same search twice: its store away and replayed, and in another store all along."""
     found = {}
     for name in ("live", "replayed"):
@@ -391,17 +391,17 @@ def four_at_once(stores: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_four_processes_at_once_on_a_fresh_tracking_file(tmp_path, home):
+def test_four_processes_share_a_new_tracking_file(tmp_path, home):
     four_at_once([f"sqlite:///{tmp_path / str(i)}.db" for i in range(5)])
 
 
 @pytest.mark.postgres
-def test_four_processes_at_once_on_a_fresh_tracking_database(fresh_database, tmp_path, home):
+def test_four_processes_share_a_new_tracking_database(fresh_database, tmp_path, home):
     four_at_once([fresh_database() for _ in range(5)])
 
 
 @pytest.mark.postgres
-def test_a_whole_search_in_postgres_with_workers(fresh_database, clicks, tmp_path, monkeypatch):
+def test_search_in_postgres_with_workers(fresh_database, clicks, tmp_path, monkeypatch):
     monkeypatch.setenv("CTRKIT_TRACKING_URI", fresh_database())
     out = tmp_path / "s"
     url = fresh_database()
