@@ -1,18 +1,19 @@
-"""ctrkit: which features and interactions earn their place in a click model, and the model.
+"""Click-through-rate models: which features and interactions to use, and the trained model.
 
-``import ctrkit`` is light; the rooms below are imported when they are used.
+``import ctrkit`` is light: a name's package is imported when the name is first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ctrkit.version import __version__
+
 if TYPE_CHECKING:
     from ctrkit import jobs
     from ctrkit.bundle import load
     from ctrkit.registry import Choices, Range, head, interaction
 
-__version__ = "0.1.0"
 __all__ = ["Choices", "Range", "__version__", "head", "interaction", "jobs", "load"]
 
 

@@ -15,7 +15,7 @@ from ctrkit.cli.progress import ProgressBar
 def encode(
     data: Data,
     out: OutFolder = Path("shards"),
-    seed: Annotated[int | None, Option(help="Seed of the random split.")] = None,
+    seed: Annotated[int | None, Option(help="Seed of the random split (data.split_seed).")] = None,
     force: Force = False,
     json: Json = False,
     **options: Unpack[DataOptions],

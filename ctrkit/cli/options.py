@@ -125,7 +125,7 @@ class TrainOptions(DataOptions, total=False):
         int,
         Option(
             help="Seed of the weights, the batches and the sampler of a search (train.seed); the "
-            "split has data.seed.",
+            "split has data.split_seed.",
             rich_help_panel=MODEL,
         ),
     ]

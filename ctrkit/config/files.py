@@ -18,6 +18,8 @@ from ctrkit.config.toml import parse_value, write_toml
 from ctrkit.errors import ConfigError
 from ctrkit.registry import load_entry_points, load_plugin
 
+RENAMED = {"data.seed": "data.split_seed"}
+"""Earlier name of a key -> its name."""
 C = TypeVar("C", bound=RunConfig)
 
 
@@ -100,6 +102,9 @@ def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
         raise ConfigError(f"{path} must hold a table of sections; got {data!r:.40}")
     folder = path.absolute().parent
     _resolve_paths(data, kind, folder)
+    rows = data.get("data")
+    if isinstance(rows, dict) and "seed" in rows and "split_seed" not in rows:
+        rows["split_seed"] = rows.pop("seed")
     model = data.get("model")
     pairs = model.get("pairs") if isinstance(model, dict) else None
     if isinstance(model, dict) and isinstance(pairs, str):
@@ -159,7 +164,7 @@ def _assign(data: dict[str, Any], key: str, value: object) -> None:
     """Set ``section.key`` in nested tables."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} must be a finite number; got {value!r}")
-    *sections, last = key.split(".")
+    *sections, last = RENAMED.get(key, key).split(".")
     for name in sections:
         data = data.setdefault(name, {})
         if not isinstance(data, dict):

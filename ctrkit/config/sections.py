@@ -49,7 +49,7 @@ class DataConfig(Section):
     split: str | None = None
     """How rows are split into training, validation and test: a name of ``ctrkit list splits``;
     None: as the schema declares."""
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    split_seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the random split; it is apart from ``train.seed``, so that runs with different
     seeds are evaluated on the same rows."""
     sampling_rate: float = Field(default=1.0, gt=0, le=1)
@@ -73,6 +73,15 @@ class DataConfig(Section):
         if name is not None and name not in names:
             raise ValueError(f"must be one of {', '.join(names)}")
         return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "seed" not in data:
+            return data
+        if "split_seed" in data:
+            raise ValueError("seed is the earlier name of split_seed; give one of the two")
+        return {"split_seed" if key == "seed" else key: value for key, value in data.items()}
 
 
 class PairOperation(Section):
@@ -225,7 +234,22 @@ class RunConfig(Section):
         data = self.model_dump(mode="json", by_alias=True)
         return json.dumps(data, sort_keys=True, indent=1, allow_nan=False)
 
+    def identity(self) -> dict[str, Any]:
+        """Return what makes the job the same job: all sections but ``[track]``, as JSON holds them.
+
+        A renamed key has its first name here, so that earlier folders still hold the same job.
+        """
+        return with_first_names(self.model_dump(mode="json", by_alias=True, exclude={"track"}))
+
     def sha256(self) -> str:
-        """Return a hash that identifies the job; ``[track]`` does not count."""
-        data = self.model_dump(mode="json", by_alias=True, exclude={"track"})
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        """Return a hash of :meth:`identity`."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
+
+
+def with_first_names(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON of a configuration with the first names of renamed keys."""
+    section = data.get("data", {})
+    if "split_seed" not in section:
+        return data
+    first = {"seed" if key == "split_seed" else key: value for key, value in section.items()}
+    return {**data, "data": first}

@@ -8,6 +8,10 @@ from typing import Any
 
 from ctrkit.errors import RunFolderError
 from ctrkit.files import atomic_path
+from ctrkit.jobs.explain import explain
+from ctrkit.jobs.predict import predict
+from ctrkit.jobs.report import report
+from ctrkit.jobs.train import train
 from ctrkit.runs.train import RunResult
 from ctrkit.testing.generated import Truth, planted_clicks
 
@@ -36,8 +40,6 @@ def demo(
     Returns:
         The lines to print: what was found against what was planted, and where things lie.
     """
-    from ctrkit import jobs
-
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"the output {str(folder)!r} is a file; name a folder with -o")
@@ -50,7 +52,7 @@ def demo(
     runs = {}
     for model in ("lr", "autoint"):
         logger.info("training %s on %d generated rows", model, rows)
-        runs[model] = jobs.train(
+        runs[model] = train(
             data,
             label="click",
             model=model,
@@ -61,10 +63,10 @@ def demo(
             ignore=["time"],
             progress=progress,
         )
-    found = jobs.explain(folder / "autoint", data, rows=10_000, top=55, seed=seed)
-    jobs.predict(folder / "autoint", data, out=folder / "predictions.parquet", force=True)
+    found = explain(folder / "autoint", data, rows=10_000, top=55, seed=seed)
+    predict(folder / "autoint", data, out=folder / "predictions.parquet", force=True)
     page = folder / "report.html"
-    jobs.report([folder / "lr", folder / "autoint"], out=page, force=True)
+    report([folder / "lr", folder / "autoint"], out=page, force=True)
     return [
         *verdict(truth, found, runs),
         "",

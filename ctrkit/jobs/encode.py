@@ -24,12 +24,12 @@ def encode(
     Args:
         data: File, glob, directory or URL.
         out: Folder to write; it must be new, or ``force`` given.
-        seed: Of the random split.
+        seed: Seed of the random split (``data.split_seed``); an encoding has no other.
         force: Replace an earlier encoding in ``out``.
         progress: Object with ``update(stage, done, total, text)``.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
     """
-    config = job_config(data, options)
+    config = job_config(data, options, more={"data.split_seed": seed})
     source, found, _ = open_job(config.data, options)
     if found.label is None:
         raise SchemaError("encoding needs a label: name its column with --label")
@@ -39,6 +39,6 @@ def encode(
         split=config.data.split,
         out=Path(out),
         force=force,
-        seed=config.data.seed if seed is None else seed,
+        seed=config.data.split_seed,
         progress=progress,
     )

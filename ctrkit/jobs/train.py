@@ -28,7 +28,8 @@ def train(
             names them under ``[data] path``.
         model: A preset, or a registered interaction alone.
         out: The run folder. An equal run that was cut goes on; another run needs ``force``.
-        seed: Of weights and batches (``train.seed``).
+        seed: Seed of the weights and the batches (``train.seed``); the split has
+            ``data.split_seed``.
         force: Replace the run in ``out``.
         plugins: Python files that register components.
         progress: Object with ``update(stage, done, total, text)``.

@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 
-from ctrkit import __version__
 from ctrkit.bundle import load_weights, save_inputs, save_weights
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.crosses import FORMAT as CROSSES_FORMAT
@@ -49,6 +48,7 @@ from ctrkit.runs.shared import shared_folder
 from ctrkit.schema import Schema
 from ctrkit.track import make_tracker, tracked_at
 from ctrkit.train import Callback, Context, FitResult, Pruned, fit
+from ctrkit.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def load_dataset(config: RunConfig, source: Source, schema: Schema, progress: An
         source,
         schema,
         split=config.data.split,
-        seed=config.data.seed,
+        seed=config.data.split_seed,
         encoder=Encoder.load(Path(frozen)) if frozen else None,
         cache=home() / "cache" if config.data.cache else None,
         cache_limit=config.data.cache_limit,

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ctrkit import __version__
 from ctrkit.bundle.load import check_parts, read_config
 from ctrkit.errors import RunFolderError
 from ctrkit.files import copy
 from ctrkit.track.store import make_tracker, tracking_uri
 from ctrkit.track.tracker import open_store, quiet_mlflow, read_state
+from ctrkit.version import __version__
 
 SERVED = Path(__file__).with_name("served_model.py")
 BUNDLE = (

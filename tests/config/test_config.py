@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ctrkit.config.files import load_config, make_config, to_toml
-from ctrkit.config.sections import RunConfig
+from ctrkit.config.sections import DataConfig, RunConfig
 from ctrkit.config.toml import parse_value, write_toml
 from ctrkit.errors import ConfigError
 from ctrkit.search.interactions.config import InteractionsConfig
@@ -170,3 +171,27 @@ def test_a_configuration_written_as_toml_reads_back_equal(tmp_path):
     config = make_config(data, ParamsConfig)
     (tmp_path / "search.toml").write_text(to_toml(config))
     assert load_config(tmp_path / "search.toml", kind=ParamsConfig) == config
+
+
+def test_the_seed_of_the_split_is_read_under_its_earlier_name(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("[data]\nseed = 3\n")
+    assert load_config(path).data.split_seed == 3
+    for key in ("data.seed", "data.split_seed"):
+        assert load_config(path, overrides=[f"{key}=5"]).data.split_seed == 5
+    path.write_text("[data]\nseed = 3\nsplit_seed = 4\n")
+    with pytest.raises(ConfigError, match="give one of the two"):
+        load_config(path)
+    with pytest.raises(ConfigError, match=r"data\.split_seed.*-1"):
+        load_config(overrides=["data.seed=-1"])
+
+
+def test_a_renamed_key_leaves_the_identity_of_earlier_jobs_as_it_was():
+    config = RunConfig(data=DataConfig(split_seed=5))
+    before = json.loads(config.canonical_json())
+    before["data"]["seed"] = before["data"].pop("split_seed")
+    assert RunConfig.model_validate(before) == config
+    del before["track"]
+    assert config.identity() == before
+    digest = hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+    assert config.sha256() == digest

@@ -13,8 +13,11 @@ from safetensors.numpy import load_file
 
 import ctrkit
 from ctrkit import jobs
+from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.cache import home
 from ctrkit.errors import ConfigError, CtrkitError, RunFolderError
+from ctrkit.search.base import open_search
+from ctrkit.search.params.config import ParamsConfig
 from ctrkit.testing.generated import planted_clicks
 
 FAST = ["train.epochs=1", "train.batch_size=512", "train.evals_per_epoch=1"]
@@ -94,16 +97,47 @@ def test_seeds_change_the_weights_but_not_the_split(clicks, tmp_path):
     rows = [pl.read_parquet(r.folder / "predictions/test.parquet")["row"] for r in runs]
     assert rows[0].equals(rows[1])
     assert runs[0].record.metrics["test"]["auc"] != runs[1].record.metrics["test"]["auc"]
-    moved = train(clicks, tmp_path / "moved", "data.seed=5")
+    moved = train(clicks, tmp_path / "moved", "data.split_seed=5")
     other = pl.read_parquet(moved.folder / "predictions/test.parquet")["row"]
     assert set(other) != set(rows[0])
 
 
+def test_a_run_of_the_time_before_a_key_was_renamed_is_the_same_run(clicks, tmp_path):
+    run = train(clicks, tmp_path / "run", "data.split_seed=5").folder
+    config = json.loads((run / "config.json").read_text())
+    assert config["data"]["split_seed"] == 5
+    config["data"]["seed"] = config["data"].pop("split_seed")
+    (run / "config.json").write_text(json.dumps(config))
+    before = (run / "record.json").read_bytes()
+    assert train(clicks, run, "data.seed=5").record.config_sha256
+    assert (run / "record.json").read_bytes() == before
+    assert ctrkit.load(run).config.data.split_seed == 5
+
+
+def test_the_seed_of_a_search_is_that_of_weights_batches_and_sampler(clicks):
+    config, *_ = open_search(
+        clicks, {"label": "click"}, ParamsConfig, model="lr", seed=3, plugins=(), more={}
+    )
+    assert config.train.seed == 3
+    assert config.data.split_seed == 0
+
+
+def test_the_seed_of_an_encoding_is_that_of_its_split(clicks, tmp_path):
+    def rows(name: str, **options: object) -> list[int]:
+        dataset = jobs.encode(clicks, label="click", out=tmp_path / name, **options)
+        batches = Batches(dataset.shards, "test", 4096, shuffle=False).epoch(0)
+        return [int(row) for batch in batches for row in batch.row]
+
+    by_option, by_key = rows("a", seed=5), rows("b", set=["data.split_seed=5"])
+    assert by_option == by_key
+    assert by_option != rows("c")
+
+
 def test_encoded_shards_are_found_again_unless_the_cache_is_off(clicks, tmp_path):
-    assert not train(clicks, tmp_path / "a", "data.seed=11").record.data["cache_hit"]
-    assert train(clicks, tmp_path / "b", "data.seed=11", model="lr").record.data["cache_hit"]
+    assert not train(clicks, tmp_path / "a", "data.split_seed=11").record.data["cache_hit"]
+    assert train(clicks, tmp_path / "b", "data.split_seed=11", model="lr").record.data["cache_hit"]
     entries = {p.name for p in (home() / "cache").iterdir()}
-    off = train(clicks, tmp_path / "c", "data.seed=12", "data.cache=false")
+    off = train(clicks, tmp_path / "c", "data.split_seed=12", "data.cache=false")
     assert not off.record.data["cache_hit"]
     assert {p.name for p in (home() / "cache").iterdir()} == entries
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ctrkit.config.sections import with_first_names
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.cache import cache_key
 from ctrkit.errors import ConfigError
@@ -40,7 +41,7 @@ def search_identity(config: ParamsConfig, schema: Schema, source: Source) -> dic
         schema: What the columns mean.
         source: The raw rows.
     """
-    data = config.model_dump(mode="json", by_alias=True, exclude={"track"})
+    data = config.identity()
     data["search"] = {k: v for k, v in data["search"].items() if k not in ELASTIC}
     return {
         "format": FORMAT,
@@ -70,7 +71,7 @@ def study_name(config: ParamsConfig, schema: Schema, source: Source) -> str:
         data["train"]["init"] = Path(str(data["train"]["init"])).name
     facts = {
         "format": FORMAT,
-        "config": data,
+        "config": with_first_names(data),
         "rows": source.likeness(),
         "schema": schema.to_toml(),
     }
