@@ -131,9 +131,7 @@ def _resolve_paths(table: dict[str, Any], cls: type[BaseModel], folder: Path) ->
 def _resolved(value: Any, field: FieldInfo, folder: Path) -> Any:
     """Return a field's value, relative to ``folder`` if it is a path."""
     mark = next((m for m in field.metadata if isinstance(m, FilePath)), None)
-    if mark is None or not isinstance(value, str) or "://" in value or value in mark.words:
-        return value
-    return str(folder / value)
+    return mark.resolve(value, folder) if mark and isinstance(value, str) else value
 
 
 def _read_pairs(data: dict[str, Any]) -> None:

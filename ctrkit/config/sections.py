@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -24,6 +25,10 @@ class FilePath:
     """
 
     words: tuple[str, ...] = ()
+
+    def resolve(self, value: str, folder: Path) -> str:
+        """Return a value relative to a folder; words and URLs as they are."""
+        return value if "://" in value or value in self.words else str(folder / value)
 
 
 OptionalPath = Annotated[str | None, FilePath()]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ctrkit.config.sections import with_first_names
+from ctrkit.config.sections import FilePath, Section, with_first_names
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.cache import cache_key
 from ctrkit.errors import ConfigError
@@ -17,6 +17,7 @@ from ctrkit.search.params.storage import hide_password, same_database
 from ctrkit.track import tracking_uri
 
 FORMAT = 1
+SectionT = TypeVar("SectionT", bound=Section)
 ELASTIC = (
     "trials",
     "timeout",
@@ -99,27 +100,16 @@ def storage_url(config: ParamsConfig) -> str | None:
     return url
 
 
-def with_absolute_paths(config: ParamsConfig) -> ParamsConfig:
-    """Return a configuration whose paths mean the same from any folder."""
-
-    def absolute(path: str | None) -> str | None:
-        if path is None or "://" in path or path == "random":
-            return path
-        return str(Path(path).absolute())
-
-    data, train = config.data, config.train
-    paths = {
-        name: absolute(path)
-        for name, path in (
-            ("path", data.path),
-            ("schema_path", data.schema_path),
-            ("encoder", data.encoder),
-        )
-        if name in data.model_fields_set
-    }
-    update: dict[str, object] = {"data": data.model_copy(update=paths)}
-    if "init" in train.model_fields_set:
-        update["train"] = train.model_copy(update={"init": absolute(train.init)})
-    if config.plugins:
-        update["plugins"] = tuple(str(absolute(p)) for p in config.plugins)
-    return config.model_copy(update=update)
+def with_absolute_paths(section: SectionT) -> SectionT:
+    """Return a section, or a whole configuration, whose paths mean the same from any folder."""
+    update: dict[str, object] = {}
+    for name in section.model_fields_set:
+        value, field = getattr(section, name), type(section).model_fields[name]
+        if isinstance(value, Section):
+            update[name] = with_absolute_paths(value)
+        for mark in field.metadata:
+            if isinstance(mark, FilePath) and isinstance(value, str):
+                update[name] = mark.resolve(value, Path.cwd())
+            elif isinstance(mark, FilePath) and isinstance(value, tuple):
+                update[name] = tuple(mark.resolve(path, Path.cwd()) for path in value)
+    return section.model_copy(update=update)
