@@ -107,8 +107,8 @@ def rank(
     result = {
         "folder": out,
         "report": None if no_report else out / "report.html",
-        "features": ranking.features,
-        "facts": ranking.facts,
+        "features": [row.to_json() for row in ranking.features],
+        "facts": ranking.facts.to_json(),
         "kept": ranking.kept,
         "warnings": ranking.warnings,
     }
@@ -126,17 +126,17 @@ def _text(ranking: Ranking, folder: Path, *, report: bool) -> Iterator[Table | s
         "cardinality": "",
         "flags": "",
     }
-    for order, what in ((1, "features"), (2, "crosses")):
-        rows = [row for row in ranking.features if row["order"] == order]
+    for rows, what in ((ranking.singles, "features"), (ranking.crosses, "crosses")):
         if rows:
-            yield Table(columns, [[row[name] for name in columns] for row in rows[:SHOWN]])
+            shown = [row.to_json() for row in rows[:SHOWN]]
+            yield Table(columns, [[row[name] for name in columns] for row in shown])
         if len(rows) > SHOWN:
             yield f"... and {len(rows) - SHOWN} more {what}"
-    crosses = ranking.facts.get("crosses")
+    crosses = ranking.facts.crosses
     if crosses is not None:
         yield (
-            f"{crosses['pairs']:,} pairs: {crosses['screened']:,} screened, "
-            f"{crosses['evaluated']:,} evaluated, {crosses['not_screened']:,} not screened"
+            f"{crosses.pairs:,} pairs: {crosses.screened:,} screened, "
+            f"{crosses.evaluated:,} evaluated, {crosses.not_screened:,} not screened"
         )
     yield f"ranking {folder / 'rank.parquet'}, .csv, .json"
     yield f"schema  {folder / 'schema.toml'}  (keeps {len(ranking.kept) or 'all'} fields)"

@@ -44,6 +44,20 @@ from ctrkit.rank.quality import (
     row_profile,
     shape_of,
 )
+from ctrkit.rank.result import (
+    SCHEMA,
+    Chosen,
+    CrossCounts,
+    FeatureDetails,
+    RankFacts,
+    Ranking,
+    RankRow,
+    RedundantPair,
+    RowMeasure,
+    RowProfile,
+    Signal,
+    Thirds,
+)
 from ctrkit.rank.rows import RowClasses, row_classes
 from ctrkit.rank.scores import (
     Score,
@@ -59,30 +73,7 @@ from ctrkit.schema import Schema
 
 ScoreName = Literal["gain", "adj", "ami", "mi", "z", "outrank", "randomised"]
 SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
-COLUMNS = (
-    "rank",
-    "name",
-    "members",
-    "order",
-    "score",
-    "gain",
-    "mi",
-    "emi",
-    "adj",
-    "ami",
-    "sd",
-    "z",
-    "p",
-    "q",
-    "synergy",
-    "interaction",
-    "cardinality",
-    "coverage",
-    "rare_share",
-    "redundancy_group",
-    "drift",
-    "flags",
-)
+COLUMNS = tuple(SCHEMA)
 NOISE_Q = 0.05
 LEAST_EVALUATED = 50
 LEAST_EVIDENCE = 3.0
@@ -146,25 +137,6 @@ class RankOptions:
                 )
         if self.score == "outrank" and self.order == 2:
             raise ConfigError("score 'outrank' ranks single features; leave --order at 1")
-
-
-@dataclass
-class Ranking:
-    """The outcome of a ranking.
-
-    Attributes:
-        features: Rows with the columns of ``rank.*``, crosses after the features.
-        evidence: Feature -> what its flags rest on, its noise floor, missing rows, drift.
-        facts: Rows, classes, entropy, what was and was not evaluated, redundancy groups, timings.
-        warnings: One line each, the worst first.
-        kept: Fields that the narrowed schema keeps.
-    """
-
-    features: list[Row]
-    evidence: dict[str, dict[str, Any]]
-    facts: dict[str, Any]
-    warnings: list[str]
-    kept: list[str]
 
 
 def rank_source(
@@ -584,15 +556,14 @@ class _Job:
             "best_control": self.floor,
             "timings": self.timings,
         }
-        evidence = {f.name: {**f.evidence, "flags": f.flags} for f in features}
         order = {row["name"]: row["rank"] for row in singles}
         features = sorted(features, key=lambda f: order[f.name])
         return Ranking(
-            [*singles, *crosses],
-            evidence,
-            self.facts,
-            _warnings(features),
-            self._kept(features, crosses),
+            tuple(_typed(row) for row in (*singles, *crosses)),
+            {f.name: _details(f) for f in features},
+            _typed_facts(self.facts),
+            tuple(_warnings(features)),
+            tuple(self._kept(features, crosses)),
         )
 
     def _kept(self, features: list[_Feature], crosses: list[Row]) -> list[str]:
@@ -607,6 +578,36 @@ class _Job:
         kept |= {f.name for f in features if f.name in alive and not bad & set(f.flags)}
         out = {f.name for f in features if f.table.token is None and bad & set(f.flags)}
         return [n for n in self.schema.names if n in kept - out]
+
+
+def _typed(row: Row) -> RankRow:
+    return RankRow(**row | {"members": tuple(row["members"]), "flags": tuple(row["flags"])})
+
+
+def _details(f: _Feature) -> FeatureDetails:
+    evidence = dict(f.evidence)
+    for name, kind in (("missing", Signal), ("known", Signal), ("by_third", Thirds)):
+        if name in evidence:
+            evidence[name] = kind(**evidence[name])
+    return FeatureDetails(**evidence, flags=f.flags)
+
+
+def _typed_facts(facts: dict[str, Any]) -> RankFacts:
+    profile = facts["row_profile"]
+    means = [
+        RowMeasure(m["measure"], {k: v for k, v in m.items() if k != "measure"})
+        for m in profile["means"]
+    ]
+    pairs, crosses, chosen = (facts.get(k) for k in ("redundant_pairs", "crosses", "three_mr"))
+    return RankFacts(
+        **facts
+        | {
+            "row_profile": RowProfile(profile["rows"], means),
+            "redundant_pairs": None if pairs is None else [RedundantPair(**p) for p in pairs],
+            "crosses": None if crosses is None else CrossCounts(**crosses),
+            "three_mr": None if chosen is None else [Chosen(**c) for c in chosen],
+        }
+    )
 
 
 def _codes(frame: pl.DataFrame, table: Table) -> Codes:

@@ -18,23 +18,6 @@ from ctrkit.schema import Cross, Schema
 if TYPE_CHECKING:
     from ctrkit.data.read.sources import Source
     from ctrkit.rank import Ranking, RankOptions
-FORMAT = 1
-TYPES: dict[str, Any] = {
-    "rank": pl.Int64,
-    "name": pl.String,
-    "members": pl.List(pl.String),
-    "order": pl.Int64,
-    **dict.fromkeys(
-        ("score", "gain", "mi", "emi", "adj", "ami", "sd", "z", "p", "q", "synergy", "interaction"),
-        pl.Float64,
-    ),
-    "cardinality": pl.Int64,
-    "coverage": pl.Float64,
-    "rare_share": pl.Float64,
-    "redundancy_group": pl.Int64,
-    "drift": pl.Float64,
-    "flags": pl.List(pl.String),
-}
 FILES = ("rank.parquet", "rank.csv", "rank.json", "schema.toml", "report.html", "report.md")
 
 
@@ -61,31 +44,10 @@ def run_ranking(
 
     ranking = rank_source(source, schema, chosen, executor=executor, progress=advance)
     if not ranking.kept:
-        nothing = "no field is told from noise: the narrowed schema keeps all of them"
-        ranking.warnings = [*ranking.warnings, nothing]
+        nothing = "no field is distinguishable from noise: the narrowed schema keeps all of them"
+        ranking = replace(ranking, warnings=(*ranking.warnings, nothing))
     _write(ranking, narrowed(schema, ranking, crosses), folder, report=report)
     return ranking
-
-
-def table(ranking: Ranking) -> pl.DataFrame:
-    """Return the ranking as a frame with the columns of ``rank.*``."""
-    return pl.DataFrame(ranking.features, schema=TYPES)
-
-
-def as_data(ranking: Ranking) -> dict[str, Any]:
-    """Return the ranking as ``rank.json`` holds it: each feature with what its flags rest on."""
-    features = []
-    for row in ranking.features:
-        evidence = dict(ranking.evidence.get(row["name"], {})) if row["order"] == 1 else {}
-        why = evidence.pop("flags", {})
-        features.append({**row, **evidence, "why": why})
-    return {
-        "format": FORMAT,
-        "facts": ranking.facts,
-        "warnings": ranking.warnings,
-        "kept": ranking.kept,
-        "features": features,
-    }
 
 
 def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
@@ -96,12 +58,12 @@ def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
     if not ranking.kept:
         return schema
     found = schema.select(ranking.kept)
-    best = [r for r in ranking.features if r["order"] == 2 and r["gain"] and not r["flags"]]
-    known = {c.name for c in found.crosses}
+    best = [row for row in ranking.crosses if row.gain and not row.flags]
+    declared = {c.name for c in found.crosses}
     added = [
-        Cross(r["name"], tuple(r["members"]))
-        for r in best[:crosses]
-        if r["name"] not in known and set(r["members"]) <= set(ranking.kept)
+        Cross(row.name, row.members)
+        for row in best[:crosses]
+        if row.name not in declared and set(row.members) <= set(ranking.kept)
     ]
     return replace(found, crosses=(*found.crosses, *added))
 
@@ -112,21 +74,20 @@ def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool) -> N
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        frame = table(ranking)
+        frame = ranking.frame()
         frame.write_parquet(beside / "rank.parquet")
         lists = [
             pl.Series(name, [json.dumps(v, ensure_ascii=False) for v in frame[name].to_list()])
             for name in ("members", "flags")
         ]
         frame.with_columns(lists).write_csv(beside / "rank.csv")
-        whole = as_data(ranking)
-        text = json.dumps(whole, indent=1, ensure_ascii=False)
+        text = json.dumps(ranking.to_json(), indent=1, ensure_ascii=False)
         (beside / "rank.json").write_text(text + "\n", encoding="utf-8")
         schema.save(beside / "schema.toml")
         if report:
             from ctrkit.report import summarise_ranking, write_report
 
-            summary = summarise_ranking(whole)
+            summary = summarise_ranking(ranking)
             write_report(summary, beside / "report.html")
             write_report(summary, beside / "report.md")
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import pytest
 from ctrkit.data.read.sources import frame_source, open_source
 from ctrkit.errors import ConfigError, DataError, SchemaError
 from ctrkit.rank import RankOptions, rank_source
-from ctrkit.rank.ranker import COLUMNS
+from ctrkit.rank.result import SCHEMA
 from ctrkit.schema import Field, Schema
 from ctrkit.testing.generated import planted_clicks, ranking_fields
 
@@ -25,7 +25,7 @@ def ranked(frame, label="label", kinds=None, **options):
 
 
 def by_name(ranking):
-    return {r["name"]: r for r in ranking.features}
+    return {r.name: r for r in ranking.features}
 
 
 @pytest.fixture(scope="module")
@@ -38,52 +38,53 @@ def test_signal_stands_above_noise(planted):
     _, truth, ranking = planted
     rows = by_name(ranking)
     signal = [n for n in truth.informative if n not in ("info_20000", "info_50000")]
-    worst = min(rows[n]["gain"] for n in signal)
-    assert worst > max(rows[n]["gain"] for n in truth.noise)
-    assert not any("noise" in rows[n]["flags"] for n in signal)
-    assert all("noise" in rows[n]["flags"] for n in truth.noise)
-    plain = sorted(truth.noise + truth.informative, key=lambda n: -rows[n]["mi"])
+    worst = min(rows[n].gain for n in signal)
+    assert worst > max(rows[n].gain for n in truth.noise)
+    assert not any("noise" in rows[n].flags for n in signal)
+    assert all("noise" in rows[n].flags for n in truth.noise)
+    plain = sorted(truth.noise + truth.informative, key=lambda n: -rows[n].mi)
     assert plain[0] == "row_id"  # uncorrected information is fooled: the test bites
 
 
 def test_the_xor_pair_is_the_first_cross(planted):
     _, _, ranking = planted
-    crosses = [r for r in ranking.features if r["order"] == 2]
-    assert crosses[0]["members"] == ["xor_8a", "xor_8b"]
-    assert crosses[0]["gain"] > 100 * crosses[1]["gain"]
-    assert crosses[0]["interaction"] > 0.95
+    crosses = [r for r in ranking.features if r.order == 2]
+    assert crosses[0].members == ("xor_8a", "xor_8b")
+    assert crosses[0].gain > 100 * crosses[1].gain
+    assert crosses[0].interaction > 0.95
     assert {"xor_8a", "xor_8b"} <= set(ranking.kept)
     assert not set(ranking.kept) & {"row_id", "noise_1", "noise_100000"}
-    facts = ranking.facts["crosses"]
-    assert facts["pairs"] == facts["screened"] + facts["not_screened"]
-    assert facts["evaluated"] == 50
-    late = [r for r in crosses if r["gain"] is None]
-    assert all(r["score"] is None for r in late)
-    assert [r["synergy"] for r in late] == sorted((r["synergy"] for r in late), reverse=True)
+    facts = ranking.facts.crosses
+    assert facts.pairs == facts.screened + facts.not_screened
+    assert facts.evaluated == 50
+    late = [r for r in crosses if r.gain is None]
+    assert all(r.score is None for r in late)
+    assert [r.synergy for r in late] == sorted((r.synergy for r in late), reverse=True)
 
 
 def test_noisy_copies_are_one_group(planted):
     _, _, ranking = planted
     rows = by_name(ranking)
-    assert rows["info_500"]["redundancy_group"] == rows["copy_500"]["redundancy_group"] == 1
-    flagged = [n for n in ("info_500", "copy_500") if "redundant" in rows[n]["flags"]]
+    assert rows["info_500"].redundancy_group == rows["copy_500"].redundancy_group == 1
+    flagged = [n for n in ("info_500", "copy_500") if "redundant" in rows[n].flags]
     assert len(flagged) == 1
-    assert ranking.facts["redundant_pairs"][0]["ami"] > 0.9
+    assert ranking.facts.redundant_pairs[0].ami > 0.9
 
 
 def test_missingness_is_scored_beside_the_values(planted):
     _, _, ranking = planted
-    found = ranking.evidence["hole"]
-    assert found["missing"]["gain"] > 1e-3
-    assert found["known"]["gain"] < found["missing"]["gain"] / 20
-    assert 0.65 < by_name(ranking)["hole"]["coverage"] < 0.75
+    found = ranking.details["hole"]
+    assert found.missing.gain > 1e-3
+    assert found.known.gain < found.missing.gain / 20
+    assert 0.65 < by_name(ranking)["hole"].coverage < 0.75
 
 
 def test_every_row_has_every_column(planted):
     _, _, ranking = planted
-    assert all(tuple(row) == COLUMNS for row in ranking.features)
+    assert all(tuple(row.to_json()) == tuple(SCHEMA) for row in ranking.features)
+    assert ranking.frame().schema == SCHEMA
     for order in (1, 2):
-        ranks = [r["rank"] for r in ranking.features if r["order"] == order]
+        ranks = [r.rank for r in ranking.features if r.order == order]
         assert ranks == list(range(1, len(ranks) + 1))
 
 
@@ -107,8 +108,8 @@ def test_tokens_of_lists_are_features(planted):
     frame = pl.DataFrame({"m": lists, "label": np.where(draw.random(2000) < 0.2, 1 - y, y)})
     rows = by_name(ranked(frame, kinds={"m": "multi"}))
     assert set(rows) == {"m", "m=x", "m=y", "m=good"}
-    assert rows["m=good"]["gain"] > 0.1
-    assert rows["m=x"]["flags"] == ["constant", "noise"]
+    assert rows["m=good"].gain > 0.1
+    assert rows["m=x"].flags == ("constant", "noise")
     assert set(by_name(ranked(frame, kinds={"m": "multi"}, tokens=1))) == {"m", "m=x"}
 
 
@@ -138,7 +139,7 @@ def broken_frame(rows=4000):
 
 def test_what_is_wrong_is_flagged_and_said_first():
     ranking = ranked(broken_frame())
-    flags = {n: set(r["flags"]) for n, r in by_name(ranking).items()}
+    flags = {n: set(r.flags) for n, r in by_name(ranking).items()}
     assert "near_copy" in flags["copy"]
     assert "near_copy" in flags["near"]
     assert "leaking" in flags["leak"]
@@ -152,7 +153,7 @@ def test_what_is_wrong_is_flagged_and_said_first():
     assert "rare" in flags["tail"]
     assert ranking.warnings[0].startswith(("'leak'", "'late'", "'id'"))
     assert not set(ranking.kept) & {"copy", "near", "leak", "late", "id", "one", "none", "again"}
-    assert ranking.evidence["again"]["flags"]["identical"] == {"to": "a"}
+    assert ranking.details["again"].flags["identical"] == {"to": "a"}
 
 
 def test_drift_over_time_and_over_files(tmp_path):
@@ -171,29 +172,29 @@ def test_drift_over_time_and_over_files(tmp_path):
     timed = Schema(fields, label="label", time="t")
     ranking = rank_source(frame_source(frame.sample(fraction=1, shuffle=True, seed=1)), timed)
     rows_of = by_name(ranking)
-    assert ranking.facts["periods"] == "thirds by time"
-    assert rows_of["moves"]["drift"] == pytest.approx(np.log(2), abs=0.01)
-    assert "drifting" in rows_of["moves"]["flags"]
-    assert abs(rows_of["stays"]["drift"]) < 0.01
-    assert "broken" in rows_of["stops"]["flags"]
-    assert ranking.evidence["stops"]["by_third"]["coverage"][0] == 1.0
+    assert ranking.facts.periods == "thirds by time"
+    assert rows_of["moves"].drift == pytest.approx(np.log(2), abs=0.01)
+    assert "drifting" in rows_of["moves"].flags
+    assert abs(rows_of["stays"].drift) < 0.01
+    assert "broken" in rows_of["stops"].flags
+    assert ranking.details["stops"].by_third.coverage[0] == 1.0
     for i in range(3):
         frame[i * 1000 : i * 1000 + 1000].write_parquet(tmp_path / f"{i}.parquet")
     filed = rank_source(open_source(tmp_path), dataclasses.replace(timed, time=None))
-    assert filed.facts["periods"] == "thirds by file order"
-    assert by_name(filed)["moves"]["drift"] == rows_of["moves"]["drift"]
+    assert filed.facts.periods == "thirds by file order"
+    assert by_name(filed)["moves"].drift == rows_of["moves"].drift
     alone = rank_source(frame_source(frame), dataclasses.replace(timed, time=None))
-    assert by_name(alone)["moves"]["drift"] is None
+    assert by_name(alone)["moves"].drift is None
 
 
 @pytest.mark.parametrize("score", ["gain", "adj", "ami", "mi", "z", "randomised", "outrank"])
 def test_every_score_sorts_the_table(score):
     frame, _ = ranking_fields(3000, 1)
     ranking = ranked(frame.select("label", "info_2", "info_100", "noise_100"), score=score)
-    scores = [r["score"] for r in ranking.features]
+    scores = [r.score for r in ranking.features]
     assert scores == sorted(scores, reverse=True)
     if score not in ("randomised", "outrank"):
-        assert all(r["score"] == r[score] for r in ranking.features)
+        assert all(r.score == getattr(r, score) for r in ranking.features)
 
 
 def test_labels_of_several_classes_and_numbers():
@@ -201,13 +202,13 @@ def test_labels_of_several_classes_and_numbers():
     kind = draw.integers(0, 3, 3000)
     base = {"good": (kind + (draw.random(3000) < 0.2)) % 3, "noise": draw.integers(0, 9, 3000)}
     words = ranked(pl.DataFrame({"label": np.array(["lo", "mid", "hi"])[kind], **base}))
-    assert words.facts["classes"].keys() == {"lo", "mid", "hi"}
+    assert words.facts.classes.keys() == {"lo", "mid", "hi"}
     numbers = ranked(pl.DataFrame({"label": kind + draw.normal(size=3000) * 0.1, **base}))
-    assert len(numbers.facts["classes"]) == 10
+    assert len(numbers.facts.classes) == 10
     for ranking in (words, numbers):
         rows = by_name(ranking)
-        assert rows["good"]["gain"] > 0.2
-        assert rows["noise"]["flags"] == ["noise"]
+        assert rows["good"].gain > 0.2
+        assert rows["noise"].flags == ("noise",)
 
 
 def test_crosses_of_a_three_class_label():
@@ -215,9 +216,9 @@ def test_crosses_of_a_three_class_label():
     a, b = draw.integers(0, 3, 6000), draw.integers(0, 3, 6000)
     label = np.where(draw.random(6000) < 0.5, (a + b) % 3, draw.integers(0, 3, 6000))
     frame = pl.DataFrame({"label": label, "a": a, "b": b, "c": draw.integers(0, 9, 6000)})
-    crosses = [r for r in ranked(frame, order=2).features if r["order"] == 2]
-    assert crosses[0]["name"] == "a x b"
-    assert crosses[0]["gain"] > 0.05 > crosses[1]["gain"] * 10
+    crosses = [r for r in ranked(frame, order=2).features if r.order == 2]
+    assert crosses[0].name == "a x b"
+    assert crosses[0].gain > 0.05 > crosses[1].gain * 10
 
 
 def test_weights_are_repeated_rows():
@@ -240,18 +241,18 @@ def test_weights_are_repeated_rows():
 
 def test_missing_symbols():
     frame = pl.DataFrame({"label": [0, 1] * 50, "a": ["", "NA", "x", None] * 25})
-    assert by_name(ranked(frame))["a"]["coverage"] == 0.5
-    assert by_name(ranked(frame, missing=("", "NA")))["a"]["coverage"] == 0.25
-    assert by_name(ranked(frame, missing=()))["a"]["coverage"] == 0.75
+    assert by_name(ranked(frame))["a"].coverage == 0.5
+    assert by_name(ranked(frame, missing=("", "NA")))["a"].coverage == 0.25
+    assert by_name(ranked(frame, missing=()))["a"].coverage == 0.75
 
 
 def test_a_time_budget_says_what_it_left():
     frame, _ = ranking_fields(2000, 3)
     ranking = ranked(frame, order=2, seconds=0.0)
-    facts = ranking.facts["crosses"]
-    assert facts["not_screened"] > 0
-    assert facts["evaluated"] < 50
-    assert len([r for r in ranking.features if r["order"] == 2]) == facts["screened"]
+    facts = ranking.facts.crosses
+    assert facts.not_screened > 0
+    assert facts.evaluated < 50
+    assert len([r for r in ranking.features if r.order == 2]) == facts.screened
 
 
 @pytest.mark.parametrize(
@@ -287,12 +288,12 @@ def test_other_mistakes():
 
 def test_two_rows_are_ranked_without_a_crash():
     ranking = ranked(pl.DataFrame({"a": [1, 2], "b": ["x", "x"], "label": [0, 1]}), order=2)
-    assert {r["name"] for r in ranking.features} >= {"a", "b"}
-    assert all(r["p"] == 1 for r in ranking.features)
+    assert {r.name for r in ranking.features} >= {"a", "b"}
+    assert all(r.p == 1 for r in ranking.features)
 
 
 def test_names_may_hold_anything():
     frame, _ = ranking_fields(500, 1)
     frame = frame.select("label", **{"a AND b": "info_2", "c-d x,e": "info_10"})
-    names = {r["name"] for r in ranked(frame, order=2).features}
+    names = {r.name for r in ranked(frame, order=2).features}
     assert names == {"a AND b", "c-d x,e", "a AND b x c-d x,e"}

@@ -65,4 +65,4 @@ def test_a_copy_comes_last():
     )
     fields = tuple(Field(n, "categorical") for n in ("a", "b", "copy", "noise"))
     ranking = rank_source(frame_source(frame), Schema(fields, label="y"), RankOptions(three_mr=9))
-    assert [f["name"] for f in ranking.facts["three_mr"]] == ["a", "b", "copy"]
+    assert [f.name for f in ranking.facts.three_mr] == ["a", "b", "copy"]

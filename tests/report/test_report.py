@@ -1,4 +1,4 @@
-"""Records to a page: golden figures, one offline file, names out of the data escaped."""
+"""Reports: golden figures, one offline file, escaped names."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from ctrkit.report import (
     to_markdown,
     write_report,
 )
-from ctrkit.report.charts import chart
-from ctrkit.runs.ranking import as_data
+from ctrkit.report.charts import Scatter, Trials, to_svg
 from ctrkit.schema import Field, Schema
 
 NASTY = "<script>alert('x')</script>|pipe"
@@ -90,14 +89,14 @@ def make_run(
 
 def test_a_run_is_summarised_from_its_files(tmp_path):
     summary = summarise_run(make_run(tmp_path / "run"))
-    assert summary["title"] == "fm, seed 0"
-    assert summary["facts"]["rows"] == "train 8,000, validation 1,000, test 1,000"
-    metrics = summary["tables"][0]
-    test = dict(zip(metrics["columns"], metrics["rows"][1], strict=True))
+    assert summary.title == "fm, seed 0"
+    assert summary.facts["rows"] == "train 8,000, validation 1,000, test 1,000"
+    metrics = summary.tables[0]
+    test = dict(zip(metrics.columns, metrics.rows[1], strict=True))
     assert test["auc"] == "0.75000 [0.74000, 0.76000]"
     assert test["group_auc"] == "–"
-    assert [c["title"] for c in summary["curves"]][-1] == "Calibration on the test part"
-    assert summary["tables"][-1]["rows"][0][2] == "1.250"
+    assert [c.title for c in summary.curves][-1] == "Calibration on the test split"
+    assert summary.tables[-1].rows[0][2] == "1.250"
 
 
 def test_absent_parts_are_left_out(tmp_path):
@@ -106,7 +105,7 @@ def test_absent_parts_are_left_out(tmp_path):
     for name in ("metrics.jsonl", "explain.json"):
         (run / name).unlink()
     summary = summarise_run(run)
-    assert summary["curves"] == []
+    assert not summary.curves
     assert "<html" in to_html(summary)
 
 
@@ -116,21 +115,21 @@ def test_seeds_are_aggregated_and_the_best_model_comes_first(tmp_path):
         make_run(tmp_path / "a1", seed=1, auc=0.72, logloss=0.54),
         make_run(tmp_path / "b0", seed=0, auc=0.80, logloss=0.40, model="autoint"),
     ]
-    table = summarise_runs(runs)["tables"][0]
-    first, second = (dict(zip(table["columns"], row, strict=True)) for row in table["rows"])
+    table = summarise_runs(runs).tables[0]
+    first, second = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert (first["model"], first["seeds"], first["test AUC"]) == ("autoint", "1", "0.8000")
     # sd of (0.70, 0.72) = 0.01414, of (0.50, 0.54) = 0.02828
     assert second["test AUC"] == "0.7100 ± 0.0141"
     assert second["test log loss"] == "0.5200 ± 0.0283"
 
 
-def test_runs_on_unlike_data_are_told(tmp_path):
+def test_runs_on_different_data_are_warned_about(tmp_path):
     runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", seed=1, fingerprint="data-2")]
-    assert "unlike data" in summarise_runs(runs)["warnings"][0]
-    assert summarise_runs(runs[:1])["warnings"] == []
+    assert "different data" in summarise_runs(runs).warnings[0]
+    assert summarise_runs(runs[:1]).warnings == []
 
 
-def test_the_page_is_one_offline_file_and_escapes_names(tmp_path):
+def test_html_is_one_offline_file_with_escaped_names(tmp_path):
     page = to_html(summarise_run(make_run(tmp_path / "run")))
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
@@ -153,14 +152,14 @@ def test_markdown_keeps_its_table_whatever_the_names(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".json"])
-def test_a_report_is_written_whole(tmp_path, suffix):
+def test_a_report_is_written_atomically(tmp_path, suffix):
     path = tmp_path / f"report{suffix}"
     write_report(summarise_run(make_run(tmp_path / "run")), path)
     assert path.stat().st_size > 500
     assert {p.name for p in tmp_path.iterdir()} == {"run", path.name}
 
 
-def test_mistakes_are_one_line(tmp_path):
+def test_user_errors_are_one_line(tmp_path):
     with pytest.raises(CtrkitError, match=r"\.html"):
         write_report(summarise_run(make_run(tmp_path / "run")), tmp_path / "report.pdf")
     for summarise in (summarise_run, lambda folder: summarise_runs([folder])):
@@ -170,7 +169,7 @@ def test_mistakes_are_one_line(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["run", "ranking"])
-def test_a_browser_opens_the_page(tmp_path, kind):
+def test_a_browser_renders_the_report(tmp_path, kind):
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         pytest.skip("no chromium on this machine")
@@ -193,7 +192,7 @@ def test_a_browser_opens_the_page(tmp_path, kind):
     assert shot.stat().st_size > 10_000, done.stderr[-500:]
 
 
-def test_names_in_any_script_make_charts_without_a_word():
+def test_names_in_any_script_make_charts_without_warnings():
     page = summarise_ranking_of({"名前 <b>": [0, 1] * 50, "b": [1, 2, 3, 4] * 25})
     text = to_html(page)
     assert "名前 &lt;b&gt;" in text
@@ -204,22 +203,28 @@ def test_names_in_any_script_make_charts_without_a_word():
 def summarise_ranking_of(columns):
     source = frame_source(pl.DataFrame({"y": [0, 1] * 50, **columns}))
     schema = Schema(tuple(Field(n, "categorical") for n in columns), label="y")
-    return summarise_ranking(as_data(rank_source(source, schema, RankOptions(order=2))))
+    return summarise_ranking(rank_source(source, schema, RankOptions(order=2)))
 
 
-@pytest.mark.parametrize("kind", ["trials", "scatter"])
-def test_numbers_of_logarithmic_axes_are_plain_text(kind):
-    points = [[0.0005, 0.5, "a"], [0.02, 0.7, "b"]]
-    text = chart(
-        {
-            "kind": kind,
-            "title": "t",
-            "x": "x",
-            "y": "y",
-            "log": True,
-            "points": points if kind == "scatter" else [p[:2] for p in points],
-        }
-    )
+@pytest.mark.parametrize(
+    "chart",
+    [
+        Trials("t", "x", "y", [[0.0005, 0.5], [0.02, 0.7]], log=True),
+        Scatter("t", "x", "y", [[0.0005, 0.5, "a"], [0.02, 0.7, "b"]]),
+    ],
+)
+def test_numbers_of_logarithmic_axes_are_plain_text(chart):
+    text = to_svg(chart)
     assert "mathdefault" not in text
     assert ">0.001<" in text
     assert ">0.01<" in text
+
+
+def test_the_json_form_holds_tables_and_charts_as_plain_data(tmp_path):
+    path = tmp_path / "report.json"
+    write_report(summarise_run(make_run(tmp_path / "run")), path)
+    data = json.loads(path.read_text())
+    assert list(data) == ["title", "facts", "warnings", "tables", "curves", "data"]
+    assert list(data["tables"][0]) == ["title", "columns", "rows", "note"]
+    assert {c["kind"] for c in data["curves"]} == {"line"}
+    assert [c.get("diagonal", False) for c in data["curves"]] == [False, False, True]

@@ -1,4 +1,4 @@
-"""Data first: a search for feature values as a plain dictionary of tables and charts."""
+"""The report of a search for feature values."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from ctrkit.report.seeds import DIFFERENCE_NOTE, average, difference, mean_and_spread
+from ctrkit.report.charts import Line, Scatter
+from ctrkit.report.numbers import DIFFERENCE_NOTE, average, difference, mean_and_spread
+from ctrkit.report.summary import Summary, Table
 
 _POINTS = 1500
 _SHOWN = 20
 
 
-def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> dict[str, Any]:
+def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> Summary:
     """Summarise a search folder.
 
     Args:
@@ -23,9 +25,9 @@ def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> 
     best = record["rows"]["optfs"][0]
     met = features.filter(pl.col("count") > 0)
     dropped = record["fields_dropped"]
-    return {
-        "title": f"Feature values of {record['model']}: {best['ratio']:.1%} kept",
-        "facts": {
+    return Summary(
+        title=f"Feature values of {record['model']}: {best['ratio']:.1%} kept",
+        facts={
             "values": f"{best['values']:,}, kept {best['kept']:,}",
             "traffic kept": f"{best['traffic']:.1%} of the training occurrences",
             "fields dropped": ", ".join(dropped) or "none",
@@ -33,19 +35,19 @@ def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> 
             "chosen": f"{record['winner']}, on validation, of {len(record['candidates'])} tried",
             "config": record["config_sha256"][:12],
         },
-        "warnings": list(record["warnings"]),
-        "tables": [
+        warnings=list(record["warnings"]),
+        tables=[
             _comparison(record),
             _candidates(record),
             _by_field(met),
             _most_frequent_dropped(met),
         ],
-        "curves": [c for c in (_pareto(record), _kept_share(met), _gate_chart(met)) if c],
-        "data": {k: record[k] for k in ("winner", "candidates", "rows", "paired")},
-    }
+        curves=[c for c in (_pareto(record), _kept_share(met), _gate_chart(met)) if c],
+        data={k: record[k] for k in ("winner", "candidates", "rows", "paired")},
+    )
 
 
-def _comparison(record: dict[str, Any]) -> dict[str, Any]:
+def _comparison(record: dict[str, Any]) -> Table:
     rows = []
     for name, members in record["rows"].items():
         tests = record["paired"].get(name)
@@ -73,15 +75,10 @@ def _comparison(record: dict[str, Any]) -> dict[str, Any]:
         "parameters",
         "MB",
     ]
-    return {
-        "title": "Against the controls",
-        "columns": columns,
-        "rows": rows,
-        "note": DIFFERENCE_NOTE,
-    }
+    return Table("Against the controls", columns, rows, DIFFERENCE_NOTE)
 
 
-def _candidates(record: dict[str, Any]) -> dict[str, Any]:
+def _candidates(record: dict[str, Any]) -> Table:
     rows = [
         [
             c["name"],
@@ -94,12 +91,7 @@ def _candidates(record: dict[str, Any]) -> dict[str, Any]:
         for c in record["candidates"]
     ]
     columns = ["tried", "kept", "validation log loss", "validation AUC", "fields", "MB"]
-    return {
-        "title": "What was tried",
-        "columns": columns,
-        "rows": rows,
-        "note": "The lowest log loss on validation wins.",
-    }
+    return Table("What was tried", columns, rows, "The lowest log loss on validation wins.")
 
 
 def _grouped(met: pl.DataFrame) -> pl.DataFrame:
@@ -112,7 +104,7 @@ def _grouped(met: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _by_field(met: pl.DataFrame) -> dict[str, Any]:
+def _by_field(met: pl.DataFrame) -> Table:
     rows = [
         [
             r["field"],
@@ -123,15 +115,11 @@ def _by_field(met: pl.DataFrame) -> dict[str, Any]:
         ]
         for r in _grouped(met).sort("share", descending=True).iter_rows(named=True)
     ]
-    return {
-        "title": "By field",
-        "columns": ["field", "values", "kept", "share", "traffic kept"],
-        "rows": rows,
-        "note": "Missing and rare values count where they occur.",
-    }
+    columns = ["field", "values", "kept", "share", "traffic kept"]
+    return Table("By field", columns, rows, "Missing and rare values count where they occur.")
 
 
-def _most_frequent_dropped(met: pl.DataFrame) -> dict[str, Any]:
+def _most_frequent_dropped(met: pl.DataFrame) -> Table:
     gone = met.filter(~pl.col("kept")).sort("count", descending=True).head(_SHOWN)
     rows = [
         [
@@ -143,15 +131,12 @@ def _most_frequent_dropped(met: pl.DataFrame) -> dict[str, Any]:
         ]
         for r in gone.iter_rows(named=True)
     ]
-    return {
-        "title": "The most frequent values that were dropped",
-        "columns": ["field", "value", "rows", "traffic", "gate"],
-        "rows": rows,
-        "note": "All of them: features.parquet.",
-    }
+    columns = ["field", "value", "rows", "traffic", "gate"]
+    title = "The most frequent values that were dropped"
+    return Table(title, columns, rows, "All of them: features.parquet.")
 
 
-def _pareto(record: dict[str, Any]) -> dict[str, Any] | None:
+def _pareto(record: dict[str, Any]) -> Line | None:
     controls = {k: v for k, v in record["rows"].items() if k != "optfs"}
     points = sorted([c["bytes"] / 1e6, c["test"]["logloss"]] for c in record["candidates"])
     lines = {"the search": points}
@@ -159,31 +144,21 @@ def _pareto(record: dict[str, Any]) -> dict[str, Any] | None:
         lines[name] = [[members[0]["bytes"] / 1e6, members[0]["test"]["logloss"]]]
     if len(points) < 2 and not controls:
         return None
-    return {"title": "Size against log loss", "x": "MB", "y": "test log loss", "lines": lines}
+    return Line("Size against log loss", "MB", "test log loss", lines)
 
 
-def _kept_share(met: pl.DataFrame) -> dict[str, Any]:
+def _kept_share(met: pl.DataFrame) -> Line:
     """Draw the share of kept values by how often they occur."""
     power = met.with_columns(bin=pl.col("count").log(2).floor())
     found = power.group_by("bin").agg(share=pl.col("kept").mean()).sort("bin")
     points = [[float(b), float(s)] for b, s in found.iter_rows()]
-    return {
-        "title": "Kept values by frequency",
-        "x": "log2 of training rows",
-        "y": "share kept",
-        "lines": {"values": points},
-    }
+    lines = {"values": points}
+    return Line("Kept values by frequency", "log2 of training rows", "share kept", lines)
 
 
-def _gate_chart(met: pl.DataFrame) -> dict[str, Any]:
+def _gate_chart(met: pl.DataFrame) -> Scatter:
     some = met if met.height <= _POINTS else met.sample(_POINTS, seed=0)
     rows = some.select("count", "gate", "field", "value").iter_rows()
     points = [[math.log2(n), g, f if v is None else f"{f}={v}"] for n, g, f, v in rows]
-    return {
-        "kind": "scatter",
-        "title": "Gate against frequency",
-        "x": "log2 of training rows",
-        "y": "gate",
-        "points": points,
-        "linear": True,
-    }
+    title = "Gate against frequency"
+    return Scatter(title, "log2 of training rows", "gate", points, linear=True)

@@ -1,4 +1,4 @@
-"""Data first: a search over pairs of fields as a plain dictionary of tables and charts."""
+"""The report of a search over pairs of fields."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ctrkit.report.seeds import DIFFERENCE_NOTE, average, difference, mean_and_spread
+from ctrkit.report.charts import Groups, Line, Operations
+from ctrkit.report.numbers import DIFFERENCE_NOTE, average, difference, mean_and_spread
+from ctrkit.report.summary import Summary, Table
 
 OPERATIONS = ("memorize", "factorize", "naive")
 DONE = {"memorize": "memorized", "factorize": "factorized", "naive": "left alone"}
@@ -15,7 +17,7 @@ FIGURES = ("mi", "miller_madow", "excess", "interaction")
 _SEARCH = "optinter"
 
 
-def summarise_interaction_search(record: dict[str, Any]) -> dict[str, Any]:
+def summarise_interaction_search(record: dict[str, Any]) -> Summary:
     """Summarise a search folder.
 
     Args:
@@ -33,17 +35,17 @@ def summarise_interaction_search(record: dict[str, Any]) -> dict[str, Any]:
     }
     if "config_sha256" in record:
         facts["config"] = record["config_sha256"][:12]
-    return {
-        "title": f"Pairs of fields of {record['model']}: {told}",
-        "facts": facts,
-        "warnings": list(record["warnings"]),
-        "tables": [_comparison(record), _by_operation(record), _pairs(record)],
-        "curves": [c for c in (_map(record), *_information(record), _sizes(record)) if c],
-        "data": {k: record[k] for k in ("search", "fields", "pairs", "rows", "paired")},
-    }
+    return Summary(
+        title=f"Pairs of fields of {record['model']}: {told}",
+        facts=facts,
+        warnings=list(record["warnings"]),
+        tables=[_comparison(record), _by_operation(record), _pairs(record)],
+        curves=[c for c in (_map(record), *_information(record), _sizes(record)) if c],
+        data={k: record[k] for k in ("search", "fields", "pairs", "rows", "paired")},
+    )
 
 
-def _comparison(record: dict[str, Any]) -> dict[str, Any]:
+def _comparison(record: dict[str, Any]) -> Table:
     rows = []
     for name, members in record["rows"].items():
         tests = record["paired"].get(name)
@@ -78,7 +80,7 @@ def _comparison(record: dict[str, Any]) -> dict[str, Any]:
         "search, s",
     ]
     note = f"m / f / n: pairs memorized, factorized, left alone. {DIFFERENCE_NOTE}"
-    return {"title": "Against the controls", "columns": columns, "rows": rows, "note": note}
+    return Table("Against the controls", columns, rows, note)
 
 
 def _arm(name: str, members: Sequence[dict[str, Any]]) -> str:
@@ -87,7 +89,7 @@ def _arm(name: str, members: Sequence[dict[str, Any]]) -> str:
     return f"{plain} ({', '.join(labels)})" if labels else plain
 
 
-def _by_operation(record: dict[str, Any]) -> dict[str, Any]:
+def _by_operation(record: dict[str, Any]) -> Table:
     rows = []
     for index, op in enumerate(OPERATIONS):
         members = [p for p in record["pairs"] if p["op"] == op]
@@ -118,10 +120,10 @@ def _by_operation(record: dict[str, Any]) -> dict[str, Any]:
         "a cross has few rows a value; Miller-Madow and excess (over permuted labels) correct it. "
         "Interaction: the excess of the pair less those of its two fields alone."
     )
-    return {"title": "By operation", "columns": columns, "rows": rows, "note": note}
+    return Table("By operation", columns, rows, note)
 
 
-def _pairs(record: dict[str, Any]) -> dict[str, Any]:
+def _pairs(record: dict[str, Any]) -> Table:
     rows, exact = [], any(pair.get("min_count") for pair in record["pairs"])
     for pair in sorted(record["pairs"], key=_order):
         known = pair.get("information") or {}
@@ -151,7 +153,7 @@ def _pairs(record: dict[str, Any]) -> dict[str, Any]:
     note = "Ordered by operation and interaction."
     if exact:
         note += " Least count: training rows from which a cross has a row of its own."
-    return {"title": "Pairs", "columns": columns, "rows": rows, "note": note}
+    return Table("Pairs", columns, rows, note)
 
 
 def _order(pair: dict[str, Any]) -> tuple[int, float, list[str]]:
@@ -163,22 +165,17 @@ def _nats(value: float | None) -> str:
     return "–" if value is None else f"{value:+.6f}"
 
 
-def _map(record: dict[str, Any]) -> dict[str, Any]:
+def _map(record: dict[str, Any]) -> Operations:
     places = {name: index for index, name in enumerate(record["fields"])}
     cells = [
         [*(places[f] for f in pair["fields"]), pair["op"], max(pair["probability"])]
         for pair in record["pairs"]
     ]
-    return {
-        "kind": "operations",
-        "title": "What was chosen for each pair (stronger: more certain)",
-        "labels": list(record["fields"]),
-        "names": DONE,
-        "cells": cells,
-    }
+    title = "What was chosen for each pair (stronger: more certain)"
+    return Operations(title, list(record["fields"]), DONE, cells)
 
 
-def _information(record: dict[str, Any]) -> list[dict[str, Any]]:
+def _information(record: dict[str, Any]) -> list[Groups]:
     """Draw how the corrected figures lie by operation, one point a pair."""
     charts = []
     for figure, title in (
@@ -194,13 +191,11 @@ def _information(record: dict[str, Any]) -> list[dict[str, Any]]:
             for op in OPERATIONS
         }
         if any(groups.values()):
-            charts.append(
-                {"kind": "groups", "title": title, "x": f"{figure}, nats", "groups": groups}
-            )
+            charts.append(Groups(title, f"{figure}, nats", groups))
     return charts
 
 
-def _sizes(record: dict[str, Any]) -> dict[str, Any] | None:
+def _sizes(record: dict[str, Any]) -> Line | None:
     """Draw log loss against the rows of crosses, one point an arm."""
     if len(record["rows"]) < 2:
         return None
@@ -213,9 +208,4 @@ def _sizes(record: dict[str, Any]) -> dict[str, Any] | None:
         ]
         for name, members in record["rows"].items()
     }
-    return {
-        "title": "Size of the crosses against log loss",
-        "x": "MB of crosses",
-        "y": "test log loss",
-        "lines": lines,
-    }
+    return Line("Size of the crosses against log loss", "MB of crosses", "test log loss", lines)

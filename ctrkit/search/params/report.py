@@ -1,4 +1,4 @@
-"""Data first: a search for settings as a plain dictionary of tables and charts."""
+"""The report of a search for hyper-parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from ctrkit.report.seeds import DIFFERENCE_NOTE, difference, mean_and_spread
+from ctrkit.report.charts import Axis, Bars, Chart, Parallel, Trials
+from ctrkit.report.numbers import DIFFERENCE_NOTE, difference, mean_and_spread
+from ctrkit.report.summary import Summary, Table
 
 _SLICES = 8
 _SHOWN = 30
@@ -18,7 +20,7 @@ _SMALLER = {"logloss": True, "auc": False, "bytes": True, "latency": True}
 _UNITS = {"logloss": "log loss", "auc": "AUC", "bytes": "bytes", "latency": "ms"}
 
 
-def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> dict[str, Any]:
+def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> Summary:
     """Summarise a search folder.
 
     Args:
@@ -33,16 +35,16 @@ def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> dic
         "features": "Searches for values",
         "interactions": "Searches over pairs",
     }[record["search"]["over"]]
-    charts = [
+    charts: list[Chart | None] = [
         _history(trials, objectives[0]),
         *_front(done, record, objectives),
         *_importance_charts(record),
         _parallel(done, record, objectives[0]),
         *_slices(done, record, objectives[0]),
     ]
-    return {
-        "title": f"{what} of {record['model']}: trial {best['trial']} wins",
-        "facts": {
+    return Summary(
+        title=f"{what} of {record['model']}: trial {best['trial']} wins",
+        facts={
             "trials": f"{sum(counts[k] for k in ('complete', 'pruned', 'fail'))}: "
             f"{counts['complete']} complete, {counts['pruned']} pruned, {counts['fail']} failed; "
             f"{counts['retries']} tried again",
@@ -53,8 +55,8 @@ def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> dic
             ),
             "config": record["config_sha256"][:12],
         },
-        "warnings": list(record["warnings"]),
-        "tables": [
+        warnings=list(record["warnings"]),
+        tables=[
             t
             for t in (
                 _comparison(record),
@@ -66,18 +68,16 @@ def summarise_params_search(record: dict[str, Any], trials: pl.DataFrame) -> dic
             )
             if t
         ],
-        "curves": [c for c in charts if c],
-        "data": {
-            k: record[k] for k in ("winner", "front", "counts", "importances", "rows", "paired")
-        },
-    }
+        curves=[c for c in charts if c],
+        data={k: record[k] for k in ("winner", "front", "counts", "importances", "rows", "paired")},
+    )
 
 
 def _value(objective: str, value: float) -> str:
     return f"{value:,.0f}" if objective == "bytes" else f"{value:.5f}"
 
 
-def _comparison(record: dict[str, Any]) -> dict[str, Any]:
+def _comparison(record: dict[str, Any]) -> Table:
     rows = []
     for name, members in record["rows"].items():
         tests = record["paired"].get(name)
@@ -107,21 +107,16 @@ def _comparison(record: dict[str, Any]) -> dict[str, Any]:
         "seconds",
     ]
     note = f"{DIFFERENCE_NOTE} No trial saw the test rows."
-    return {"title": "The winner, retrained", "columns": columns, "rows": rows, "note": note}
+    return Table("The winner, retrained", columns, rows, note)
 
 
-def _settings(record: dict[str, Any]) -> dict[str, Any]:
+def _settings(record: dict[str, Any]) -> Table:
     drawn = record["winner"]["params"]
     rows = [
         [key, _text(value), _range(record["dimensions"].get(key))] for key, value in drawn.items()
     ]
     note = "run.toml trains it again. Trial 0 took the settings before the search."
-    return {
-        "title": "What the winner drew",
-        "columns": ["key", "value", "of"],
-        "rows": rows,
-        "note": note,
-    }
+    return Table("What the winner drew", ["key", "value", "of"], rows, note)
 
 
 def _range(choices: list[Any] | None) -> str:
@@ -139,22 +134,20 @@ def _text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _members(record: dict[str, Any], objectives: list[str]) -> dict[str, Any] | None:
+def _members(record: dict[str, Any], objectives: list[str]) -> Table | None:
     if len(objectives) < 2:
         return None
     rows = [
         [str(m["trial"]), *(_value(o, m["values"][o]) for o in objectives)] for m in record["front"]
     ]
-    return {
-        "title": "Pareto set",
-        "columns": ["trial", *(_UNITS[o] for o in objectives)],
-        "rows": rows,
-        "note": "No other trial is better in everything. pareto/ trains each "
-        f"again; the best {_UNITS[objectives[0]]} is the winner.",
-    }
+    note = (
+        "No other trial is better in everything. pareto/ trains each "
+        f"again; the best {_UNITS[objectives[0]]} is the winner."
+    )
+    return Table("Pareto set", ["trial", *(_UNITS[o] for o in objectives)], rows, note)
 
 
-def _importance_table(record: dict[str, Any]) -> dict[str, Any]:
+def _importance_table(record: dict[str, Any]) -> Table:
     rows = [
         [_UNITS[objective], key, f"{score:.3f}", str(count)]
         for objective, found in record["importances"].items()
@@ -164,12 +157,7 @@ def _importance_table(record: dict[str, Any]) -> dict[str, Any]:
         "PED-ANOVA: how unlike the settings of the best tenth are to all; shares of 1. A setting "
         "that only some models have is judged by their trials alone: few trials, little to say."
     )
-    return {
-        "title": "What mattered",
-        "columns": ["objective", "key", "importance", "trials"],
-        "rows": rows,
-        "note": note,
-    }
+    return Table("What mattered", ["objective", "key", "importance", "trials"], rows, note)
 
 
 def _ordered(trials: pl.DataFrame, objective: str) -> pl.DataFrame:
@@ -177,7 +165,7 @@ def _ordered(trials: pl.DataFrame, objective: str) -> pl.DataFrame:
     return done.sort(objective, descending=not _SMALLER[objective])
 
 
-def _best_trials(trials: pl.DataFrame, objectives: list[str]) -> dict[str, Any]:
+def _best_trials(trials: pl.DataFrame, objectives: list[str]) -> Table:
     keys = [c for c in trials.columns if c.startswith("param.")]
     rows = [
         [
@@ -190,77 +178,56 @@ def _best_trials(trials: pl.DataFrame, objectives: list[str]) -> dict[str, Any]:
         ]
         for r in _ordered(trials, objectives[0]).head(_SHOWN).iter_rows(named=True)
     ]
-    return {
-        "title": "Trials, best first",
-        "columns": ["trial", *(_UNITS[o] for o in objectives), "seconds", "drew"],
-        "rows": rows,
-        "note": "All of them: trials.parquet.",
-    }
+    columns = ["trial", *(_UNITS[o] for o in objectives), "seconds", "drew"]
+    return Table("Trials, best first", columns, rows, "All of them: trials.parquet.")
 
 
-def _failures(trials: pl.DataFrame) -> dict[str, Any] | None:
+def _failures(trials: pl.DataFrame) -> Table | None:
     failed = trials.filter(pl.col("failure").is_not_null())
     if not failed.height:
         return None
     rows = [[str(t), f] for t, f in failed.select("trial", "failure").iter_rows()]
-    return {"title": "Failed trials", "columns": ["trial", "why"], "rows": rows, "note": ""}
+    return Table("Failed trials", ["trial", "why"], rows)
 
 
-def _history(trials: pl.DataFrame, objective: str) -> dict[str, Any]:
+def _history(trials: pl.DataFrame, objective: str) -> Trials:
     done = trials.filter(pl.col("state") == "COMPLETE").sort("ended")
     points = [[float(i + 1), float(v)] for i, v in enumerate(done[objective])]
     line: list[list[float]] = []
     for x, y in points:
         better = min if _SMALLER[objective] else max
         line.append([x, better(y, line[-1][1]) if line else y])
-    return {
-        "kind": "trials",
-        "title": "History",
-        "x": "complete trials",
-        "y": _UNITS[objective],
-        "points": points,
-        "line": line,
-    }
+    return Trials("History", "complete trials", _UNITS[objective], points, line)
 
 
-def _front(
-    done: pl.DataFrame, record: dict[str, Any], objectives: list[str]
-) -> list[dict[str, Any]]:
+def _front(done: pl.DataFrame, record: dict[str, Any], objectives: list[str]) -> list[Trials]:
     """Draw the front of the first objective against each other one."""
     found = []
     for other in objectives[1:]:
         first = objectives[0]
         line = sorted([m["values"][other], m["values"][first]] for m in record["front"])
         points = [[float(a), float(b)] for a, b in done.select(other, first).iter_rows()]
-        found.append(
-            {
-                "kind": "trials",
-                "title": f"Pareto set: {_UNITS[other]}",
-                "x": _UNITS[other],
-                "y": _UNITS[first],
-                "points": points,
-                "line": line if len(objectives) == 2 else [],
-            }
-        )
+        title = f"Pareto set: {_UNITS[other]}"
+        steps = line if len(objectives) == 2 else []
+        found.append(Trials(title, _UNITS[other], _UNITS[first], points, steps))
     return found
 
 
-def _importance_charts(record: dict[str, Any]) -> list[dict[str, Any]]:
+def _importance_charts(record: dict[str, Any]) -> list[Bars]:
     found = []
     for objective, scores in record["importances"].items():
         best = sorted(scores.items(), key=lambda kv: -kv[1][0])[:15]
         if best:
             values = [score for _, (score, _) in best]
             found.append(
-                {
-                    "kind": "bars",
-                    "title": f"Importance for {_UNITS[objective]}",
-                    "x": "importance",
-                    "labels": [f"{k} ({n})" for k, (_, n) in best],
-                    "values": values,
-                    "spans": [[v, v] for v in values],
-                    "floors": values,
-                }
+                Bars(
+                    title=f"Importance for {_UNITS[objective]}",
+                    x="importance",
+                    labels=[f"{k} ({n})" for k, (_, n) in best],
+                    values=values,
+                    spans=[[v, v] for v in values],
+                    floors=values,
+                )
             )
     return found
 
@@ -276,31 +243,30 @@ def _column(done: pl.DataFrame, key: str, record: dict[str, Any]) -> tuple[list[
     return places, [str(c) for c in choices]
 
 
-def _slices(done: pl.DataFrame, record: dict[str, Any], objective: str) -> list[dict[str, Any]]:
+def _slices(done: pl.DataFrame, record: dict[str, Any], objective: str) -> list[Trials]:
     scores = record["importances"].get(objective, {})
     keys = sorted(record["dimensions"], key=lambda k: -scores.get(k, [0, 0])[0])
-    found: list[dict[str, Any]] = []
+    found: list[Trials] = []
     for key in keys[:_SLICES]:
         values, names = _column(done, key, record)
         pairs = zip(values, done[objective].to_list(), strict=False)
         points = [[float(v), float(y)] for v, y in pairs if v is not None]
         if points:
             found.append(
-                {
-                    "kind": "trials",
-                    "title": key,
-                    "x": key,
-                    "y": _UNITS[objective],
-                    "points": points,
-                    "ticks": names,
-                    "log": key in record["logarithmic"],
-                    "slice": True,
-                }
+                Trials(
+                    title=key,
+                    x=key,
+                    y=_UNITS[objective],
+                    points=points,
+                    ticks=names,
+                    log=key in record["logarithmic"],
+                    slice=True,
+                )
             )
     return found
 
 
-def _parallel(done: pl.DataFrame, record: dict[str, Any], objective: str) -> dict[str, Any] | None:
+def _parallel(done: pl.DataFrame, record: dict[str, Any], objective: str) -> Parallel | None:
     mattered = record["importances"].get(objective, {})
     keys = [k for k in record["dimensions"] if f"param.{k}" in done.columns]
     keys = sorted(keys, key=lambda k: -mattered.get(k, [0.0])[0])[:_AXES]
@@ -321,31 +287,30 @@ def _parallel(done: pl.DataFrame, record: dict[str, Any], objective: str) -> dic
     order = sorted(range(len(scores)), key=lambda i: -sign * scores[i])
     rank = {i: r / max(1, len(scores) - 1) for r, i in enumerate(order)}
     title = "Parallel coordinates of what mattered most (orange: the best fifth)"
-    return {
-        "kind": "parallel",
-        "title": title,
-        "axes": axes,
-        "lines": [list(line) for line in zip(*columns, strict=True)],
-        "colours": [rank[i] for i in range(len(scores))],
-    }
+    return Parallel(
+        title=title,
+        axes=axes,
+        lines=[list(line) for line in zip(*columns, strict=True)],
+        colours=[rank[i] for i in range(len(scores))],
+    )
 
 
 def _axis(
     name: str, values: list[Any], names: list[str], log: bool
-) -> tuple[dict[str, Any], list[float | None]]:
+) -> tuple[Axis, list[float | None]]:
     """Place values between 0 and 1; return the axis and the places."""
     known = [float(v) for v in values if v is not None]
     if names:
         reach = max(1, len(names) - 1)
         ticks: list[list[Any]] = [[i / reach, n] for i, n in enumerate(names)]
         places = [None if v is None else v / reach for v in values]
-        return {"name": name, "ticks": ticks}, places
+        return Axis(name, ticks), places
     if not known:
-        return {"name": name, "ticks": []}, [None] * len(values)
+        return Axis(name), [None] * len(values)
     scale = math.log if log and min(known) > 0 else float
     low, high = scale(min(known)), scale(max(known))
     span = (high - low) or 1.0
     ticks = [[0.0, f"{min(known):.4g}"], [1.0, f"{max(known):.4g}"]]
-    return {"name": name, "ticks": ticks}, [
+    return Axis(name, ticks), [
         None if v is None else (scale(float(v)) - low) / span for v in values
     ]

@@ -17,10 +17,10 @@ from ctrkit.data.read.sources import Source
 from ctrkit.errors import ConfigError, nearest
 from ctrkit.files import copy, write_atomic, write_json
 from ctrkit.rank import RankOptions
+from ctrkit.rank.result import FORMAT as RANKING
 from ctrkit.records import RunRecord
 from ctrkit.report import write_report
 from ctrkit.runs.inputs import DataOptions, PathLike, open_job
-from ctrkit.runs.ranking import FORMAT as RANKING
 from ctrkit.runs.ranking import run_ranking
 from ctrkit.runs.shared import shared_folder
 from ctrkit.runs.train import RunResult, run_training

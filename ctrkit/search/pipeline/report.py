@@ -1,15 +1,17 @@
-"""Data first: a pipeline of searches as a plain dictionary: what each step bought."""
+"""The report of a pipeline of searches: what each step improved."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ctrkit.report.seeds import average, difference, mean_and_spread
+from ctrkit.report.charts import Scatter
+from ctrkit.report.numbers import average, difference, mean_and_spread
+from ctrkit.report.summary import Summary, Table
 
 _NAMES = {"before": "the model as given", "plain": "plain model, searched"}
 
 
-def summarise_pipeline(record: dict[str, Any]) -> dict[str, Any]:
+def summarise_pipeline(record: dict[str, Any]) -> Summary:
     """Summarise a pipeline's folder.
 
     Args:
@@ -18,21 +20,21 @@ def summarise_pipeline(record: dict[str, Any]) -> dict[str, Any]:
     steps = record["steps"]
     tried = [row for row in steps if row["step"] not in _NAMES]
     taken = [row["step"] for row in tried if row.get("taken", True)]
-    return {
-        "title": f"{record['model']}: {' → '.join(taken)}",
-        "facts": {
+    return Summary(
+        title=f"{record['model']}: {' → '.join(taken)}",
+        facts={
             "models trained": str(sum(r["models"] for r in tried)),
             "time": f"{sum(r['seconds'] for r in tried):,.0f} s",
             "config": record["config_sha256"][:12],
         },
-        "warnings": list(record["warnings"]),
-        "tables": [_bought(record), _end(record)],
-        "curves": [_sizes(steps)],
-        "data": {k: record[k] for k in ("steps", "rows", "paired", "against_before")},
-    }
+        warnings=list(record["warnings"]),
+        tables=[_bought(record), _end(record)],
+        curves=[_sizes(steps)],
+        data={k: record[k] for k in ("steps", "rows", "paired", "against_before")},
+    )
 
 
-def _bought(record: dict[str, Any]) -> dict[str, Any]:
+def _bought(record: dict[str, Any]) -> Table:
     rows = []
     for row in record["steps"]:
         test = record["against_before"].get(row["step"])
@@ -68,10 +70,10 @@ def _bought(record: dict[str, Any]) -> dict[str, Any]:
     )
     if any(row["step"] == "plain" for row in record["steps"]):
         note += " The plain model got as many trials as the steps trained models."
-    return {"title": "What each step bought", "columns": columns, "rows": rows, "note": note}
+    return Table("What each step bought", columns, rows, note)
 
 
-def _end(record: dict[str, Any]) -> dict[str, Any]:
+def _end(record: dict[str, Any]) -> Table:
     rows = []
     for name, members in record["rows"].items():
         tests = record["paired"].get(name)
@@ -100,20 +102,13 @@ def _end(record: dict[str, Any]) -> dict[str, Any]:
         "parameters",
         "MB",
     ]
-    return {"title": "In the end", "columns": columns, "rows": rows, "note": note}
+    return Table("In the end", columns, rows, note)
 
 
-def _sizes(steps: list[dict[str, Any]]) -> dict[str, Any]:
+def _sizes(steps: list[dict[str, Any]]) -> Scatter:
     points = [
         [r["bytes"] / 1e6, r["test"]["logloss"], _NAMES.get(r["step"], r["step"])]
         for r in steps
         if r["step"] != "train"
     ]
-    return {
-        "kind": "scatter",
-        "title": "Size against log loss",
-        "x": "MB",
-        "y": "test log loss",
-        "points": points,
-        "linear": True,
-    }
+    return Scatter("Size against log loss", "MB", "test log loss", points, linear=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit import jobs
-from ctrkit.report.seeds import average, difference, mean_and_spread
+from ctrkit.report.numbers import average, difference, mean_and_spread
 
 HERE = Path(__file__).parent
 BUDGETS = (256, 16, 4, 1)

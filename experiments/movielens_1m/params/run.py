@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit import jobs
-from ctrkit.report.seeds import difference
+from ctrkit.report.numbers import difference
 
 HERE = Path(__file__).parent
 ARMS = {"tpe": ["search.sampler=tpe"], "random": ["search.sampler=random"]}

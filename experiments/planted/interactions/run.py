@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit import jobs
-from ctrkit.report.seeds import average, difference, mean_and_spread
+from ctrkit.report.numbers import average, difference, mean_and_spread
 from ctrkit.schema import Field, Schema, Split
 from ctrkit.testing.generated import planted_operations
 

@@ -11,8 +11,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ctrkit.report import to_html, to_markdown, write_report
-from ctrkit.report.charts import BLUE, GREY, MARK, chart
+from ctrkit.report import Summary, to_html, to_markdown, write_report
+from ctrkit.report.charts import to_svg
+from ctrkit.report.charts.base import BLUE, GREY, MARK
 from ctrkit.search.interactions.report import summarise_interaction_search
 
 NASTY = "<b>|site"
@@ -85,18 +86,16 @@ def record(seeds: int = 1) -> dict:
     }
 
 
-def table(summary: dict, title: str) -> list[dict[str, str]]:
-    (found,) = (t for t in summary["tables"] if t["title"] == title)
-    return [dict(zip(found["columns"], cells, strict=True)) for cells in found["rows"]]
+def table(summary: Summary, title: str) -> list[dict[str, str]]:
+    (found,) = (t for t in summary.tables if t.title == title)
+    return [dict(zip(found.columns, cells, strict=True)) for cells in found.rows]
 
 
 def test_figures_of_one_seed():
     summary = summarise_interaction_search(record())
-    assert summary["title"] == (
-        "Pairs of fields of optinter: 1 memorized, 1 factorized, 1 left alone"
-    )
-    assert summary["facts"]["cross rows"] == "100 (0.00 MB)"
-    assert summary["warnings"] == ["the search ran for one seed"]
+    assert summary.title == ("Pairs of fields of optinter: 1 memorized, 1 factorized, 1 left alone")
+    assert summary.facts["cross rows"] == "100 (0.00 MB)"
+    assert summary.warnings == ["the search ran for one seed"]
     ours, naive, memorized = table(summary, "Against the controls")
     assert (ours["pairs"], ours["search, s"], ours["difference, 95 %"]) == ("the search", "12", "")
     assert naive["difference, 95 %"] == "-0.00200 (-0.00300 to -0.00100)"
@@ -133,17 +132,17 @@ def test_pairs_are_ordered_by_operation_and_summed_by_it():
 
 
 def test_the_map_and_the_charts_hold_every_pair():
-    curves = summarise_interaction_search(record())["curves"]
-    assert [c.get("kind", "line") for c in curves] == ["operations", "groups", "groups", "line"]
-    assert curves[0]["cells"] == [
+    curves = summarise_interaction_search(record()).curves
+    assert [c.kind for c in curves] == ["operations", "groups", "groups", "line"]
+    assert curves[0].cells == [
         [1, 2, "naive", 0.5], [0, 2, "factorize", 0.8], [0, 1, "memorize", 1.0]
     ]  # fmt: skip
-    assert curves[1]["groups"] == {"memorized": [0.003], "factorized": [0.001], "left alone": [0.0]}
-    assert curves[3]["lines"]["all memorize (hashed to fit)"] == [[0.12, 0.51]]
+    assert curves[1].groups == {"memorized": [0.003], "factorized": [0.001], "left alone": [0.0]}
+    assert curves[3].lines["all memorize (hashed to fit)"] == [[0.12, 0.51]]
 
 
 def test_the_map_colours_by_operation_and_fades_by_doubt():
-    drawn = chart(summarise_interaction_search(record())["curves"][0])
+    drawn = to_svg(summarise_interaction_search(record()).curves[0])
     depths = {
         colour: list(map(float, re.findall(rf"fill: {colour}; opacity: ([\d.]+)", drawn)))
         for colour in (MARK, BLUE, GREY)
@@ -165,7 +164,7 @@ def test_without_information_or_controls_the_page_says_less():
     before = copy.deepcopy(plain)
     summary = summarise_interaction_search(plain)
     assert plain == before
-    assert [c["kind"] for c in summary["curves"]] == ["operations"]
+    assert [c.kind for c in summary.curves] == ["operations"]
     memorized, _, alone = table(summary, "By operation")
     assert (memorized["pairs"], memorized["mean probability"], memorized["MI"]) == ("0", "–", "–")
     assert (alone["pairs"], alone["interaction"]) == ("3", "–")

@@ -1,0 +1,62 @@
+"""Quality of columns and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ctrkit.rank.result import Ranking
+from ctrkit.report.numbers import number
+from ctrkit.report.summary import Table
+
+MOST_FEATURES = 200
+ELSEWHERE = ("noise", "redundant")  # flags that other tables show
+
+
+def flag_table(ranking: Ranking) -> Iterator[Table]:
+    """Yield the flags of columns with their evidence, where there are any."""
+    cells = []
+    for row in ranking.singles:
+        for flag in row.flags:
+            if flag not in ELSEWHERE:
+                evidence = ranking.details[row.name].flags[flag]
+                shown = "; ".join(
+                    f"{k} {number(v)}" if isinstance(v, float) else f"{k}: {v}"
+                    for k, v in evidence.items()
+                    if v is not None
+                )
+                cells.append([row.name, flag.replace("_", " "), shown])
+    if cells:
+        note = "near copy and leaking: adj and gain as shares of the label's entropy."
+        yield Table("Data quality", ["feature", "flag", "evidence"], cells, note)
+
+
+def row_quality(ranking: Ranking) -> Iterator[Table]:
+    """Yield measures of single rows by class of the label."""
+    profile = ranking.facts.row_profile
+    if not profile.means:
+        return
+    names = list(profile.means[0].means)
+    cells = [[m.measure, *(number(m.means[n]) for n in names)] for m in profile.means]
+    note = (
+        f"Mean share of a row's fields, over the first {profile.rows:,} rows; last line: entropy "
+        "of the characters in nats, summed over the fields."
+    )
+    yield Table("Quality of rows", ["measure", *(f"label {n}" for n in names)], cells, note)
+
+
+def repetition_table(ranking: Ranking) -> Iterator[Table]:
+    """Yield how many values of each feature occur at least so many times."""
+    rows = ranking.singles[:MOST_FEATURES]
+    if not rows:
+        return
+    steps = list(ranking.details[rows[0].name].repetitions)
+    cells = [
+        [row.name, *(f"{ranking.details[row.name].repetitions[s]:,}" for s in steps)]
+        for row in rows
+    ]
+    columns = ["feature", *(f"seen ≥ {int(s):,}" for s in steps)]
+    note = (
+        "Number of values seen at least so many times: the rows of an embedding table at that "
+        "min_count."
+    )
+    yield Table("Repetition of values", columns, cells, note)
