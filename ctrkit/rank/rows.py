@@ -17,7 +17,8 @@ from ctrkit.data.columns.text import to_text
 from ctrkit.data.columns.times import TimeColumn, count_times
 from ctrkit.data.columns.weights import whole_weights
 from ctrkit.data.encode.numeric import cells, lower_bounds, quantile_edges
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError, SchemaError
 from ctrkit.schema import Schema
 

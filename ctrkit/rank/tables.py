@@ -15,7 +15,8 @@ import polars as pl
 from ctrkit.data.encode.lookup import Lookup
 from ctrkit.data.encode.numeric import bucket_codes, lower_bounds, quantile_edges
 from ctrkit.data.hashing import splitmix64, xxhash64
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source
 from ctrkit.rank.joint import JointCounts, keys_of, tokens_of
 from ctrkit.rank.null import Ints, over_classes
 from ctrkit.rank.rows import RowClasses

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ctrkit.data.infer import Overrides, apply_overrides, infer_schema
-from ctrkit.data.read.sources import ReadOptions, Source, open_source
+from ctrkit.data.read.options import ReadOptions
+from ctrkit.data.read.sources import Source, open_source
 from ctrkit.errors import ConfigError, SchemaError, nearest
 from ctrkit.registry import load_plugin
 from ctrkit.schema import Schema

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.read.sources import Chunk, Source, open_source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source, open_source
 from ctrkit.data.split.base import LEFT_OUT, SPLITS, SplitPlan
 from ctrkit.data.split.plan import plan_split
 from ctrkit.schema import Schema, Split

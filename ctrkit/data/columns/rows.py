@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrkit.data.hashing import splitmix64
-from ctrkit.data.read.sources import Chunk
+from ctrkit.data.read.chunks import Chunk
 
 _FILE_SHIFT = 40  # rows of a file: below 2**40
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 import pyarrow as pa
 
-from ctrkit.data.read.errors import check_unique, told
+from ctrkit.data.read.errors import check_unique, reading_errors
 
 
 def to_frame(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
@@ -17,18 +17,26 @@ def to_frame(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
     return frame
 
 
-def columns_of(path: str) -> dict[str, pl.DataType]:
-    """Return name -> type of a file's columns."""
-    with told(path, pa.ArrowException):
+def read_columns(path: str) -> dict[str, pl.DataType]:
+    """Return name -> type of a file's columns.
+
+    Raises:
+        DataError: The file cannot be read, or two columns have the same name.
+    """
+    with reading_errors(path, pa.ArrowException):
         schema = _open(path).schema
         check_unique(path, schema.names)
         return dict(to_frame(pa.Table.from_batches([], schema)).schema)
 
 
-def frames_of(path: str, wanted: list[str]) -> Iterator[pl.DataFrame]:
-    """Yield the batches of a file."""
-    with told(path, pa.ArrowException):
-        yield from (to_frame(batch).select(wanted) for batch in _batches(path, wanted))
+def read_frames(path: str, columns: list[str]) -> Iterator[pl.DataFrame]:
+    """Yield the record batches of a file, with the given columns.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    with reading_errors(path, pa.ArrowException):
+        yield from (to_frame(batch).select(columns) for batch in _batches(path, columns))
 
 
 def _open(path: str) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
@@ -38,11 +46,11 @@ def _open(path: str) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
     return pa.ipc.open_stream(mapped)
 
 
-def _batches(path: str, wanted: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     reader = _open(path)
     if isinstance(reader, pa.RecordBatchFileReader):
         for index in range(reader.num_record_batches):
-            yield reader.get_batch(index).select(wanted)
+            yield reader.get_batch(index).select(columns)
     else:
         for batch in reader:
-            yield batch.select(wanted)
+            yield batch.select(columns)

@@ -10,17 +10,31 @@ import polars as pl
 
 from ctrkit.errors import DataError
 
+_LONGEST = 200  # characters of a library's message
+
 
 def check_unique(path: str, names: Sequence[str]) -> None:
-    """Refuse a file that names two columns alike."""
-    twice = sorted({n for n in names if list(names).count(n) > 1})
-    if twice:
-        raise DataError(f"{path}: the column name {twice[0]!r} occurs twice; rename one")
+    """Refuse a file in which two columns have the same name.
+
+    Raises:
+        DataError: A name occurs twice.
+    """
+    repeated = sorted({n for n in names if list(names).count(n) > 1})
+    if repeated:
+        raise DataError(f"{path}: the column name {repeated[0]!r} occurs twice; rename one")
 
 
 @contextmanager
-def told(path: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn a library's error (of ``kinds`` too) into one line that names the file."""
+def reading_errors(path: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn a library's error into one line that names the file.
+
+    Args:
+        path: The file that is read.
+        kinds: Types of errors, beside those of the system and of polars.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
     foreign: tuple[type[Exception], ...] = (OSError, pl.exceptions.PolarsError, UnicodeError)
     try:
         yield
@@ -35,7 +49,7 @@ def _explain(error: Exception) -> str:
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", text)
     if ragged:
         row, expected, got = ragged.groups()
-        return f"line {row} has {got} columns where {expected} are expected"
+        return f"expected {expected} columns in line {row}, got {got}"
     if "UTF8" in text or isinstance(error, UnicodeError):
         return (
             "the text is not in the declared encoding (utf-8 by default); "
@@ -43,4 +57,4 @@ def _explain(error: Exception) -> str:
         )
     if "Empty CSV" in text:
         return "the file is empty"
-    return f"cannot be read: {text[:200]}"
+    return f"cannot be read: {text[:_LONGEST]}"

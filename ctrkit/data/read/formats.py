@@ -1,7 +1,7 @@
 """One file at a time, streamed as polars frames: text, parquet, Arrow, and remote addresses.
 
-Columns of text files are all text: ids never pass through a number. Parquet is read by polars;
-the files that use pyarrow (:mod:`~ctrkit.data.read.text`, :mod:`~ctrkit.data.read.arrow`) are
+Columns of text files are all text: ids are never converted to numbers. Polars reads parquet; the
+modules that need pyarrow (:mod:`~ctrkit.data.read.text`, :mod:`~ctrkit.data.read.arrow`) are
 imported when a file needs them.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from ctrkit.data.read.errors import told
+from ctrkit.data.read.errors import reading_errors
 from ctrkit.data.read.options import ReadOptions, check_options, is_remote, plain_suffix
 
 Format = Literal["text", "parquet", "arrow"]
@@ -26,19 +26,23 @@ SUFFIXES: dict[str, Format] = {
     ".feather": "arrow",
     ".ipc": "arrow",
 }
-_BATCH = 65_536
-_MOST_ROWS = 1 << 20
+_BATCH = 65_536  # rows that are read at a time, at least
+_MOST_ROWS = 1 << 20  # rows that are read at a time, at most
 _CELLS = 2_600_000  # rows x columns that are read at a time
-_FEW_CELLS = 10_000_000  # a file of no more is read whole, if it is no longer than
+_FEW_CELLS = 10_000_000  # a file with no more cells and rows than these is read at once
 _FEW_ROWS = 1 << 18
 
 
 def format_of(path: str) -> Format:
-    """Tell a file's format from its suffix, else from its first bytes; else it is text."""
-    known = SUFFIXES.get(plain_suffix(path))
-    if known is not None or is_remote(path):
-        return known or "text"
-    with told(path), open(path, "rb") as file:
+    """Return a file's format by its suffix, else by its first bytes, else text.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    by_suffix = SUFFIXES.get(plain_suffix(path))
+    if by_suffix is not None or is_remote(path):
+        return by_suffix or "text"
+    with reading_errors(path), open(path, "rb") as file:
         start = file.read(6)
     return "parquet" if start[:4] == b"PAR1" else "arrow" if start == b"ARROW1" else "text"
 
@@ -47,20 +51,20 @@ def read_columns(path: str, kind: Format, options: ReadOptions) -> dict[str, pl.
     """Return name -> type of a file's columns.
 
     Raises:
-        DataError: The file is unreadable, holds no rows or no columns, or repeats a name.
+        DataError: The file cannot be read, has no rows or no columns, or repeats a name.
     """
     if is_remote(path):
-        with told(path):
+        with reading_errors(path):
             return dict(_scan(path, kind, options).collect_schema())
     if kind == "text":
         from ctrkit.data.read import text
 
-        return dict.fromkeys(text.names_of(path, options), pl.String())
+        return dict.fromkeys(text.read_names(path, options), pl.String())
     if kind == "arrow":
         from ctrkit.data.read import arrow
 
-        return arrow.columns_of(path)
-    with told(path):
+        return arrow.read_columns(path)
+    with reading_errors(path):
         return dict(_scan_parquet(path).collect_schema())
 
 
@@ -70,35 +74,35 @@ def read_frames(
     """Stream a file's rows, in order, in frames of any size; memory does not grow with rows.
 
     Raises:
-        DataError: A row or the file is malformed; names file and row.
+        DataError: The file cannot be read, or a row is malformed; names file and row.
     """
-    wanted = list(columns)
-    with told(path):
+    names = list(columns)
+    with reading_errors(path):
         if is_remote(path):
-            lazy = _scan(path, kind, options).select(wanted)
+            lazy = _scan(path, kind, options).select(names)
             yield from lazy.collect_batches(chunk_size=_BATCH, maintain_order=True)
         elif kind == "text":
             from ctrkit.data.read import text
 
-            yield from text.frames_of(path, options, wanted)
+            yield from text.read_frames(path, options, names)
         elif kind == "parquet":
-            yield from _parquet_frames(path, wanted)
+            yield from _parquet_frames(path, names)
         else:
             from ctrkit.data.read import arrow
 
-            yield from arrow.frames_of(path, wanted)
+            yield from arrow.read_frames(path, names)
 
 
 def _scan_parquet(path: str) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
-def _parquet_frames(path: str, wanted: list[str]) -> Iterator[pl.DataFrame]:
-    """Read slices that may end within a row group: memory is that of a slice."""
-    lazy = _scan_parquet(path).select(wanted)
+def _parquet_frames(path: str, columns: list[str]) -> Iterator[pl.DataFrame]:
+    """Yield slices that may end within a row group: memory is that of a slice."""
+    lazy = _scan_parquet(path).select(columns)
     total = int(lazy.select(pl.len()).collect().item())
-    few = total * len(wanted) <= _FEW_CELLS and total <= _FEW_ROWS
-    rows = total if few else min(_MOST_ROWS, max(_BATCH, _CELLS // len(wanted)))
+    few = total * len(columns) <= _FEW_CELLS and total <= _FEW_ROWS
+    rows = total if few else min(_MOST_ROWS, max(_BATCH, _CELLS // len(columns)))
     yield from (lazy.slice(start, rows).collect() for start in range(0, total, max(rows, 1)))
 
 

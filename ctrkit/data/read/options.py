@@ -1,4 +1,4 @@
-"""How text files are read, and what a path's name tells."""
+"""How text files are read, and what the name of a file says about it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ReadOptions:
 
     Attributes:
         text_encoding: Character encoding.
-        separator: One character; None: told from the name (.tsv, .txt: tab) or the first line.
-        header: Whether the first line names the columns.
-        columns: Names of the columns of files without a header line.
+        separator: One character; None: by the file's name (.tsv, .txt: tab) or its first line.
+        header: Whether the first line is a header row with the names of the columns.
+        columns: Names of the columns of files without a header row.
     """
 
     text_encoding: str = "utf-8"
@@ -29,23 +29,39 @@ class ReadOptions:
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is an address such as ``s3://`` or ``https://``."""
+    """Return whether a path is an address such as ``s3://`` or ``https://``."""
     return re.match(r"[a-z][a-z0-9+.-]+://", path) is not None
 
 
 def plain_suffix(path: str) -> str:
-    """Return the lower-case suffix, ``.csv`` of ``a.csv.gz`` too."""
+    """Return the lower-case suffix of a file, without that of its compression.
+
+    Example:
+        >>> plain_suffix("data/a.csv.gz")
+        '.csv'
+    """
     pure = PurePath(path.split("?")[0].lower())
     return PurePath(pure.stem).suffix if pure.suffix in COMPRESSED else pure.suffix
 
 
 def check_options(options: ReadOptions) -> None:
-    """Refuse options that no text can be read by."""
+    """Refuse options by which no text can be read.
+
+    Raises:
+        DataError: The encoding is unknown, the separator is not one character, or neither a
+            header row nor names are given.
+    """
     try:
         "".encode(options.text_encoding)
     except LookupError as error:
-        raise DataError(f"unknown data.text_encoding {options.text_encoding!r}") from error
+        raise DataError(
+            "data.text_encoding must be an encoding that Python knows, such as utf-8 or latin-1; "
+            f"got {options.text_encoding!r}"
+        ) from error
     if options.separator is not None and len(options.separator) != 1:
-        raise DataError(f"a separator is one character; got {options.separator!r}")
+        raise DataError(f"data.separator must be one character; got {options.separator!r}")
     if not options.header and options.columns is None:
-        raise DataError("text without a header line needs names: give `columns` in schema.toml")
+        raise DataError(
+            "text without a header row needs names: give --columns a,b,c, or `columns` in "
+            "schema.toml"
+        )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+_POLL_S = 0.05  # how often the thread of a full queue looks whether it should stop
 
 
 class _Failure:
@@ -22,7 +23,7 @@ class _End:
 def read_ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
     """Yield the items of an iterator that a thread runs; at most ``size`` wait.
 
-    Exceptions cross to the caller. Closing this generator stops the thread.
+    Exceptions are raised in the caller. Closing this generator stops the thread.
 
     Args:
         items: Used by the thread alone.
@@ -50,7 +51,7 @@ def _run(
     def put(item: T | _Failure | _End) -> bool:
         while not stop.is_set():
             try:
-                waiting.put(item, timeout=0.05)
+                waiting.put(item, timeout=_POLL_S)
             except queue.Full:
                 continue
             return True
@@ -64,6 +65,5 @@ def _run(
     except BaseException as error:
         put(_Failure(error))
     finally:
-        close: Callable[[], None] | None = getattr(items, "close", None)
-        if close is not None:
-            close()
+        if isinstance(items, Generator):
+            items.close()

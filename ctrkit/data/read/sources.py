@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import json
@@ -10,84 +9,59 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import unquote
 
 import polars as pl
 
-from ctrkit.data.read.formats import SUFFIXES, Format, format_of, read_columns, read_frames
+from ctrkit.data.read.chunks import CHUNK_ROWS, Chunk, rechunk
+from ctrkit.data.read.formats import Format, format_of, read_columns
 from ctrkit.data.read.memory import to_polars
-from ctrkit.data.read.options import ReadOptions, is_remote, plain_suffix
+from ctrkit.data.read.options import ReadOptions, is_remote
+from ctrkit.data.read.parts import FilePart, FramePart, Part, common_columns
+from ctrkit.data.read.paths import find_files, partition_values
 from ctrkit.errors import DataError, nearest
 
-__all__ = ["Chunk", "ReadOptions", "Source", "frame_source", "open_source", "to_polars"]
-CHUNK_ROWS = 131_072
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-
-
-class Chunk(NamedTuple):
-    """Consecutive rows of one file.
-
-    Attributes:
-        frame: The rows.
-        file: Ordinal of the file in the source.
-        first_row: Row number, within the file, of the frame's first row.
-    """
-
-    frame: pl.DataFrame
-    file: int
-    first_row: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One file with its partition values; ``columns`` are the file's own."""
-
-    path: str
-    kind: Format
-    columns: Mapping[str, pl.DataType]
-    hive: Mapping[str, str | None]
+_VIEW_BYTES = 16  # of a text cell, beside its characters
 
 
 @dataclass(frozen=True)
 class Source:
-    """A list of files, or one frame in memory, read as raw rows. Memory stays flat.
+    """A list of files, or one frame in memory, read as raw rows in flat memory.
 
     Attributes:
         files: Paths in reading order; ``("memory",)`` for a frame.
         columns: Name -> type; columns of text files are all text.
+        parts: What is read, one part for each file.
+        options: How text files are read.
+        in_memory: Whether the rows never were in a file.
     """
 
     files: tuple[str, ...]
     columns: dict[str, pl.DataType]
+    parts: tuple[Part, ...] = field(repr=False)
     options: ReadOptions = field(default_factory=ReadOptions)
-    parts: tuple[_Part, ...] = field(default=(), repr=False)
-    memory: pl.DataFrame | None = field(default=None, repr=False)
-    held: tuple[pl.DataFrame, ...] = field(default=(), repr=False)
+    in_memory: bool = False
 
     def hold(self, limit: int = 192_000_000) -> Source:
-        """Return the source with its rows kept in memory, where they are few: read once.
+        """Return the source with its rows kept in memory, so that few rows are read once.
 
         Args:
-            limit: Most bytes in memory; larger sources are streamed at each pass, as are remote
-                ones.
+            limit: Most bytes in memory; a source that is larger or remote is returned as it is.
         """
-        if not self.parts or any(is_remote(f) for f in self.files):
+        files = [part for part in self.parts if isinstance(part, FilePart)]
+        if len(files) < len(self.parts) or any(is_remote(f.path) for f in files):
             return self
-        grown = {"text": 1, "arrow": 1, "parquet": 4}  # bytes in memory, at least, per byte of file
-        size = sum(os.path.getsize(p.path) * grown[p.kind] for p in self.parts)
-        if size > limit:
+        if sum(f.least_bytes for f in files) > limit:
             return self
-        found, size = [], 0  # what is there by now
-        for ordinal in range(len(self.files)):
+        held, size = [], 0
+        for ordinal in range(len(files)):
             frames = []
             for frame in self._frames(ordinal, list(self.columns)):
                 frames.append(frame)
-                size += int(frame.estimated_size()) + 16 * frame.height * frame.width  # views
+                size += int(frame.estimated_size()) + _VIEW_BYTES * frame.height * frame.width
                 if size > limit:
                     return self
-            found.append(pl.concat(frames) if frames else pl.DataFrame(schema=self.columns))
-        return replace(self, held=tuple(found))
+            held.append(pl.concat(frames) if frames else pl.DataFrame(schema=self.columns))
+        return replace(self, parts=tuple(FramePart(frame) for frame in held))
 
     def chunks(
         self, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS
@@ -101,20 +75,20 @@ class Source:
         Raises:
             DataError: A column is unknown or a file is malformed.
         """
-        wanted = list(self.columns) if columns is None else list(dict.fromkeys(columns))
-        assert wanted, "at least one column"
-        for name in wanted:
+        names = list(self.columns) if columns is None else list(dict.fromkeys(columns))
+        assert names, "at least one column"
+        for name in names:
             if name not in self.columns:
                 raise DataError(f"the data has no column {name!r}{nearest(name, self.columns)}")
         for ordinal in range(len(self.files)):
-            yield from self.file_chunks(ordinal, wanted, rows)
+            yield from self.file_chunks(ordinal, names, rows)
 
     def file_chunks(
         self, ordinal: int, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS
     ) -> Iterator[Chunk]:
         """Yield the rows of one file, see :meth:`chunks`."""
         first = 0
-        for frame in _rechunk(self._frames(ordinal, list(columns or self.columns)), rows):
+        for frame in rechunk(self._frames(ordinal, columns), rows):
             yield Chunk(frame, ordinal, first)
             first += frame.height
 
@@ -122,39 +96,26 @@ class Source:
         self, ordinal: int, columns: Sequence[str] | None = None, rows: int = CHUNK_ROWS
     ) -> Iterator[Chunk]:
         """Yield the rows of one file as they were read, uncopied, at least ``rows`` at a time."""
-        first, held, size = 0, [], 0
-        for frame in self._frames(ordinal, list(columns or self.columns)):
-            held.append(frame)
+        first, frames, size = 0, [], 0
+        for frame in self._frames(ordinal, columns):
+            frames.append(frame)
             size += frame.height
-            del frame  # nothing read stays here while more is read
+            del frame  # nothing that was read stays here while more is read
             if size >= rows:
-                whole = [Chunk(pl.concat(held), ordinal, first)]
-                first, held, size = first + size, [], 0
-                yield whole.pop()
+                chunks = [Chunk(pl.concat(frames), ordinal, first)]
+                first, frames, size = first + size, [], 0
+                yield chunks.pop()
         if size:
-            yield Chunk(pl.concat(held), ordinal, first)
+            yield Chunk(pl.concat(frames), ordinal, first)
 
-    def _frames(self, ordinal: int, wanted: list[str]) -> Iterator[pl.DataFrame]:
-        if self.memory is not None:
-            yield self.memory.select(wanted)
-            return
-        if self.held:
-            yield self.held[ordinal].select(wanted)
-            return
-        part = self.parts[ordinal]
-        own = [n for n in wanted if n not in part.hive]
-        casts = [pl.col(n).cast(self.columns[n]) for n in own if self.columns[n] != part.columns[n]]
-        extra = [pl.lit(v, dtype=pl.String).alias(n) for n, v in part.hive.items() if n in wanted]
-        read = own or list(part.columns)[:1]  # some column must carry the number of rows
-        frames = read_frames(part.path, part.kind, self.options, read)
-        yield from (frame.with_columns(*casts, *extra).select(wanted) for frame in frames)
+    def _frames(self, ordinal: int, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
+        return self.parts[ordinal].frames(list(columns or self.columns), self.columns)
 
     def fingerprint(self) -> str:
-        """Return a sha256 over paths, sizes, times and columns (in memory: of the content)."""
+        """Return a sha256 over paths, sizes, times and columns (in memory: over the content)."""
         digest = hashlib.sha256()
-        described = {n: str(t) for n, t in self.columns.items()}
-        digest.update(json.dumps([described, repr(self.options)]).encode())
-        if self.memory is not None:
+        digest.update(json.dumps([self._type_names(), repr(self.options)]).encode())
+        if self.in_memory:
             for chunk in self.chunks():
                 buffer = io.BytesIO()
                 chunk.frame.rechunk().write_ipc(buffer)
@@ -162,159 +123,70 @@ class Source:
             return digest.hexdigest()
         for path in self.files:
             state = None if is_remote(path) else os.stat(path)
-            known = [os.path.abspath(path), state.st_size, state.st_mtime_ns] if state else [path]
-            digest.update(json.dumps(known).encode())
+            facts = [os.path.abspath(path), state.st_size, state.st_mtime_ns] if state else [path]
+            digest.update(json.dumps(facts).encode())
         return digest.hexdigest()
 
     def likeness(self) -> str:
-        """Return a sha256 that copies of the same files share on other machines.
+        """Return a sha256 that copies of the same files on other machines share.
 
         It is over file names and sizes, and columns; folders and times are left out.
         """
-        if self.memory is not None:
+        if self.in_memory:
             return self.fingerprint()
-        described = {n: str(t) for n, t in self.columns.items()}
         files = [
             [path, 0] if is_remote(path) else [os.path.basename(path), os.stat(path).st_size]
             for path in self.files
         ]
-        text = json.dumps([described, repr(self.options), files])
+        text = json.dumps([self._type_names(), repr(self.options), files])
         return hashlib.sha256(text.encode()).hexdigest()
 
-
-def _rechunk(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
-    """Cut and join frames to exactly ``rows`` rows; the last may be shorter."""
-    held: list[pl.DataFrame] = []
-    size = 0
-    for frame in frames:
-        while frame.height:
-            take = min(rows - size, frame.height)
-            held.append(frame.head(take))
-            frame = frame.slice(take)
-            size += take
-            if size == rows:
-                yield pl.concat(held, rechunk=True)
-                held, size = [], 0
-    if held:
-        yield pl.concat(held, rechunk=True)
+    def _type_names(self) -> dict[str, str]:
+        return {name: str(dtype) for name, dtype in self.columns.items()}
 
 
 def open_source(path: str | Path, options: ReadOptions = ReadOptions()) -> Source:  # noqa: B008
     """Open a file, a glob, a folder (hive partitions become text columns) or an address.
 
     Args:
-        path: Text (csv, tsv, txt, also .gz and .zst), parquet, Arrow; hidden files and those that
-            start with ``_`` are passed over in folders.
+        path: Text (csv, tsv, txt, also .gz and .zst), parquet or Arrow. In folders, hidden files
+            and those that start with ``_`` are left out.
         options: How text is read.
 
     Raises:
-        DataError: Nothing is there, a file is unreadable, or files disagree about a column.
+        DataError: There is no file, a file cannot be read, or files differ in their columns.
     """
     text = str(path)
-    files, root = _find(text)
-    kinds = {f: format_of(f) for f in files}
-    if len(set(kinds.values())) > 1:
-        one, other = _two_kinds(kinds)
-        raise DataError(f"{text} mixes formats: {one} and {other}; name them by a glob")
+    files, root = find_files(text)
+    formats = {file: format_of(file) for file in files}
+    _check_one_format(text, formats)
     parts = []
     for file in files:
-        hive = {} if root is None else _hive(file, root)
-        found = read_columns(file, kinds[file], options)
-        own = {n: t for n, t in found.items() if n not in hive}
-        parts.append(_Part(file, kinds[file], own, hive))
-    return Source(tuple(files), _merge(parts), options, tuple(parts))
+        partition = partition_values(file, root)
+        columns = read_columns(file, formats[file], options)
+        own = {n: t for n, t in columns.items() if n not in partition}
+        parts.append(FilePart(file, formats[file], options, own, partition))
+    return Source(tuple(files), common_columns(parts), tuple(parts), options)
 
 
-def _two_kinds(kinds: Mapping[str, Format]) -> tuple[str, str]:
-    one = next(iter(kinds))
-    return one, next(f for f in kinds if kinds[f] != kinds[one])
-
-
-def _find(text: str) -> tuple[list[str], Path | None]:
-    """Return the files of a path, and the folder below which partitions are read."""
-    if is_remote(text):
-        return [text], None
-    path = Path(text).expanduser()
-    if path.is_file():
-        return [str(path)], None
-    if path.is_dir():
-        files = _dataset_files(path) or sorted(
-            str(f)
-            for f in path.rglob("*")
-            if _visible(f, path) and plain_suffix(f.name) in SUFFIXES
+def _check_one_format(text: str, formats: Mapping[str, Format]) -> None:
+    first = next(iter(formats))
+    other = next((f for f in formats if formats[f] != formats[first]), None)
+    if other is not None:
+        raise DataError(
+            f"{text} must have files of one format; got {first} and {other}: "
+            "name those of one format by a glob"
         )
-        if not files:
-            raise DataError(f"folder {text!r} holds no {', '.join(SUFFIXES)} file")
-        return files, path
-    if glob.has_magic(text):
-        files = sorted(f for f in glob.glob(str(path), recursive=True) if os.path.isfile(f))
-        fixed = path.parts[: next(_magic(path))]
-        if files:
-            return files, Path(*fixed)
-    raise DataError(f"no such file or folder: {text!r}")
-
-
-def _magic(path: Path) -> Iterator[int]:
-    return (i for i, p in enumerate(path.parts) if glob.has_magic(p))
-
-
-def _visible(file: Path, root: Path) -> bool:
-    return file.is_file() and not any(
-        p.startswith((".", "_")) for p in file.relative_to(root).parts
-    )
-
-
-def _dataset_files(folder: Path) -> list[str]:
-    """Return the data files of a folder that holds a schema beside its data."""
-    if not (folder / "schema.toml").is_file():
-        return []
-    whole = folder / "data.parquet"
-    found = [whole] if whole.is_file() else sorted(folder.glob("data-*.parquet"))
-    return [str(f) for f in found]
-
-
-def _hive(file: str, root: Path) -> dict[str, str | None]:
-    pairs = [p.split("=", 1) for p in Path(file).relative_to(root).parts[:-1] if "=" in p]
-    return {unquote(k): None if v == _HIVE_NULL else unquote(v) for k, v in pairs}
-
-
-def _merge(parts: Sequence[_Part]) -> dict[str, pl.DataType]:
-    """Return the common columns of files; integers and floats may differ in width."""
-    first = parts[0]
-    merged = {**first.columns, **dict.fromkeys(first.hive, pl.String())}
-    for part in parts[1:]:
-        columns = {**part.columns, **dict.fromkeys(part.hive, pl.String())}
-        for name in [*merged, *columns]:
-            if name not in columns or name not in merged:
-                has, lacks = (first, part) if name in merged else (part, first)
-                raise DataError(f"column {name!r} is in {has.path} but not in {lacks.path}")
-            wide = _wider(merged[name], columns[name])
-            if wide is None:
-                raise DataError(
-                    f"column {name!r} is {merged[name]} in {first.path} "
-                    f"but {columns[name]} in {part.path}"
-                )
-            merged[name] = wide
-    return merged
-
-
-def _wider(a: pl.DataType, b: pl.DataType) -> pl.DataType | None:
-    """Return the type that holds both, within one family; None where there is none."""
-    if a == b or b == pl.Null:
-        return a
-    if a == pl.Null:
-        return b
-    for family in (
-        (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()),
-        (pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()),
-        (pl.Float32(), pl.Float64()),
-    ):
-        if a in family and b in family:
-            return family[max(family.index(a), family.index(b))]
-    return None
 
 
 def frame_source(data: object) -> Source:
-    """Make a source of rows in memory; see :func:`to_polars`."""
+    """Make a source of rows in memory.
+
+    Args:
+        data: A polars, pandas or pyarrow table, a list of dicts or a dict of lists.
+
+    Raises:
+        DataError: The data is none of these.
+    """
     frame = to_polars(data)
-    return Source(("memory",), dict(frame.schema), memory=frame)
+    return Source(("memory",), dict(frame.schema), (FramePart(frame),), in_memory=True)

@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source
 from ctrkit.schema import Schema, Split
 
 SPLITS = ("train", "validation", "test")

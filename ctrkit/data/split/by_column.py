@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import SPLIT_NAMES, SplitPlan
 from ctrkit.errors import DataError
 from ctrkit.registry import register

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrkit.data.columns.times import WITHOUT_TIME
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import SPLIT_NAMES, SPLITS, SplitPlan
 from ctrkit.errors import DataError
 from ctrkit.registry import register

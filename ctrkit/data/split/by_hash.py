@@ -11,7 +11,8 @@ import numpy.typing as npt
 from ctrkit.data.columns.groups import hash_ids
 from ctrkit.data.columns.rows import row_ids
 from ctrkit.data.hashing import splitmix64
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import SplitPlan
 from ctrkit.registry import register
 from ctrkit.schema import Schema, Split

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrkit.data.columns.times import WITHOUT_TIME, TimeColumn, Times, count_times
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.chunks import Chunk
+from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import LEFT_OUT, SplitPlan
 from ctrkit.errors import DataError, SchemaError
 from ctrkit.registry import register

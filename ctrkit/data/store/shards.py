@@ -18,8 +18,9 @@ from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.rows import row_ids
 from ctrkit.data.columns.weights import weight_array
 from ctrkit.data.encode.encoder import Encoded, Encoder
+from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.prefetch import read_ahead
-from ctrkit.data.read.sources import Chunk, Source
+from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import SPLITS, SplitPlan
 from ctrkit.errors import RunFolderError
 from ctrkit.files import write_json

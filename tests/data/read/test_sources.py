@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ctrkit.data.read import formats as readers
-from ctrkit.data.read.sources import ReadOptions, frame_source, open_source
+from ctrkit.data.read.options import ReadOptions
+from ctrkit.data.read.sources import frame_source, open_source
 from ctrkit.errors import DataError
 
 IDS = ["18446744073709551617", "007", "9007199254740993"]
@@ -48,10 +49,10 @@ def test_separator_is_sniffed(tmp_path: Path, separator: str) -> None:
     ("raw", "message"),
     [
         (b"", "empty"),
-        (b"a,b\n", "no rows"),
+        (b"a,b\n", "no other rows"),
         (b"a,a\n1,2\n", "'a' occurs twice"),
-        (b"a,b\n1,2\n3\n", "a.csv: line 3 has 1 columns where 2"),
-        (b"a,b\n1,2\n3,4,5\n", "a.csv: line 3 has 3 columns where 2"),
+        (b"a,b\n1,2\n3\n", "a.csv: expected 2 columns in line 3, got 1"),
+        (b"a,b\n1,2\n3,4,5\n", "a.csv: expected 2 columns in line 3, got 3"),
         (b"a,b\n\xe9,2\n", "text_encoding=latin-1"),
     ],
 )

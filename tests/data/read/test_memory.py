@@ -1,0 +1,55 @@
+"""Tables of other libraries, and plain Python rows, become polars frames."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from ctrkit.data.read.memory import to_polars
+from ctrkit.errors import DataError
+
+FRAME = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
+TABLE = pa.table({"a": [1, 2], "b": ["x", None]})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        FRAME,
+        FRAME.lazy(),
+        TABLE,
+        TABLE.to_batches()[0],
+        pa.RecordBatchReader.from_batches(TABLE.schema, TABLE.to_batches()),
+        pd.DataFrame({"a": [1, 2], "b": ["x", None]}),
+        [{"a": 1, "b": "x"}, {"a": 2, "b": None}],
+        {"a": [1, 2], "b": ["x", None]},
+    ],
+    ids=lambda data: f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}",
+)
+def test_tables_are_converted(data: object) -> None:
+    assert to_polars(data).equals(FRAME)
+
+
+@pytest.mark.parametrize("data", [3, [1], pa.array([1]), pd.Series([1]), "rows.csv", None])
+def test_other_types_are_refused(data: object) -> None:
+    with pytest.raises(DataError, match=f"must be a path.*got {type(data).__name__}"):
+        to_polars(data)
+
+
+def test_columns_of_different_lengths_are_refused() -> None:
+    with pytest.raises(DataError, match="cannot be made into a table"):
+        to_polars({"a": [1], "b": [1, 2, 3]})
+
+
+def test_pandas_and_pyarrow_are_not_imported() -> None:
+    code = (
+        "import sys; from ctrkit.data.read.memory import to_polars; to_polars({'a': [1]});"
+        "print(*[m for m in ('pandas', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
