@@ -56,4 +56,4 @@ def megabytes(count: int) -> float:
 
 def files_of(folder: Path) -> tuple[str, str]:
     """Return the last lines of every search: how to train the winner again, and the report."""
-    return f"again   ctrkit train {folder / 'run.toml'}", f"report  {folder / 'report.html'}"
+    return f"retrain ctrkit train {folder / 'run.toml'}", f"report  {folder / 'report.html'}"
