@@ -53,7 +53,7 @@ def with_shared_options(verb: Verb) -> Verb:
 
     @wraps(verb)
     def command(**arguments: Any) -> None:
-        absent = [n for n in shared if arguments[n] is None or arguments[n] in ([], False)]
+        absent = {name for name in shared if _is_absent(arguments[name])}
         verb(**{name: value for name, value in arguments.items() if name not in absent})
 
     parameters = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
@@ -64,6 +64,11 @@ def with_shared_options(verb: Verb) -> Verb:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def _is_absent(value: object) -> bool:
+    """Whether an option was not given; 0 was given."""
+    return value is None or value is False or value == []
 
 
 class PanelCommand(TyperCommand):

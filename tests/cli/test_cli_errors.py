@@ -126,9 +126,9 @@ def test_an_unknown_option_is_a_one_line_error(ctrkit, verb):
         (["rank"], ("missing argument 'DATA'", "rank --help")),
         (["evaluate", "run"], ("missing argument 'DATA'",)),
         (["check"], ("missing argument 'FILE'",)),
-        (["train", "rows.csv", "--seed", "one"], ("--seed", "'one'")),
-        (["rank", "rows.csv", "--order", "3"], ("--order", "1<=x<=2")),
-        (["demo", "--rows", "10"], ("--rows", "x>=2000")),
+        (["train", "rows.csv", "--seed", "one"], ("--seed",)),
+        (["rank", "rows.csv", "--order", "3"], ("--order",)),
+        (["demo", "--rows", "10"], ("--rows",)),
         (["train", "rows.csv", "more.csv"], ("more.csv",)),
     ],
 )
