@@ -70,6 +70,20 @@ def run_of(path: str | Path) -> Path:
     return folder / "run"
 
 
+class Progress(Protocol):
+    """Shows how far a job is."""
+
+    def update(self, stage: str, done: int, total: int | None, text: str = "") -> None:
+        """Show the state of a stage.
+
+        Args:
+            stage: What is being done, in one or two words.
+            done: How much of it is done.
+            total: How much there is; None: unknown.
+            text: What else to show.
+        """
+
+
 class Tracker(Protocol):
     """Mirrors a run to some store. No method raises: a dead store costs a warning, not the run."""
 

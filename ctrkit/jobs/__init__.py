@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from ctrkit.jobs.serve import ui as ui
     from ctrkit.jobs.sync import sync as sync
     from ctrkit.jobs.train import train as train
+    from ctrkit.runs.environment import versions as versions
     from ctrkit.runs.train import RunResult as RunResult
-    from ctrkit.runs.train import versions as versions
     from ctrkit.search.base import Search as Search
 
 _VERBS = {
@@ -66,7 +66,7 @@ _TYPES = {
     "RunResult": "ctrkit.runs.train",
     "Search": "ctrkit.search.base",
     "explanation_text": "ctrkit.evaluate",
-    "versions": "ctrkit.runs.train",
+    "versions": "ctrkit.runs.environment",
 }
 __all__ = [*_VERBS, *_TYPES]
 

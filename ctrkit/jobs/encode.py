@@ -30,12 +30,12 @@ def encode(
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
     """
     config = job_config(data, options, more={"data.split_seed": seed})
-    source, found, _ = open_job(config.data, options)
-    if found.label is None:
+    rows = open_job(config.data, options)
+    if rows.schema.label is None:
         raise SchemaError("encoding needs a label: name its column with --label")
     return prepare_dataset(
-        source,
-        found,
+        rows.source,
+        rows.schema,
         split=config.data.split,
         out=Path(out),
         force=force,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ctrkit.errors import RunFolderError
-from ctrkit.runs.inputs import DataOptions, PathLike, open_job, place_of
+from ctrkit.runs.inputs import DataOptions, PathLike, open_job, text_options
 from ctrkit.runs.ranking import run_ranking
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def rank(
     """
     folder = Path(out)
     _refuse_folder(folder, force=force)
-    place = place_of(data, options)
+    place = text_options(data, options)
     with ThreadPoolExecutor(1) as pool:  # imports take as long as rows to read
         rooms = [pool.submit(import_module, name) for name in ("ctrkit.rank", "numpy.ma")]
-        source, schema, _ = open_job(place, options, hold=True, rows=SAMPLE_ROWS)
+        rows = open_job(place, options, hold=True, rows=SAMPLE_ROWS)
     for room in rooms:
         room.result()
     from ctrkit.rank import RankOptions
@@ -90,8 +90,8 @@ def rank(
         seed=seed,
     )
     return run_ranking(
-        source,
-        schema,
+        rows.source,
+        rows.schema,
         folder,
         chosen,
         crosses=crosses,

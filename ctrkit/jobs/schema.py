@@ -9,7 +9,7 @@ from typing import Unpack
 from ctrkit.data.read.sources import Source, frame_source
 from ctrkit.errors import DataError
 from ctrkit.files import write_text
-from ctrkit.runs.inputs import DataOptions, PathLike, open_job, place_of
+from ctrkit.runs.inputs import DataOptions, PathLike, open_job, text_options
 from ctrkit.schema import Schema
 
 LOOKED_AT = 100_000
@@ -30,9 +30,10 @@ def schema(
         force: Replace ``out`` where it exists.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
     """
-    source, found, warnings = open_job(place_of(data, options), options)
+    rows = open_job(text_options(data, options), options)
+    found, warnings = rows.schema, rows.warnings
     if found.label is not None:
-        warnings = [*_quality(source, found), *warnings]
+        warnings = [*_quality(rows.source, found), *warnings]
     if out is not None:
         write_text(Path(out), found.to_toml(), force=force)
     return found, warnings

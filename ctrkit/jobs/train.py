@@ -48,7 +48,13 @@ def train(
         seed=seed,
         plugins=plugins,
     )
-    source, found, warnings = open_job(config.data, options)
+    rows = open_job(config.data, options)
     return run_training(
-        config, source, found, Path(out), force=force, warnings=warnings, progress=progress
+        config,
+        rows.source,
+        rows.schema,
+        Path(out),
+        force=force,
+        warnings=rows.warnings,
+        progress=progress,
     )

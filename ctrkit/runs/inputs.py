@@ -1,11 +1,11 @@
-"""From a verb's options to rows and their meaning: configuration, source, schema."""
+"""From the options of a verb to a configuration, and to rows whose columns are understood."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from ctrkit.data.infer import Overrides, apply_overrides, infer_schema
 from ctrkit.data.read.options import ReadOptions
@@ -20,7 +20,7 @@ PathLike = str | Path
 
 
 class DataOptions(TypedDict, total=False):
-    """Options that every verb with raw DATA shares; the command line has the same names."""
+    """Options of every verb that reads raw rows; the command line has the same names."""
 
     schema: PathLike
     numeric: Sequence[str]
@@ -38,8 +38,8 @@ class DataOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where raw rows are and how their text is read: all that a look at data needs of ``[data]``.
+class TextOptions:
+    """Where raw rows are and how text files are read: what a job needs that does not train.
 
     The attributes are those of :class:`~ctrkit.config.sections.DataConfig`.
     """
@@ -51,27 +51,44 @@ class Place:
     header: bool = True
 
 
-def place_of(data: PathLike, options: DataOptions) -> Place:
-    """Resolve where rows are; the machinery of configurations is loaded for ``--set`` only.
+@dataclass(frozen=True)
+class JobData:
+    """The raw rows of a job, opened.
+
+    Attributes:
+        source: Where the rows are read from.
+        schema: What their columns mean.
+        warnings: Warnings of the inference of the schema.
+    """
+
+    source: Source
+    schema: Schema
+    warnings: list[str]
+
+
+def text_options(data: PathLike, options: DataOptions) -> TextOptions:
+    """Return where rows are and how they are read, without the machinery of configurations.
+
+    That machinery is imported only for ``--set``, which takes keys of ``[data]``.
 
     Raises:
         ConfigError: An option, key or value is unknown or out of bounds.
     """
     _check_options(options)
     if options.get("set"):
-        found = job_config(data, options).data
-        return Place(
-            found.path, found.schema_path, found.text_encoding, found.separator, found.header
+        config = job_config(data, options).data
+        return TextOptions(
+            config.path, config.schema_path, config.text_encoding, config.separator, config.header
         )
     schema = _absolute(options["schema"]) if "schema" in options else None
-    return Place(_absolute(data), schema, header=not options.get("no_header"))
+    return TextOptions(_absolute(data), schema, header=not options.get("no_header"))
 
 
 def _check_options(options: DataOptions) -> None:
-    known = list(DataOptions.__annotations__)
+    names = list(DataOptions.__annotations__)
     for name in options:
-        if name not in known:
-            raise ConfigError(f"unknown option {name!r}{nearest(name, known)}")
+        if name not in names:
+            raise ConfigError(f"unknown option {name!r}{nearest(name, names)}")
 
 
 def job_config(
@@ -82,10 +99,20 @@ def job_config(
     model: str | None = None,
     seed: int | None = None,
     plugins: Sequence[PathLike] = (),
-    more: Mapping[str, Any] | None = None,
+    more: Mapping[str, object] | None = None,
     kind: type[RunConfig] | None = None,
 ) -> RunConfig:
-    """Resolve a configuration file, the flags and ``--set`` into one configuration.
+    """Resolve a configuration file, arguments and ``--set`` into one configuration.
+
+    Args:
+        data: Raw rows; None: those that the file names.
+        options: Options of the rows, and ``set``.
+        config: A ``run.toml`` or ``config.json``.
+        model: A preset, or a registered interaction alone.
+        seed: ``train.seed``: the seed of weights, batches and samplers.
+        plugins: Python files that register components.
+        more: Further keys, ``section.key`` -> value; None values are left out.
+        kind: The type of configuration; None: a training job.
 
     Raises:
         ConfigError: An option, key or value is unknown or out of bounds.
@@ -96,7 +123,7 @@ def job_config(
     _check_options(options)
     for plugin in plugins:
         load_plugin(Path(plugin))
-    flags: dict[str, Any] = {
+    flags: dict[str, object] = {
         "data.path": None if data is None else _absolute(data),
         "data.schema": _absolute(options["schema"]) if "schema" in options else None,
         "data.header": False if options.get("no_header") else None,
@@ -111,27 +138,47 @@ def job_config(
 
 
 def open_job(
-    data: DataConfig | Place, options: DataOptions, *, hold: bool = False, rows: int = 100_000
-) -> tuple[Source, Schema, list[str]]:
-    """Open the rows and settle what they mean; return source, schema and warnings.
+    data: DataConfig | TextOptions,
+    options: DataOptions,
+    *,
+    hold: bool = False,
+    rows: int = 100_000,
+) -> JobData:
+    """Open the rows of a job and settle what their columns mean.
+
+    The schema is the one that is named, else the one in the folder of the data, else inferred;
+    the options are applied on top.
 
     Args:
         data: Where the rows are.
-        options: Its flags.
+        options: Options that name columns and roles.
         hold: Parse small text files once and keep them in memory.
-        rows: Of the sample that a schema is inferred from.
+        rows: Number of rows that a schema is inferred from.
 
-    The schema is the one named, else the one in the data's folder, else inferred; then the
-    flags are applied.
+    Raises:
+        ConfigError: No data is named.
+        SchemaError: The schema names columns that the data lacks.
     """
     if data.path is None:
         raise ConfigError("no data: name a file, glob, directory or URL, or set data.path")
-    found = data.schema_path or schema_beside(data.path)
-    schema = Schema.load(Path(found)) if found else None
+    schema_path = data.schema_path or schema_beside(data.path)
+    schema = Schema.load(Path(schema_path)) if schema_path else None
     names = options.get("columns") or (schema.columns if schema else None)
     source = open_source(data.path, read_options(data, names))
     source = source.hold() if hold else source
-    overrides = Overrides(
+    overrides = _overrides(options)
+    if schema is None:
+        schema, warnings = infer_schema(source, overrides, rows)
+    else:
+        schema, warnings = apply_overrides(schema, overrides, list(source.columns)), []
+    if names:
+        schema = replace(schema, columns=tuple(names))
+    check_columns(source, schema)
+    return JobData(source, schema, warnings)
+
+
+def _overrides(options: DataOptions) -> Overrides:
+    return Overrides(
         numeric=tuple(options.get("numeric", ())),
         categorical=tuple(options.get("categorical", ())),
         multi=tuple(options.get("multi", ())),
@@ -142,25 +189,17 @@ def open_job(
         weight=options.get("weight"),
         key=options.get("key"),
     )
-    if schema is None:
-        schema, warnings = infer_schema(source, overrides, rows)
-    else:
-        schema, warnings = apply_overrides(schema, overrides, list(source.columns)), []
-    if names:
-        schema = replace(schema, columns=tuple(names))
-    check_columns(source, schema)
-    return source, schema, warnings
 
 
 def schema_beside(data: str) -> Path | None:
-    """Return the ``schema.toml`` of a data set's folder, where there is one."""
+    """Return the path of the ``schema.toml`` in the folder of the data, if there is one."""
     path = Path(data)
-    found = (path if path.is_dir() else path.parent) / "schema.toml"
-    return found if "://" not in data and found.is_file() else None
+    schema = (path if path.is_dir() else path.parent) / "schema.toml"
+    return schema if "://" not in data and schema.is_file() else None
 
 
-def read_options(data: DataConfig | Place, columns: Sequence[str] | None) -> ReadOptions:
-    """Return how text files are to be read."""
+def read_options(data: DataConfig | TextOptions, columns: Sequence[str] | None) -> ReadOptions:
+    """Return how text files are read."""
     return ReadOptions(
         text_encoding=data.text_encoding,
         separator=data.separator,
@@ -170,7 +209,11 @@ def read_options(data: DataConfig | Place, columns: Sequence[str] | None) -> Rea
 
 
 def check_columns(source: Source, schema: Schema) -> None:
-    """Refuse a schema that names columns which the data lacks."""
+    """Refuse a schema that names columns which the data lacks.
+
+    Raises:
+        SchemaError: A column is missing; the message names the nearest one.
+    """
     for column in schema.required_columns():
         if column not in source.columns:
             role = next((r for r, c in schema.role_columns().items() if c == column), "field")

@@ -25,7 +25,8 @@ from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
 from ctrkit.records import RunRecord
 from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.runs.train import RunResult, check_device, load_dataset, resolve, run_training
+from ctrkit.runs.prepare import check_device, load_dataset, resolve
+from ctrkit.runs.train import RunResult, run_training
 from ctrkit.schema import Schema
 from ctrkit.track import tracked_at
 
@@ -103,10 +104,10 @@ def open_search(
         kind=kind,
         more=more,
     )
-    source, schema, warnings = open_job(config.data, options)
-    if schema.label is None:
+    rows = open_job(config.data, options)
+    if rows.schema.label is None:
         raise SchemaError("a search needs a label: name its column with --label")
-    return cast(Config, config), source, schema, warnings
+    return cast(Config, config), rows.source, rows.schema, rows.warnings
 
 
 class SearchJob:
@@ -280,8 +281,9 @@ class SearchJob:
     def train(self, folder: Path, seed: int) -> dict[str, Any]:
         """Train ``run.toml`` in a folder as ``ctrkit train`` would; return what is compared."""
         config: RunConfig = load_config(folder / "run.toml")
-        source, schema, _ = open_job(config.data, {})
-        result = run_training(config, source, schema, folder / "run", progress=self.progress)
+        rows = open_job(config.data, {})
+        schema = rows.schema
+        result = run_training(config, rows.source, schema, folder / "run", progress=self.progress)
         record = result.record
         return {
             "seed": seed,
@@ -329,7 +331,7 @@ class SearchJob:
 @contextmanager
 def quiet_training() -> Iterator[None]:
     """Leave the lines of single trainings to their folders; warnings are still told."""
-    loggers = [logging.getLogger(name) for name in ("ctrkit.train", "ctrkit.runs.train")]
+    loggers = [logging.getLogger(name) for name in ("ctrkit.train", "ctrkit.runs")]
     before = [found.level for found in loggers]
     for found in loggers:
         found.setLevel(logging.WARNING)

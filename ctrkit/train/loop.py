@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError, DataError
+from ctrkit.records import Progress
 from ctrkit.train.callbacks import Callback, Context
 from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
 from ctrkit.train.device import pick_device, split_batch, to_tensors
@@ -36,13 +37,6 @@ logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 100
 """Steps between looks at the loss: each waits for the device."""
-
-
-class Progress(Protocol):
-    """Shows how far training is."""
-
-    def update(self, stage: str, done: int, total: int, text: str) -> None:
-        """Take up the count of finished steps."""
 
 
 @dataclass(frozen=True)

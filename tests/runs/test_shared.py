@@ -11,7 +11,7 @@ import pytest
 
 from ctrkit import jobs
 from ctrkit.config.sections import DataConfig
-from ctrkit.runs import train as training
+from ctrkit.runs import prepare
 from ctrkit.runs.shared import shared_folder, shared_value
 from ctrkit.search.interactions import job as interactions
 from ctrkit.testing.generated import planted_clicks
@@ -79,13 +79,13 @@ def test_crosses_are_counted_once_per_encoding_and_choice_of_pairs(home, tmp_pat
     rows = tmp_path / "rows.parquet"
     planted_clicks(2_000, seed=1)[0].drop("time").write_parquet(rows)
     counted: list[int] = []
-    whole = training.count_crosses
+    whole = prepare.count_crosses
 
     def count(batches, layout, pairs):
         counted.append(len(pairs))
         return whole(batches, layout, pairs)
 
-    monkeypatch.setattr(training, "count_crosses", count)
+    monkeypatch.setattr(prepare, "count_crosses", count)
     small = [
         "train.epochs=1",
         "model.mlp.hidden=[4]",

@@ -120,8 +120,10 @@ class Conclusion:
         if (run / "record.json").is_file():
             self.job.restate()
         else:
-            source, schema, _ = open_job(self._winner_config().data, {})
-            run_training(self._winner_config(), source, schema, run, progress=self.job.progress)
+            rows = open_job(self._winner_config().data, {})
+            run_training(
+                self._winner_config(), rows.source, rows.schema, run, progress=self.job.progress
+            )
 
     def _winner_config(self) -> RunConfig:
         return load_config(self.folder / "run.toml")

@@ -17,7 +17,7 @@ from ctrkit.errors import CtrkitError
 from ctrkit.files import write_json
 from ctrkit.records import Tracker
 from ctrkit.runs.inputs import DataOptions, PathLike
-from ctrkit.runs.train import load_dataset
+from ctrkit.runs.prepare import load_dataset
 from ctrkit.schema import Schema
 from ctrkit.search.base import Search, SearchJob, check_repeats, open_search, quiet_training
 from ctrkit.search.params.build import make_space

@@ -292,9 +292,9 @@ class Pipeline(SearchJob):
 
     def _train(self, file: Path, place: Path, seed: int | None) -> RunResult:
         config: RunConfig = load_config(file, flags={"train.seed": seed})
-        source, schema, warnings = open_job(config.data, {})
+        rows = open_job(config.data, {})
         return run_training(
-            config, source, schema, place, warnings=warnings, progress=self.progress
+            config, rows.source, rows.schema, place, warnings=rows.warnings, progress=self.progress
         )
 
     def _seeded(self, place: str, file: Path) -> list[dict[str, Any]]:

@@ -264,8 +264,8 @@ def test_workers_share_the_cores_and_latency_with_workers_warns(clicks, tmp_path
     for jobs_, threads in ((1, 0), (3, 0), (3, 5)):
         more = [f"search.jobs={jobs_}", f"search.threads={threads}"]
         config = load_config(overrides=[*settings, *more], kind=ParamsConfig)
-        source, schema, _ = open_job(config.data, {"label": "click"})
-        made.append(tuning.ParamsJob(config, source, schema, tmp_path / "s"))
+        rows = open_job(config.data, {"label": "click"})
+        made.append(tuning.ParamsJob(config, rows.source, rows.schema, tmp_path / "s"))
     assert [threads_of(job.search) for job in made] == [8, 2, 5]
     assert [any("latency" in w for w in job.warnings) for job in made] == [False, True, True]
 
