@@ -1,21 +1,18 @@
-"""Judging a trained model: scores of rows, and what its interactions are.
+"""Evaluation of a trained model: scores of rows, their metrics, and explanations.
 
-``scoring``: batches or raw rows -> logits beside labels. ``judge``: these -> metrics.
-``attention``: what the attention maps say of field pairs. ``ablation``: what the log loss says of
-them, for any model. ``explain``: both, on raw rows, as one plain dictionary.
+``scoring``: batches or raw rows -> logits and labels. ``judge``: these -> metrics. ``ablation``:
+log-loss increases by permutation, for any model. ``attention``: attention maps -> pairs of fields
+and of values. ``explain``: both, on raw rows, as an ``Explanation``.
 """
 
-from ctrkit.evaluate.ablation import ablate
-from ctrkit.evaluate.attention import attention_maps
-from ctrkit.evaluate.explain import explain_rows, explain_source, explanation_text
+from ctrkit.evaluate.explain import explain_source
+from ctrkit.evaluate.explanation import Explanation, explanation_text
 from ctrkit.evaluate.judge import judge
 from ctrkit.evaluate.scoring import Scores, save_predictions, score_batches, score_source
 
 __all__ = [
+    "Explanation",
     "Scores",
-    "ablate",
-    "attention_maps",
-    "explain_rows",
     "explain_source",
     "explanation_text",
     "judge",

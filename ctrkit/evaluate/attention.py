@@ -1,13 +1,12 @@
-"""What the attention maps of a model say of field pairs and of pairs of values.
+"""What the attention maps of a model say about pairs of fields and pairs of values.
 
 Maps are taken before dropout, in evaluation mode; every row of a map sums to 1, so ``1 / F`` is
-the baseline and *lift* is the attention over it. Source: methods.md 2.10.
+the baseline and *lift* is the attention divided by it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +17,29 @@ from torch import Tensor
 from ctrkit.bundle.inputs import slice_inputs
 from ctrkit.bundle.predictor import Predictor
 from ctrkit.data.encode.encoder import Encoded
+from ctrkit.evaluate.explanation import AttentionPair, ValuePair
+from ctrkit.models.model import Model
+from ctrkit.nn.interactions.attention import Attention
 
 Floats = npt.NDArray[np.float64]
-BRANCH = "attention"
 BATCH_ROWS = 1024
 
 
+def _attention_branch(model: Model) -> Attention | None:
+    return next((b for b in model.branches.values() if isinstance(b, Attention)), None)
+
+
 def has_attention(predictor: Predictor) -> bool:
-    """Whether the model has an ``attention`` branch of at least one layer over two fields."""
-    if BRANCH not in predictor.model.branches or len(predictor.layout.fields) < 2:
-        return False
-    return bool(getattr(predictor.model.branches[BRANCH], "layers", ()))
+    """Return whether the model has an attention branch of at least one layer, over two fields."""
+    branch = _attention_branch(predictor.model)
+    return branch is not None and len(branch.layers) > 0 and len(predictor.layout.fields) > 1
 
 
 def attention_maps(predictor: Predictor, encoded: Encoded) -> Iterator[list[Tensor]]:
     """Yield per batch of rows one pre-dropout map ``(B, H, F, F)`` for each layer."""
     model = predictor.model.eval()
-    branch: Any = model.branches[BRANCH]
+    branch = _attention_branch(model)
+    assert branch is not None, "see has_attention"
     with torch.inference_mode():
         for start in range(0, len(encoded.codes), BATCH_ROWS):
             stop = min(start + BATCH_ROWS, len(encoded.codes))
@@ -47,8 +52,8 @@ def mean_maps(predictor: Predictor, encoded: Encoded) -> Floats:
     total: Floats | None = None
     rows = 0
     for maps in attention_maps(predictor, encoded):
-        part = np.stack([m.mean(dim=1).double().sum(dim=0).cpu().numpy() for m in maps])
-        total = part if total is None else total + part
+        batch = np.stack([m.mean(dim=1).double().sum(dim=0).cpu().numpy() for m in maps])
+        total = batch if total is None else total + batch
         rows += len(maps[0])
     assert total is not None, "there is at least one row"
     return total / rows
@@ -66,22 +71,18 @@ def rollout(maps: Floats) -> Floats:
 
     Source: Abnar and Zuidema, arXiv:2005.00928, with equal shares for map and residual.
     """
-    found = np.eye(maps.shape[-1])
+    product = np.eye(maps.shape[-1])
     for layer in maps:
-        found = (layer + np.eye(len(layer))) / 2 @ found
-    return found
+        product = (layer + np.eye(len(layer))) / 2 @ product
+    return product
 
 
-def pair_table(maps: Floats, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rank all pairs of fields by the lift of layer 1.
+def pair_table(maps: Floats, names: Sequence[str]) -> list[AttentionPair]:
+    """Rank all pairs of fields by the lift of layer 1; ranks start at 1.
 
     Args:
         maps: ``(L, F, F)`` mean maps.
-        names: Of the fields.
-
-    Returns:
-        Per pair ``rank`` (from 1), ``fields``, ``lift`` (one per layer) and ``rollout`` (lift of
-        the rollout over that of uniform maps).
+        names: Names of the fields.
     """
     layers, count = len(maps), len(names)
     lift = pair_scores(maps) * count
@@ -102,11 +103,11 @@ def pair_table(maps: Floats, names: Sequence[str]) -> list[dict[str, Any]]:
 def row_scores(predictor: Predictor, encoded: Encoded, pairs: Sequence[tuple[int, int]]) -> Floats:
     """Return layer 1's pair scores of single rows, ``(n, P)``, mean over the heads."""
     first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    parts = []
+    batches = []
     for maps in attention_maps(predictor, encoded):
         head_mean = maps[0].mean(dim=1).double().cpu().numpy()  # (B, F, F)
-        parts.append((head_mean[:, first, second] + head_mean[:, second, first]) / 2)
-    return np.concatenate(parts)
+        batches.append((head_mean[:, first, second] + head_mean[:, second, first]) / 2)  # (B, P)
+    return np.concatenate(batches)
 
 
 def value_table(
@@ -118,26 +119,26 @@ def value_table(
     fields: tuple[str, str],
     count: int,
     min_support: int,
-) -> list[dict[str, Any]]:
+) -> list[ValuePair]:
     """Average one pair's scores over the rows that hold value ``a`` and value ``b``.
 
     Args:
         scores: ``(n,)`` pair score of each row.
-        label: ``(n,)``.
+        label: ``(n,)`` 0/1.
         first: Columns ``row`` and ``value`` of the pair's first field; a row of a multi-valued
-            field stands once per value.
+            field has one line per value.
         second: The same of the second field.
-        fields: The pair's names.
+        fields: Names of the pair's fields.
         count: Number of fields F; the baseline is ``1 / F``.
         min_support: Fewest rows that a pair of values needs.
 
     Returns:
-        ``fields, values, lift, support, label_rate``, the highest lift first.
+        The pairs of values, the highest lift first.
     """
     rows = pl.DataFrame(
         {"row": np.arange(len(scores)), "score": scores, "label": label.astype(np.float64)}
     )
-    found = (
+    means = (
         first.rename({"value": "a"})
         .join(second.rename({"value": "b"}), on="row")
         .join(rows, on="row")
@@ -154,5 +155,5 @@ def value_table(
             "support": support,
             "label_rate": rate,
         }
-        for a, b, score, support, rate in found.select("a", "b", "score", "support", "label").rows()
+        for a, b, score, support, rate in means.select("a", "b", "score", "support", "label").rows()
     ]

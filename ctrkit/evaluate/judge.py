@@ -1,58 +1,63 @@
-"""Scored rows to metrics."""
+"""From scored rows to metrics."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ctrkit.evaluate.scoring import Scores
 from ctrkit.metrics import GroupAuc, group_auc
 from ctrkit.metrics.sorted_rows import SortedRows
 
-_PART = 1 << 20
+_PART_ROWS = 1 << 20
 
 
 def judge(scores: Scores, shift: float = 0.0, *, intervals: bool = True) -> dict[str, Any]:
-    """Judge scored rows; see :func:`ctrkit.metrics.evaluate_logits` for what is returned.
+    """Compute the metrics of scored rows.
 
     Args:
         scores: Float32 logits and labels; weights and groups where there are any.
-        shift: Is added to every logit in float64, where it makes no ties.
+        shift: Number to add to every logit, in float64, so that no ties arise.
         intervals: Whether to compute the 95 % intervals, and the AUC within groups.
+
+    Returns:
+        Metrics by name, see :func:`ctrkit.metrics.evaluate_logits`; with groups, ``group_auc``,
+        ``groups`` and ``groups_skipped`` too.
     """
     parts = [(scores.label, scores.logit, scores.weight)]
-    found = SortedRows(len(scores.logit), parts, shift).metrics(intervals)
+    metrics = SortedRows(len(scores.logit), parts, shift).metrics(intervals)
     if intervals and scores.group is not None:
-        within = _within_groups(scores)
-        found |= {
+        within = _within_groups(scores, scores.group)
+        metrics |= {
             "group_auc": within.auc,
             "groups": within.groups,
             "groups_skipped": within.skipped,
         }
-    return found
+    return metrics
 
 
-def _within_groups(scores: Scores) -> GroupAuc:
-    """Judge the groups by parts of about a million rows; a group lies in one part."""
-    assert scores.group is not None
-    count = -(-len(scores.logit) // _PART)
+def _within_groups(scores: Scores, group: npt.NDArray[np.uint64]) -> GroupAuc:
+    """Compute the AUC within groups, some groups of about a million rows at a time."""
+    count = -(-len(scores.logit) // _PART_ROWS)
     won = weight = 0.0
     groups = skipped = 0
     for part in range(count):
-        at = _rows_of(scores.group, part, count)
+        at = _rows_of(group, part, count)
         w = None if scores.weight is None else scores.weight[at]
-        found = group_auc(scores.label[at], scores.logit[at], scores.group[at], w)
-        groups, skipped = groups + found.groups, skipped + found.skipped
-        if found.groups:
-            won, weight = won + found.auc * found.weight, weight + found.weight
+        within = group_auc(scores.label[at], scores.logit[at], group[at], w)
+        groups, skipped = groups + within.groups, skipped + within.skipped
+        if within.groups:
+            won, weight = won + within.auc * within.weight, weight + within.weight
     return GroupAuc(won / weight if weight else float("nan"), groups, skipped, weight)
 
 
-def _rows_of(group: np.ndarray[Any, Any], part: int, count: int) -> Any:
-    """Return the places (n,) of the groups of one part; hashes spread them evenly."""
+def _rows_of(group: npt.NDArray[np.uint64], part: int, count: int) -> npt.NDArray[np.int64] | slice:
+    """Return the positions ``(n,)`` of the groups of one part; hashes spread them evenly."""
     if count == 1:
         return slice(None)
-    starts = range(0, len(group), _PART)
-    found = [np.flatnonzero(group[a : a + _PART] % np.uint64(count) == part) + a for a in starts]
-    return np.concatenate(found)
+    starts = range(0, len(group), _PART_ROWS)
+    return np.concatenate(
+        [np.flatnonzero(group[a : a + _PART_ROWS] % np.uint64(count) == part) + a for a in starts]
+    )

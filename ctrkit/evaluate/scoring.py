@@ -1,11 +1,10 @@
-"""Logits beside labels, of batches or of raw rows."""
+"""Logits and labels of batches or of raw rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,34 +44,23 @@ class Scores:
     row: npt.NDArray[np.uint64] | None = None
 
 
-def score_batches(
-    model: Model, batches: Iterable[Batch], device: torch.device | str | None = None
-) -> Scores:
-    """Score batches in evaluation mode, without gradients.
-
-    The model is left in the mode in which it came.
+def score_batches(model: Model, batches: Iterable[Batch]) -> Scores:
+    """Score batches in evaluation mode, without gradients; the model's mode is restored.
 
     Args:
-        model: Codes -> logits.
+        model: Codes -> logits; it computes where its weights are.
         batches: One pass over a split.
-        device: Where to compute; None: where the model is.
     """
-    place = next(model.parameters()).device if device is None else torch.device(device)
+    device = next(model.parameters()).device
     columns = _Columns()
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for batch in batches:
-                inputs = model_inputs(batch.codes, batch.numbers, batch.bags, place)
+                inputs = model_inputs(batch.codes, batch.numbers, batch.bags, device)
                 logit = model(*inputs).float().cpu().numpy()  # (B,)
-                columns.add(
-                    logit=logit,
-                    label=batch.label,
-                    weight=batch.weight,
-                    group=batch.group,
-                    row=batch.row,
-                )
+                columns.add(Scores(logit, batch.label, batch.weight, batch.group, batch.row))
     finally:
         model.train(training)
     return columns.scores()
@@ -81,33 +69,47 @@ def score_batches(
 def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -> Scores:
     """Score labelled raw rows; memory grows only by the scores.
 
+    Args:
+        predictor: The run.
+        source: Raw rows with the label; weights and groups are read where they are there.
+        batch_rows: Rows per forward pass.
+
     Raises:
-        DataError: The source has no label column, or a label is neither 0 nor 1.
+        DataError: The source has no label column, or a label, weight or group cannot be read.
     """
     schema = predictor.schema
     check_label(predictor, source)
-    fields = predictor.columns(source.columns)
     roles = (schema.label, schema.weight, schema.group)
-    names = [*fields, *(c for c in roles if c is not None and c in source.columns)]
+    names = [
+        *predictor.columns(source.columns),
+        *(column for column in roles if column is not None and column in source.columns),
+    ]
     columns = _Columns()
-    for chunk in source.chunks(list(dict.fromkeys(names))):
+    for chunk in source.chunks(names):
         frame = chunk.frame
         columns.add(
-            logit=predictor.encoded_logits(predictor.encode(frame), batch_rows),
-            label=label_array(frame, schema, chunk.first_row),
-            weight=weight_array(frame, schema, chunk.first_row),
-            group=group_array(frame, schema),
-            row=None,
+            Scores(
+                logit=predictor.encoded_logits(predictor.encode(frame), batch_rows),
+                label=label_array(frame, schema, chunk.first_row),
+                weight=weight_array(frame, schema, chunk.first_row),
+                group=group_array(frame, schema),
+            )
         )
     return columns.scores()
 
 
 def check_label(predictor: Predictor, source: Source) -> None:
-    """Refuse a source without the label column of a run."""
+    """Refuse a source without the label column of a run.
+
+    Raises:
+        DataError: The column is not there.
+    """
     label = predictor.schema.label
     if label is None or label not in source.columns:
         hint = nearest(str(label), source.columns)
-        raise DataError(f"the rows have no label column {label!r}{hint}; judging needs one")
+        raise DataError(
+            f"the rows have no label column {label!r}{hint}; evaluation needs the label"
+        )
 
 
 def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
@@ -124,10 +126,10 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
     }
     path = folder / "predictions" / f"{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = {name: pa.array(values) for name, values in columns.items() if values is not None}
+    arrays = {name: pa.array(values) for name, values in columns.items() if values is not None}
     with atomic_path(path) as beside:  # Arrow takes the arrays as they are, uncopied
         pq.write_table(
-            pa.table(known),
+            pa.table(arrays),
             beside,
             row_group_size=131_072,
             compression="zstd",
@@ -137,26 +139,24 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
 
 
 class _Columns:
-    """The columns of :class:`Scores`, part by part."""
+    """The columns of :class:`Scores`, in growing arrays."""
 
     def __init__(self) -> None:
-        self._columns = {
-            "logit": MappedColumn(np.float32),
-            "label": MappedColumn(np.uint8),
-            "weight": MappedColumn(np.float32),
-            "group": MappedColumn(np.uint64),
-            "row": MappedColumn(np.uint64),
-        }
+        self._logit, self._label = MappedColumn(np.float32), MappedColumn(np.uint8)
+        self._weight, self._group = MappedColumn(np.float32), MappedColumn(np.uint64)
+        self._row = MappedColumn(np.uint64)
 
-    def add(self, **parts: npt.NDArray[Any] | None) -> None:
+    def add(self, part: Scores) -> None:
         """Add rows."""
-        for name, part in parts.items():
-            self._columns[name].add(part)
+        self._logit.add(part.logit)
+        self._label.add(part.label)
+        self._weight.add(part.weight)
+        self._group.add(part.group)
+        self._row.add(part.row)
 
     def scores(self) -> Scores:
         """Return all rows; weights, groups and row hashes where they are known."""
-        known = {name: column.array() for name, column in self._columns.items()}
-        optional = ("weight", "group", "row")
-        if not len(known["logit"]):
-            known |= dict.fromkeys(optional)
-        return Scores(**known)
+        logit, label = self._logit.array(), self._label.array()
+        if not len(logit):
+            return Scores(logit, label)
+        return Scores(logit, label, self._weight.array(), self._group.array(), self._row.array())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit.errors import RunFolderError
+from ctrkit.evaluate import Explanation
 from ctrkit.files import atomic_path
 from ctrkit.jobs.explain import explain
 from ctrkit.jobs.predict import predict
@@ -77,7 +78,7 @@ def demo(
     ]
 
 
-def verdict(truth: Truth, found: dict[str, Any], runs: dict[str, RunResult]) -> list[str]:
+def verdict(truth: Truth, found: Explanation, runs: dict[str, RunResult]) -> list[str]:
     """Set what was found beside what was planted."""
     pairs = [frozenset(p["fields"]) for p in found["ablation"]["pairs"]]
     needed = [" x ".join(p["fields"]) for p in found["ablation"]["pairs"][: len(truth.pairs)]]

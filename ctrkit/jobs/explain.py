@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from ctrkit.bundle import load
 from ctrkit.data.read.sources import open_source
-from ctrkit.evaluate import explain_source
+from ctrkit.evaluate import Explanation, explain_source
 from ctrkit.files import write_text
 from ctrkit.report import summarise_run, write_report
 from ctrkit.runs.inputs import PathLike, read_options
@@ -23,7 +22,7 @@ def explain(
     top: int = 10,
     seed: int = 0,
     trust_plugins: bool = False,
-) -> dict[str, Any]:
+) -> Explanation:
     """Show which field pairs a run combines: attention lift, values, and the ablation score.
 
     Args:
