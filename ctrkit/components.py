@@ -36,6 +36,8 @@ class Entry:
         summary: One line for ``ctrkit list``.
         paper: Source, where there is one.
         module: The module that registers it.
+        can: What it can do beyond what its kind requires; of an optimiser: ``weight_decay``
+            (decoupled) and ``rowwise`` (updates of the rows of a step alone).
     """
 
     name: str
@@ -43,6 +45,7 @@ class Entry:
     summary: str
     paper: str = ""
     module: str = ""
+    can: tuple[str, ...] = ()
 
 
 def rows(kind: Kind, module: str, *table: tuple[str, str, str]) -> list[Entry]:
@@ -82,6 +85,36 @@ STATIC: tuple[Entry, ...] = (
         "ctrkit.nn.heads.{}",
         ("sum", "adds the branches; a branch wider than 1 gets a linear layer", ""),
         ("mlp", "a perceptron over the concatenated branches", ""),
+    ),
+    *rows(
+        "table",
+        "ctrkit.nn.tables.{}",
+        ("auto", "a row per code; hash-encoded fields have model.rows hashed rows", ""),
+        ("full", "a row per code for every field", ""),
+        ("hashed", "at most model.rows rows per field, addressed by hash", "arXiv:0902.2206"),
+    ),
+    Entry(
+        "adam",
+        "optimizer",
+        "Adam with decoupled weight decay; on the rows of a step for large tables",
+        "arXiv:1412.6980, 1711.05101",
+        "ctrkit.train.optimizers.adam",
+        can=("weight_decay", "rowwise"),
+    ),
+    Entry(
+        "descent",
+        "optimizer",
+        "gradient descent with bounded steps, as value gates use it",
+        "",
+        "ctrkit.train.optimizers.descent",
+        can=("rowwise",),
+    ),
+    *rows(
+        "schedule",
+        "ctrkit.train.schedule",
+        ("constant", "the learning rate stays", ""),
+        ("linear", "the learning rate falls to zero in a straight line", ""),
+        ("cosine", "the learning rate falls to zero as half a cosine", "arXiv:1608.03983"),
     ),
     *rows("split", "ctrkit.data.split.by_hash", ("random", "by a hash of the key or the row", "")),
     *rows("split", "ctrkit.data.split.by_time", ("time", "the last rows are the test", "")),

@@ -110,7 +110,9 @@ class Registry:
             importlib.import_module(entry.module)
         return self.components[kind, name]
 
-    def add(self, kind: Kind, name: str, component: Any, paper: str = "") -> None:
+    def add(
+        self, kind: Kind, name: str, component: Any, paper: str = "", can: tuple[str, ...] = ()
+    ) -> None:
         """Register a class or a function; a shipped one needs a row in :mod:`ctrkit.components`.
 
         Raises:
@@ -128,7 +130,7 @@ class Registry:
             raise ConfigError(f"{kind} {name!r} is already registered by {entry.module}")
         if entry is None:
             summary = (inspect.getdoc(component) or "").split("\n", 1)[0].rstrip(".")
-            self.entries[kind, name] = Entry(name, kind, summary, paper, component.__module__)
+            self.entries[kind, name] = Entry(name, kind, summary, paper, component.__module__, can)
         self.components[kind, name] = component
 
     def parameters(self, kind: Kind, name: str) -> type[BaseModel]:
@@ -139,11 +141,20 @@ class Registry:
 registry = Registry({(entry.kind, entry.name): entry for entry in STATIC})
 
 
-def register(kind: Kind, name: str, *, paper: str = "") -> Callable[[T], T]:
-    """Register the decorated class or function under a name."""
+def register(
+    kind: Kind, name: str, *, paper: str = "", can: tuple[str, ...] = ()
+) -> Callable[[T], T]:
+    """Register the decorated class or function under a name.
+
+    Args:
+        kind: The kind of component.
+        name: The name that a configuration uses.
+        paper: Source, for ``ctrkit list``.
+        can: See :class:`~ctrkit.components.Entry`.
+    """
 
     def decorate(component: T) -> T:
-        registry.add(kind, name, component, paper)
+        registry.add(kind, name, component, paper, can)
         return component
 
     return decorate
@@ -157,6 +168,27 @@ def interaction(name: str, *, paper: str = "") -> Callable[[T], T]:
 def head(name: str, *, paper: str = "") -> Callable[[T], T]:
     """Register a head: the branches' outputs -> logits ``(B,)``."""
     return register("head", name, paper=paper)
+
+
+def table(name: str, *, paper: str = "") -> Callable[[T], T]:
+    """Register a kind of embedding table: an :class:`~ctrkit.nn.tables.base.EmbeddingTable`."""
+    return register("table", name, paper=paper)
+
+
+def optimizer(name: str, *, paper: str = "", can: tuple[str, ...] = ()) -> Callable[[T], T]:
+    """Register an optimiser: an :class:`~ctrkit.train.optimizers.base.OptimizerKind`.
+
+    Args:
+        name: For ``train.optimizer``.
+        paper: Source.
+        can: ``weight_decay``, ``rowwise``, both or neither.
+    """
+    return register("optimizer", name, paper=paper, can=can)
+
+
+def schedule(name: str, *, paper: str = "") -> Callable[[T], T]:
+    """Register a schedule: share of the steps done -> factor of the learning rate."""
+    return register("schedule", name, paper=paper)
 
 
 def facts_of(cls: Callable[..., Any]) -> list[str]:

@@ -16,7 +16,6 @@ from ctrkit.errors import CtrkitError
 from ctrkit.files import atomic_folder, atomic_path, copy, write_atomic, write_json
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
-from ctrkit.nn.embedding import EmbeddingTable
 from ctrkit.schema import DROPPED, MISSING, UNSEEN
 
 logger = logging.getLogger(__name__)
@@ -104,9 +103,8 @@ def _zero_rows(model: Model, index: int, codes: list[int]) -> bool:
     """Zero a coded field's rows in the tables where they are its own; return whether any were."""
     found = False
     place = slice(index, index + 1)
-    for table in model.tables.values():
-        assert isinstance(table, EmbeddingTable)
-        if int(table.moduli[index]) == 0:
+    for table in (model.table(name) for name in model.tables):
+        if table.has_own_rows(index):
             wanted = torch.tensor(codes, device=table.weight.device).unsqueeze(1)  # (n, 1)
             table.weight.data[table.row_of(wanted, place).squeeze(1)] = 0.0
             found = True

@@ -11,9 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
+from ctrkit.components import Kind
 from ctrkit.registry import Choices, Range, registry
+
+PARAMETERISED: tuple[Kind, ...] = ("interaction", "head", "table")
+"""Kinds of components with parameters of their own, ``[model.<name>]``."""
+
+
+def registered(kind: Kind) -> AfterValidator:
+    """Refuse a name that no component of a kind has; suggest the nearest."""
+
+    def check(name: str) -> str:
+        registry.entry(kind, name)
+        return name
+
+    return AfterValidator(check)
 
 
 @dataclass(frozen=True)
@@ -122,7 +143,7 @@ class ModelConfig(Section):
     """What combines the interaction layers: ``sum`` or ``mlp``; None: the preset's."""
     dim: Annotated[int, Range(1, 4096, log=True, search=(4, 64))] = 16
     """Width D of the embeddings."""
-    table: Annotated[Literal["auto", "full", "hashed"], Choices("auto", "hashed")] = "auto"
+    table: Annotated[str, registered("table"), Choices("auto", "hashed")] = "auto"
     """Rows of the embedding tables. ``full``: one per code; ``hashed``: at most ``rows`` per
     field; ``auto``: ``hashed`` for hash-encoded fields, else ``full``."""
     rows: Annotated[int, Range(1, log=True, search=(100, 1_000_000))] = 1_000_000
@@ -152,7 +173,7 @@ class ModelConfig(Section):
     def _collect(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        known = {*registry.names("interaction"), *registry.names("head")}
+        known = {name for kind in PARAMETERISED for name in registry.names(kind)}
         tables = {k: v for k, v in data.items() if k in known and isinstance(v, dict)}
         rest = {k: v for k, v in data.items() if k not in tables}
         parameters = {**rest.pop("parameters", {})}
@@ -171,8 +192,10 @@ class TrainConfig(Section):
     micro_batch: int | None = Field(default=None, ge=0)
     """Rows per forward pass; gradients are summed over a step. 0: the whole batch; None: 512 for
     models with attention on a CPU, whose temporaries then fit the cache, else 0."""
+    optimizer: Annotated[str, registered("optimizer")] = "adam"
+    """Optimiser of the weights; gates have optimisers of their own."""
     lr: Annotated[float, Range(log=True, search=(1e-4, 2e-2))] = Field(default=1e-3, gt=0)
-    """Learning rate of Adam."""
+    """Learning rate of the optimiser."""
     weight_decay: float = Field(default=0.0, ge=0)
     """Decoupled weight decay of the dense weights; tables, gates and biases have none."""
     l2: Annotated[float, Range(0.0, log=True, search=(1e-8, 1e-3))] = 0.0
@@ -180,9 +203,9 @@ class TrainConfig(Section):
     l2_rows: Literal["touched", "all"] = "touched"
     """Rows that ``l2`` applies to. ``touched``: those in the step's batch; ``all``: every row at
     every step, as in the papers."""
-    schedule: Annotated[
-        Literal["constant", "linear", "cosine"], Choices("constant", "linear", "cosine")
-    ] = "constant"
+    schedule: Annotated[str, registered("schedule"), Choices("constant", "linear", "cosine")] = (
+        "constant"
+    )
     """Course of the learning rate over the planned steps; ``linear`` and ``cosine`` end at 0."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises from 0."""

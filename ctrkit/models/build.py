@@ -2,90 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
-from typing import Any, cast
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import nn
 
-from ctrkit.config.messages import validation_message
+from ctrkit.components import Kind
 from ctrkit.config.sections import ModelConfig
 from ctrkit.data.encode.crosses import cross_rows
 from ctrkit.data.hashing import field_salt, pair_salt
-from ctrkit.errors import ConfigError, UnknownNameError, nearest
-from ctrkit.layout import Layout, LayoutField
-from ctrkit.models.model import Model, reads_of
-from ctrkit.models.presets import PRESETS, Preset
+from ctrkit.errors import ConfigError
+from ctrkit.layout import Layout
+from ctrkit.models.model import Model
+from ctrkit.models.pairs import field_pairs, operations_of
+from ctrkit.models.resolve import resolve_model
+from ctrkit.nn.branches import Branch, describe_branch
 from ctrkit.nn.crosses import CrossTable
-from ctrkit.nn.embedding import EmbeddingTable
+from ctrkit.nn.tables.base import CodedField, EmbeddingTable
 from ctrkit.registry import facts_of, registry
-
-
-def resolve_model(config: ModelConfig) -> ModelConfig:
-    """Apply the preset and fill every parameter of every branch.
-
-    Raises:
-        UnknownNameError: No model, interaction or head has the name.
-        ConfigError: No preset, or no branch of the model, has the name; or a parameter is
-            unknown or out of bounds.
-    """
-    preset = find_preset(config)
-    branches = preset.interactions if config.interactions is None else config.interactions
-    head = config.head or preset.head
-    if not branches:
-        raise ConfigError("model.interactions names at least one interaction")
-    twice = [b for b in branches if branches.count(b) > 1]
-    if twice:
-        raise ConfigError(f"model.interactions names {twice[0]!r} twice")
-    owners = {name: registry.parameters("interaction", name) for name in branches}
-    head_type = registry.parameters("head", head)
-    if head_type.model_fields:
-        owners[head] = head_type
-    for name in config.parameters:
-        if name not in owners:
-            known = ", ".join(owners)
-            raise ConfigError(
-                f"model.{name}: the model has no such branch{nearest(name, owners)}; it has {known}"
-            )
-    parameters = {}
-    for name, owner in owners.items():
-        given = {**preset.parameters.get(name, {}), **config.parameters.get(name, {})}
-        try:
-            parameters[name] = owner.model_validate(given).model_dump(mode="json")
-        except ValidationError as error:
-            raise ConfigError(validation_message(error, owner, within=f"model.{name}")) from None
-    return config.model_copy(
-        update={
-            "interactions": tuple(branches),
-            "head": head,
-            "numeric_missing": config.numeric_missing or preset.numeric_missing,
-            "parameters": parameters,
-        }
-    )
-
-
-def uses_batch_norm(config: ModelConfig) -> bool:
-    """Whether a resolved model normalises over the batch, which micro-batches would change."""
-    return any(branch.get("norm") == "batch" for branch in config.parameters.values())
-
-
-def find_preset(config: ModelConfig) -> Preset:
-    """Return the preset of a model, or of a registered interaction alone."""
-    if config.name not in PRESETS:
-        if config.name in registry.names("interaction"):
-            return Preset((config.name,))
-        hint = nearest(config.name, [*PRESETS, *registry.names("interaction")])
-        raise UnknownNameError(f"unknown model {config.name!r}{hint} (see: ctrkit list models)")
-    presets = PRESETS[config.name]
-    if config.preset not in presets:
-        hint = nearest(config.preset, presets)
-        known = ", ".join(presets)
-        raise ConfigError(
-            f"model.preset of {config.name} is one of {known}; got {config.preset!r}{hint}"
-        )
-    return presets[config.preset]
 
 
 def build_model(
@@ -99,21 +35,21 @@ def build_model(
     """Build the module on the CPU; its initial weights depend on ``seed`` alone.
 
     Args:
-        config: Of the model; it is resolved first where it is not.
+        config: Configuration of the model; resolved first if it is not.
         layout: The encoded fields.
-        seed: Of the weights and of hashed addressing.
-        sparse_from: Tables of at least this many rows are updated row-wise.
-        ops: Of a search: the operation of each pair, in place of ``config.operations``.
+        seed: Seed of the weights and of hashed addressing.
+        sparse_from: Rows from which a table is updated row-wise.
+        ops: In a search, the operation of each pair, in place of ``config.operations``.
 
     Raises:
-        ConfigError: ``config.operations`` names a field or pair that the layout has not.
+        ConfigError: ``config.operations`` names a field or pair that is not in the layout, or a
+            component breaks the contract of its kind.
     """
     config = resolve_model(config)
     assert config.interactions is not None
     assert config.head is not None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        branches = nn.ModuleDict()
         facts = {
             "fields": len(layout.fields),
             "dim": config.dim,
@@ -121,71 +57,65 @@ def build_model(
             "pairs": field_pairs(layout),
             "ops": list(ops) or operations_of(config, layout),
         }
+        branches = nn.ModuleDict()
+        described = []
         for name in config.interactions:
-            branches[name] = _component("interaction", name, facts, config.parameters[name])
-        reads = {read for branch in branches.values() for read in reads_of(branch)}
-        tables = nn.ModuleDict(
-            {
-                read: build_table(config, layout, dim, seed, sparse_from, std)
-                for read, dim, std in _tables(config)
-                if read in reads
-            }
-        )
-        crossed = {p for b in branches.values() for p in getattr(b, "crossed", ())}
-        widths = [b.out_dim for b in branches.values() if b.out_dim]
+            branch = _component("interaction", name, facts, config.parameters[name])
+            described.append(describe_branch(name, branch))
+            branches[name] = branch
+        tables = _tables(config, layout, described, seed, sparse_from)
+        widths = [branch.out_dim for branch in described if branch.out_dim]
         if not widths:
-            raise ConfigError("no branch of the model has an output: nothing to learn")
+            raise ConfigError("the model has nothing to learn: none of its branches has an output")
         head_parameters = config.parameters.get(config.head, {})
         head = _component("head", config.head, {"widths": widths}, head_parameters)
+        if not isinstance(head, nn.Module):
+            raise ConfigError(f"head {config.head!r} must be a torch.nn.Module")
+        crossed = sorted({pair for branch in described for pair in branch.crossed})
         return Model(
             layout,
             tables,
             branches,
             head,
-            crosses=_crosses(config, layout, sorted(crossed), seed, sparse_from),
+            crosses=_crosses(config, layout, crossed, seed, sparse_from),
             embedding_dropout=config.embedding_dropout,
             learn_missing=config.numeric_missing == "learned",
         )
 
 
-def _tables(config: ModelConfig) -> tuple[tuple[str, int, float], ...]:
+def _tables(
+    config: ModelConfig, layout: Layout, branches: Iterable[Branch], seed: int, sparse_from: int
+) -> nn.ModuleDict:
+    """Make the tables that some branch reads."""
+    coded = [
+        CodedField(f.name, f.rows, f.hashed, partial(field_salt, f.name, seed))
+        for f in layout.fields
+        if f.kind != "numeric"
+    ]
+    reads = {read for branch in branches for read in branch.reads}
+    parameters = config.parameters.get(config.table, {})
+    tables = nn.ModuleDict()
     # products of two second vectors are as large at the start as a vector of the fields
-    return (("fields", config.dim, 0.01), ("weights", 1, 0.01), ("second", config.second_dim, 0.1))
-
-
-def field_pairs(layout: Layout) -> list[tuple[int, int]]:
-    """Return all pairs of positions i < j, in lexicographic order: the order of P everywhere."""
-    return list(combinations(range(len(layout.fields)), 2))
-
-
-def operations_of(config: ModelConfig, layout: Layout) -> list[str]:
-    """Return the configured operation of each pair; none where nothing is configured.
-
-    Raises:
-        ConfigError: A pair is named twice, or names a field that the layout has not.
-    """
-    if config.operations is None:
-        return []
-    names, found = layout.names, {}
-    for given in config.operations:
-        for name in given.fields:
-            if name not in names:
-                hint = nearest(name, names)
-                raise ConfigError(f"model.pairs: the data has no field {name!r}{hint}")
-        i, j = sorted(names.index(name) for name in given.fields)
-        if i == j or (i, j) in found:
-            raise ConfigError(f"model.pairs: the pair {' x '.join(given.fields)} is no new pair")
-        found[i, j] = given.op
-    return [found.get(pair, "naive") for pair in field_pairs(layout)]
-
-
-def memorized_pairs(config: ModelConfig, layout: Layout) -> list[tuple[int, int]]:
-    """Return the pairs whose crosses a resolved model memorizes."""
-    if "pairs" not in (config.interactions or ()):
-        return []
-    pairs = field_pairs(layout)
-    ops = operations_of(config, layout) or [config.parameters["pairs"]["op"]] * len(pairs)
-    return [pair for pair, op in zip(pairs, ops, strict=True) if op == "memorize"]
+    for read, dim, std in (
+        ("fields", config.dim, 0.01),
+        ("weights", 1, 0.01),
+        ("second", config.second_dim, 0.1),
+    ):
+        if read not in reads:
+            continue
+        facts = {
+            "coded": coded,
+            "dim": dim,
+            "rows": config.rows,
+            "sparse_from": sparse_from,
+            "std": std,
+        }
+        table = _component("table", config.table, facts, parameters)
+        if not isinstance(table, EmbeddingTable):
+            base = f"{EmbeddingTable.__module__}.EmbeddingTable"
+            raise ConfigError(f"table {config.table!r} must be a subclass of {base}")
+        tables[read] = table
+    return tables
 
 
 def _crosses(
@@ -198,7 +128,9 @@ def _crosses(
     keys = None
     if config.crosses == "exact":
         if layout.crosses is None or list(layout.crosses.pairs) != names:
-            raise ConfigError("exact crosses were not counted for these pairs; train counts them")
+            raise ConfigError(
+                "exact crosses were not counted for these pairs; ctrkit train counts them"
+            )
         keys = layout.crosses.keys
     return CrossTable(
         pairs,
@@ -213,53 +145,38 @@ def _crosses(
     )
 
 
-def build_table(
-    config: ModelConfig, layout: Layout, dim: int, seed: int, sparse_from: int, std: float = 0.01
-) -> EmbeddingTable:
-    """Make the table of one width for all coded fields."""
-    fields = [f for f in layout.fields if f.kind != "numeric"]
-    hashed = [_hashed_rows(config, f) for f in fields]
-    total = sum(h or f.rows for h, f in zip(hashed, fields, strict=True))
-    return EmbeddingTable(
-        [f.rows for f in fields],
-        [field_salt(f.name, seed, 0) for f in fields],
-        dim,
-        hashed=hashed,
-        sparse=total >= sparse_from,
-        std=std,
-    )
+def _component(
+    kind: Kind, name: str, facts: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> Any:
+    """Construct a component from facts, by name, and its hyper-parameters.
 
-
-def _hashed_rows(config: ModelConfig, field: LayoutField) -> int:
-    """Return the rows that a field is hashed into, or 0 for a row per code."""
-    if config.table == "full" and field.hashed:
-        raise ConfigError(
-            f"field {field.name!r} is hash-encoded and cannot have a full table; "
-            "use model.table=auto, or encode it with a vocabulary"
-        )
-    if field.hashed or (config.table == "hashed" and field.rows > config.rows):
-        return config.rows
-    return 0
-
-
-def _component(kind: Any, name: str, facts: Mapping[str, Any], parameters: dict[str, Any]) -> Any:
+    Raises:
+        ConfigError: It asks for a fact that components of its kind cannot have.
+    """
     cls = registry.get(kind, name)
     typed = registry.parameters(kind, name).model_validate(parameters)
-    values = {key: getattr(typed, key) for key in type(typed).model_fields}
-    return cls(*(facts[fact] for fact in facts_of(cls)), **values)
+    wanted = facts_of(cls)
+    for fact in wanted:
+        if fact not in facts:
+            raise ConfigError(
+                f"{kind} {name!r}: positional parameters must be of {', '.join(facts)}; "
+                f"got {fact!r} (hyper-parameters are keyword-only, after a *)"
+            )
+    return cls(*(facts[fact] for fact in wanted), **dict(typed))
 
 
 def count_parameters(model: Model) -> dict[str, int]:
     """Count parameters.
 
     Returns:
-        ``allocated``: all there are; ``active``: without the reserved zero rows;
-        ``table_rows``: rows of the largest table of values; ``cross_rows``: of crosses, if any.
+        ``allocated``: all parameters; ``active``: without the reserved zero rows;
+        ``table_rows``: rows of the largest table of values; ``cross_rows``: rows of crosses, if
+        there are any.
     """
     allocated = sum(p.numel() for p in model.parameters())
-    tables = [cast(EmbeddingTable, table) for table in model.tables.values()]
+    tables = [model.table(name) for name in model.tables]
     dropped = sum(table.dropped_rows * table.dim for table in tables)
     dropped += 0 if model.crosses is None else model.crosses.dim
     rows = max((table.rows for table in tables), default=0)
-    found = {"allocated": allocated, "active": allocated - dropped, "table_rows": rows}
-    return {**found, "cross_rows": model.crosses.shared} if model.crosses is not None else found
+    counts = {"allocated": allocated, "active": allocated - dropped, "table_rows": rows}
+    return {**counts, "cross_rows": model.crosses.shared} if model.crosses is not None else counts

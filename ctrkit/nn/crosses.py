@@ -1,9 +1,9 @@
-"""Crosses of pairs of fields: ids computed on device from the members' codes, one fused table.
+"""Crosses of pairs of fields: row numbers computed on device from the members' codes.
 
 A cross of codes (a, b) finds its row in one of two ways. ``hashed``: ``splitmix64(splitmix64(a XOR
-salt) XOR b) mod R``, the salt the pair's own; the rows are shared by all pairs. ``exact``: by
-its place among the sorted keys that training met often enough; every pair then also has one row
-for all that it did not meet.
+salt) XOR b) mod R`` with a salt per pair; all pairs share the rows. ``exact``: by its position
+among the sorted keys that are frequent enough in training; each pair then also has one row for
+all its other crosses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ctrkit.nn.embedding import RowStore, signed_tensor, splitmix64, unsigned_mod
+from ctrkit.nn.addressing import signed_tensor, splitmix64, unsigned_mod
+from ctrkit.nn.tables.base import RowTable
 from ctrkit.schema import DROPPED, MISSING, RESERVED
 
 Bags = Sequence[tuple[Tensor, Tensor]]
@@ -23,7 +24,7 @@ Pair = tuple[int, int]
 
 
 class Buckets(nn.Module):
-    """Real numbers to the codes of their buckets: 3 + the edges at or below, 0 where missing.
+    """Turn real numbers into codes of their buckets: 3 + the edges at or below, 0 if missing.
 
     Shape:
         ``(B, Fn)`` float32 -> ``(B, Fn)`` int64.
@@ -40,15 +41,15 @@ class Buckets(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Count the edges."""
-        above = (numbers.unsqueeze(-1) >= self.edges).sum(-1) + RESERVED  # (B, Fn)
-        return above.masked_fill(numbers.isnan(), MISSING)
+        codes = (numbers.unsqueeze(-1) >= self.edges).sum(-1) + RESERVED  # (B, Fn)
+        return codes.masked_fill(numbers.isnan(), MISSING)
 
 
-class CrossTable(RowStore):
-    """Vectors of crosses; a cross that training never met is the zero vector at the start.
+class CrossTable(RowTable):
+    """Vectors of crosses, zero at the start: a cross that training never sees stays zero.
 
-    A list crosses as the mean over its tokens (two lists: over all pairs of tokens), a number by
-    its bucket. Code 2 in a member gives the zero row.
+    The cross of a list is the mean over its tokens (of two lists: over all pairs of tokens); a
+    number enters by its bucket. Code 2 in a member gives the zero row.
 
     Shape:
         codes ``(B, Fc)``, numbers ``(B, Fn)``, bags -> ``(B, P, D)``, in the order of the pairs.
@@ -78,15 +79,15 @@ class CrossTable(RowStore):
 
         Args:
             pairs: Positions (i, j) of the members in the layout, i < j.
-            salts: Of each pair, 64 bits.
+            salts: 64-bit salt of each pair.
             dim: Width D.
-            singles: Fields that are no lists; these stand first in the layout.
+            singles: Number of fields that are not lists; they come first in the layout.
             edges: Bucket edges of each number.
-            rows: Of the hashed table.
+            rows: Rows of the hashed table.
             sizes: Codes of each field of the layout, for exact keys.
-            keys: Sorted keys of exact crosses, ``base + a * sizes[j] + b``, the base of a pair
-                being the product of sizes summed over the pairs before it; None: hashed.
-            sparse_from: Rows from which the table is updated row-wise.
+            keys: Sorted keys of exact crosses, ``base + a * sizes[j] + b``; the base of a pair is
+                the sum of ``sizes[i] * sizes[j]`` over the pairs before it. None: hashed.
+            sparse_from: Rows from which a row-wise optimiser updates the table.
         """
         shared = rows if keys is None else len(pairs) + len(keys)
         super().__init__(shared + 1, shared, dim, sparse=shared >= sparse_from, std=0.0)
@@ -95,21 +96,19 @@ class CrossTable(RowStore):
         self.buckets = Buckets(edges)
         strides = [sizes[j] for _, j in pairs] if self.exact else [0] * len(pairs)
         spans = [sizes[i] * sizes[j] for i, j in pairs] if self.exact else [0] * len(pairs)
+        self._constant("left", torch.tensor([i for i, _ in pairs], dtype=torch.int64))
+        self._constant("right", torch.tensor([j for _, j in pairs], dtype=torch.int64))
+        self._constant("strides", torch.tensor(strides, dtype=torch.int64))
         bases = [sum(spans[:p]) for p in range(len(spans))]
-        for name, values in (
-            ("left", [i for i, _ in pairs]),
-            ("right", [j for _, j in pairs]),
-            ("strides", strides),
-            ("bases", bases),
-        ):
-            made = torch.tensor(values, dtype=torch.int64)  # (P,)
-            self.register_buffer(name, made, persistent=False)
-        self.register_buffer("salts", signed_tensor(salts), persistent=False)
-        found = torch.from_numpy(np.asarray([] if keys is None else keys, np.int64).copy())
-        self.register_buffer("keys", found, persistent=False)
-        self._groups = _groups(pairs, singles)
+        self._constant("bases", torch.tensor(bases, dtype=torch.int64))
+        self._constant("salts", signed_tensor(salts))
+        self._constant("keys", torch.tensor([] if keys is None else keys, dtype=torch.int64))
+        self._groups = _group_pairs(pairs, singles)
         order = [p for _, members in self._groups for p in members]
         self._back = None if order == sorted(order) else [order.index(p) for p in sorted(order)]
+
+    def _constant(self, name: str, values: Tensor) -> None:
+        self.register_buffer(name, values, persistent=False)
 
     def row_of(self, left: Tensor, right: Tensor, pairs: Tensor) -> Tensor:
         """Return the table rows of crosses.
@@ -121,8 +120,8 @@ class CrossTable(RowStore):
             wanted = self.bases[pairs] + left * self.strides[pairs] + right  # (N, P')
             if len(self.keys):
                 place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
-                met = self.keys[place] == wanted
-                rows = torch.where(met, place + len(self.pairs), pairs)
+                has_row = self.keys[place] == wanted
+                rows = torch.where(has_row, place + len(self.pairs), pairs)
             else:
                 rows = pairs.expand_as(wanted)  # (N, P')
         else:
@@ -132,18 +131,18 @@ class CrossTable(RowStore):
 
     def forward(self, codes: Tensor, numbers: Tensor, bags: Bags = ()) -> Tensor:
         """Return the vectors of all pairs."""
-        parts = [codes, self.buckets(numbers)] if len(self.buckets.edges) else [codes]
-        single = torch.cat(parts, dim=1)  # (B, singles)
-        found = [self._group(kind, members, single, bags) for kind, members in self._groups]
-        if not found:
+        coded = [codes, self.buckets(numbers)] if len(self.buckets.edges) else [codes]
+        single = torch.cat(coded, dim=1)  # (B, singles)
+        groups = [self._group(lists, members, single, bags) for lists, members in self._groups]
+        if not groups:
             return self.weight.new_zeros(len(codes), 0, self.dim)  # (B, 0, D)
-        every = found[0] if len(found) == 1 else torch.cat(found, dim=1)  # (B, P, D)
-        return every if self._back is None else every[:, self._back]
+        vectors = groups[0] if len(groups) == 1 else torch.cat(groups, dim=1)  # (B, P, D)
+        return vectors if self._back is None else vectors[:, self._back]
 
-    def _group(self, kind: Pair, members: list[int], single: Tensor, bags: Bags) -> Tensor:
-        """Return the vectors of pairs alike: of two single fields, or with the same lists."""
+    def _group(self, lists: Pair, members: list[int], single: Tensor, bags: Bags) -> Tensor:
+        """Return the vectors of pairs with the same lists among their members, or with none."""
         pairs = torch.tensor(members, device=single.device)  # (P',)
-        first, second = kind
+        first, second = lists
         if second < 0:
             left, right = single[:, self.left[pairs]], single[:, self.right[pairs]]  # (B, P')
             return self.gather(self.row_of(left, right, pairs))  # (B, P', D)
@@ -153,28 +152,33 @@ class CrossTable(RowStore):
             left = single[:, self.left[pairs]][owners]  # (T, P')
             right = tokens.unsqueeze(1).expand_as(left)  # (T, P')
         else:
-            ours, counts = bags[first]
-            at, owners, lengths = _every_two(counts, lengths)
-            left, right = ours[at[0]].unsqueeze(1), tokens[at[1]].unsqueeze(1)  # (T, 1)
+            first_tokens, first_lengths = bags[first]
+            (a, b), owners, lengths = _all_pairs(first_lengths, lengths)
+            left, right = first_tokens[a].unsqueeze(1), tokens[b].unsqueeze(1)  # (T, 1)
         rows = self.gather(self.row_of(left, right, pairs))  # (T, P', D)
         total = rows.new_zeros(len(single), *rows.shape[1:]).index_add(0, owners, rows)
         return total / lengths.clamp(min=1).view(-1, 1, 1).to(total.dtype)  # (B, P', D)
 
 
-def _groups(pairs: Sequence[Pair], singles: int) -> list[tuple[Pair, list[int]]]:
-    """Part pairs by the lists among their members: (-1, -1), (-1, list), (list, list)."""
-    found: dict[Pair, list[int]] = {}
+def _group_pairs(pairs: Sequence[Pair], singles: int) -> list[tuple[Pair, list[int]]]:
+    """Group pairs by the lists among their members: (-1, -1), (-1, list), (list, list)."""
+    groups: dict[Pair, list[int]] = {}
     for p, (i, j) in enumerate(pairs):
-        kind = (max(i - singles, -1), max(j - singles, -1))
-        found.setdefault(kind, []).append(p)
-    return sorted(found.items())
+        lists = (max(i - singles, -1), max(j - singles, -1))
+        groups.setdefault(lists, []).append(p)
+    return sorted(groups.items())
 
 
-def _every_two(first: Tensor, second: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
-    """Pair every token of one list with every token of another, row by row.
+def _all_pairs(first: Tensor, second: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+    """Pair each token of one list with each token of another, row by row.
+
+    Args:
+        first: Lengths of the first list ``(B,)``.
+        second: Lengths of the second list ``(B,)``.
 
     Returns:
-        Places in both lists' tokens ``(T,)`` each, the rows ``(T,)``, their numbers ``(B,)``.
+        Places in both lists' tokens ``(T,)`` each; the row of each pair ``(T,)``; the number of
+        pairs in each row ``(B,)``.
     """
     owner = torch.repeat_interleave(first, output_size=int(first.sum()))  # (T1,)
     times = second[owner]  # (T1,)

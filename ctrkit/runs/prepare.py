@@ -17,7 +17,8 @@ from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.cache import home
 from ctrkit.data.store.dataset import Dataset, prepare_dataset
 from ctrkit.errors import ConfigError
-from ctrkit.models.build import memorized_pairs, resolve_model, uses_batch_norm
+from ctrkit.models.pairs import memorized_pairs
+from ctrkit.models.resolve import resolve_model, uses_batch_norm
 from ctrkit.records import Progress
 from ctrkit.runs.shared import shared_folder
 from ctrkit.schema import Schema

@@ -4,7 +4,7 @@ from ctrkit.train.callbacks import Callback, Context, Pruned
 from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
 from ctrkit.train.device import pick_device, to_tensors
 from ctrkit.train.loop import FitResult, fit
-from ctrkit.train.optimizers import Optimizers, RowwiseAdam, build_optimizers
+from ctrkit.train.optimizers import Optimizers, build_optimizers
 
 __all__ = [
     "Callback",
@@ -12,7 +12,6 @@ __all__ = [
     "FitResult",
     "Optimizers",
     "Pruned",
-    "RowwiseAdam",
     "build_optimizers",
     "fit",
     "load_checkpoint",

@@ -13,7 +13,8 @@ from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.sources import frame_source, open_source
 from ctrkit.errors import DataError, RunFolderError
-from ctrkit.models.build import build_model, resolve_model
+from ctrkit.models.build import build_model
+from ctrkit.models.resolve import resolve_model
 from ctrkit.schema import Field, Schema
 from ctrkit.testing.generated import planted_clicks
 

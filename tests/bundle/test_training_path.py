@@ -11,7 +11,8 @@ from ctrkit.data.split.plan import plan_split
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.dataset import prepare_dataset
 from ctrkit.evaluate import score_batches
-from ctrkit.models.build import build_model, resolve_model
+from ctrkit.models.build import build_model
+from ctrkit.models.resolve import resolve_model
 from ctrkit.schema import Field, Schema
 from ctrkit.testing.generated import planted_clicks
 

@@ -9,7 +9,8 @@ from ctrkit.config.files import make_config
 from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoded, Encoder
 from ctrkit.layout import Layout, LayoutField
-from ctrkit.models.build import build_model, resolve_model
+from ctrkit.models.build import build_model
+from ctrkit.models.resolve import resolve_model
 
 LAYOUT = Layout(
     (

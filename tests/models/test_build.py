@@ -9,8 +9,9 @@ from ctrkit.config.files import make_config
 from ctrkit.config.sections import ModelConfig
 from ctrkit.errors import ConfigError, UnknownNameError
 from ctrkit.layout import Layout, LayoutField
-from ctrkit.models.build import build_model, count_parameters, resolve_model
+from ctrkit.models.build import build_model, count_parameters
 from ctrkit.models.presets import PRESETS
+from ctrkit.models.resolve import resolve_model
 from ctrkit.registry import registry
 from ctrkit.testing.contracts import LAYOUT, check_model, sample_inputs
 

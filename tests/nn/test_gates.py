@@ -10,9 +10,10 @@ from ctrkit.config.files import make_config
 from ctrkit.config.published import published_gates
 from ctrkit.models.build import build_model
 from ctrkit.models.presets import PRESETS
-from ctrkit.nn.gates import GateDescent, ValueGate, temperature
+from ctrkit.nn.gates.value import ValueGate, temperature
 from ctrkit.nn.interactions.fm import FactorizationMachine
 from ctrkit.testing.contracts import LAYOUT, sample_inputs
+from ctrkit.train.optimizers.build import optimizer_kind
 
 
 def gate_of(layout=LAYOUT, **settings):
@@ -84,7 +85,7 @@ def test_an_interaction_is_weighted_by_the_product_of_its_gates():
 
 
 def test_the_penalty_is_the_gradient_of_the_sum_over_all_values(monkeypatch):
-    monkeypatch.setattr("ctrkit.nn.gates._CHUNK", 7)
+    monkeypatch.setattr("ctrkit.nn.gates.value._CHUNK", 7)
     for fields in (False, True):
         gate = ValueGate([10, 0, 20], 2, penalty=0.3, fields=fields)
         gate.tau = 3.0
@@ -120,7 +121,8 @@ def drift(name, steps):
         lr=found["train"]["lr"],
         eps=1e-8,
     )
-    optimizer = gate.own_optimizer()
+    kind = optimizer_kind(gate.optimizer.name, gate.optimizer.options)
+    optimizer = kind.dense([{"params": [gate.weight]}], gate.optimizer.lr)
     after = []
     for epoch in range(search["epochs"]):
         gate.advance(0, 1, epoch)
@@ -181,7 +183,7 @@ def test_gates_of_rows_learn_as_those_of_the_whole_vocabulary():
     rows, leaf = sparse.touched[0]
     unique, place = rows.unique(return_inverse=True)
     grad = torch.zeros(len(unique), 1).index_add_(0, place, leaf.grad)
-    sparse.penalise(unique, grad)
+    sparse.penalise(unique, grad, 0.5)
     torch.testing.assert_close(grad, dense.weight.grad[unique])
 
 
@@ -203,17 +205,10 @@ def test_a_field_gate_moves_all_values_of_its_field():
     assert not kept[1].any()
 
 
-def test_descent_is_plain_and_bounded():
-    p = torch.nn.Parameter(torch.zeros(3))
-    p.grad = torch.tensor([0.1, -100.0, 0.0])
-    GateDescent([p], lr=0.1, most=0.05).step()
-    assert p.tolist() == pytest.approx([-0.01, 0.05, 0.0])
-
-
 def worth_of(update, parts=1):
     """Return what a gate's gradient says a fitted value is worth: 600 of 1000 rows are positive."""
     gate = ValueGate([5], 0, update=update, lr=1.0)
-    gate.meet(1000)
+    gate.start_batch(1000)
     label = torch.zeros(1000)
     label[torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:600]] = 1.0
     for part in label.chunk(parts):

@@ -13,8 +13,8 @@ from ctrkit.data.hashing import pair_salt
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model
 from ctrkit.nn.crosses import Buckets, CrossTable
+from ctrkit.nn.gates.pair import PairGate
 from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
-from ctrkit.nn.pair_gate import PairGate
 from ctrkit.schema import DROPPED
 from ctrkit.testing.contracts import LAYOUT, check_model, sample_inputs
 

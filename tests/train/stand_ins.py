@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from ctrkit.nn.rows import RowParameter
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -18,23 +20,14 @@ class Rows:
     row: np.ndarray | None = None
 
 
-class Table(nn.Module):
+class Table(RowParameter):
     def __init__(self, rows=40, dim=4, sparse=False):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(rows, dim) * 0.1, requires_grad=not sparse)
-        self.sparse, self.zero_row = sparse, 2
-        self.track_rows, self.touched, self.touched_rows = False, [], []
+        super().__init__(torch.randn(rows, dim) * 0.1, 2, sparse=sparse)
         with torch.no_grad():
             self.weight[2] = 0
 
     def forward(self, codes):
-        if self.sparse and self.training:
-            leaf = self.weight[codes.reshape(-1)].requires_grad_()
-            self.touched.append((codes.reshape(-1), leaf))
-            return leaf.reshape(*codes.shape, -1)
-        if self.track_rows and self.training:
-            self.touched_rows.append(codes.reshape(-1))
-        return nn.functional.embedding(codes, self.weight, padding_idx=2)
+        return self.gather(codes)
 
 
 class Tiny(nn.Module):

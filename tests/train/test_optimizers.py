@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from stand_ins import Table, Tiny
 
 from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError
 from ctrkit.train import build_optimizers
+from ctrkit.train.optimizers.descent import Descent
 from ctrkit.train.schedule import learning_rate
 
 
@@ -73,3 +75,28 @@ def test_schedule():
     assert [learning_rate(flat, s, 10) for s in range(5)] == [0.25, 0.5, 0.75, 1, 1]
     assert [learning_rate(line, s, 8) for s in (4, 6, 8)] == [1, 0.5, 0]
     assert learning_rate(wave, 6, 8) == pytest.approx(0.5)
+
+
+def test_descent_is_plain_and_bounded():
+    p = torch.nn.Parameter(torch.zeros(3))
+    p.grad = torch.tensor([0.1, -100.0, 0.0])
+    Descent(most=0.05).dense([{"params": [p]}], lr=0.1).step()
+    assert p.tolist() == pytest.approx([-0.01, 0.05, 0.0])
+
+
+def test_an_unknown_optimizer_or_schedule_names_the_nearest():
+    for values, word in (({"optimizer": "adm"}, "adam"), ({"schedule": "cosin"}, "cosine")):
+        with pytest.raises(ValidationError, match=f"did you mean '{word}'"):
+            TrainConfig(**values)
+
+
+def test_an_optimizer_is_refused_what_it_cannot_do():
+    with pytest.raises(ConfigError, match="weight_decay must be 0"):
+        build_optimizers(Tiny(), TrainConfig(optimizer="descent", weight_decay=0.1))
+
+
+def test_the_optimizer_is_the_configured_one():
+    model = Tiny(sparse=True)
+    optimizers = build_optimizers(model, TrainConfig(optimizer="descent"))
+    assert [type(o).__name__ for o in optimizers.dense] == ["BoundedDescent"]
+    assert [type(r.optimizer).__name__ for r in optimizers.sparse.values()] == ["RowwiseDescent"]

@@ -8,7 +8,8 @@ from stand_ins import Rows
 from ctrkit.config.sections import ModelConfig, TrainConfig
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.metrics import auc, logloss
-from ctrkit.models.build import build_model, resolve_model
+from ctrkit.models.build import build_model
+from ctrkit.models.resolve import resolve_model
 from ctrkit.train import fit, to_tensors
 
 LAYOUT = Layout(tuple(LayoutField(f"f{i}", "categorical", 5) for i in range(10)))

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ctrkit.nn.pair_gate import OPS, PairGate
+from ctrkit.nn.gates.pair import OPS, PairGate
 from ctrkit.registry import interaction
 
 Op = Literal["memorize", "factorize", "naive"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ from torch import Tensor
 from ctrkit.data.encode.prune import kept_codes
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
-from ctrkit.nn.embedding import EmbeddingTable
+from ctrkit.nn.gates.pair import OPS
 from ctrkit.nn.interactions.pairs import Pairs
-from ctrkit.nn.pair_gate import OPS
+from ctrkit.nn.tables.stacked import StackedTable
 from ctrkit.schema import DROPPED, MISSING, UNSEEN
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,10 @@ def _move_rows(
     factor: float,
 ) -> None:
     key = name.split(".")[1]
-    before, after = (cast(EmbeddingTable, m.tables[key]) for m in (old, new))
+    before, after = old.table(key), new.table(key)
+    if not isinstance(before, StackedTable) or not isinstance(after, StackedTable):
+        logger.warning("%s has no rows per field: it starts anew", name)
+        return
     coded = [[f for f in m.layout.fields if f.kind != "numeric"] for m in (old, new)]
     names = [f.name for f in coded[0]]
     wanted.zero_()

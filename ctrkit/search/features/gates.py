@@ -20,7 +20,7 @@ from ctrkit.config.sections import TrainConfig
 from ctrkit.data.store.batches import Batches
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
-from ctrkit.nn.gates import ValueGate
+from ctrkit.nn.gates.value import ValueGate
 from ctrkit.schema import DROPPED
 from ctrkit.search.features.config import FeatureSearchConfig
 from ctrkit.train import Callback, Context, FitResult, fit
@@ -227,7 +227,7 @@ class GateTraining(Callback):
     def step_start(self, context: Context, batch: Any) -> None:
         """Set the temperature."""
         self.gate.advance(context.step, context.total_steps, context.epoch)
-        self.gate.meet(len(batch.label))
+        self.gate.start_batch(len(batch.label))
 
     def after_backward(self, context: Context) -> None:
         """Add the penalty."""

@@ -20,7 +20,7 @@ from ctrkit.data.read.sources import Source
 from ctrkit.errors import ConfigError
 from ctrkit.files import atomic_path, write_atomic, write_json
 from ctrkit.models.build import build_model
-from ctrkit.nn.gates import MOST_DENSE
+from ctrkit.nn.gates.value import MOST_DENSE
 from ctrkit.report import write_report
 from ctrkit.runs.inputs import DataOptions, PathLike
 from ctrkit.schema import DROPPED, Schema

@@ -16,9 +16,10 @@ from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
 from ctrkit.errors import ConfigError, SchemaError
 from ctrkit.files import write_atomic, write_json
-from ctrkit.models.build import field_pairs, find_preset
 from ctrkit.models.model import Model
-from ctrkit.nn.pair_gate import OPS
+from ctrkit.models.pairs import field_pairs
+from ctrkit.models.resolve import find_preset
+from ctrkit.nn.gates.pair import OPS
 from ctrkit.rank.folder import pairs_from_ranking
 from ctrkit.report import write_report
 from ctrkit.runs.inputs import DataOptions, PathLike

@@ -21,8 +21,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from ctrkit.config.sections import TrainConfig
 from ctrkit.data.store.batches import Batch, Batches
 from ctrkit.models.model import Model
+from ctrkit.nn.gates.pair import OPS, PairGate
 from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
-from ctrkit.nn.pair_gate import OPS, PairGate
 from ctrkit.search.interactions.config import InteractionSearchConfig
 from ctrkit.train import Callback, Context, FitResult, fit
 from ctrkit.train.device import to_tensors

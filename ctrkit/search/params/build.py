@@ -10,7 +10,7 @@ from typing import Any
 from ctrkit.config.files import make_config
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import ConfigError, CtrkitError, nearest
-from ctrkit.models.build import resolve_model
+from ctrkit.models.resolve import resolve_model
 from ctrkit.registry import registry
 from ctrkit.search.features.config import FeaturesConfig
 from ctrkit.search.interactions.config import InteractionsConfig

@@ -12,7 +12,7 @@ from typing import Any
 
 from ctrkit.config.files import make_config
 from ctrkit.config.sections import ModelConfig, RunConfig
-from ctrkit.models.build import find_preset, resolve_model
+from ctrkit.models.resolve import find_preset, resolve_model
 from ctrkit.search.params.derived import takes_list
 from ctrkit.search.params.dimension import STRUCTURE, USE, Dimension, label_of
 

@@ -26,7 +26,8 @@ from ctrkit.data.store.shards import Shards
 from ctrkit.evaluate import score_batches
 from ctrkit.layout import Layout
 from ctrkit.metrics import auc, logloss
-from ctrkit.models.build import build_model, resolve_model
+from ctrkit.models.build import build_model
+from ctrkit.models.resolve import resolve_model
 from ctrkit.train import fit
 
 HERE = Path(__file__).parent

@@ -32,7 +32,8 @@ from ctrkit import jobs
 from ctrkit.config.files import make_config
 from ctrkit.data.store.batches import Batch, Batches
 from ctrkit.layout import Layout, LayoutField
-from ctrkit.models.build import build_model, field_pairs
+from ctrkit.models.build import build_model
+from ctrkit.models.pairs import field_pairs
 from ctrkit.schema import Field, Schema, Split
 from ctrkit.search.interactions.config import InteractionsConfig
 from ctrkit.search.interactions.operations import HELD_SHARE, PairTraining, open_pairs, undecided

@@ -9,7 +9,7 @@ from ctrkit.data.encode.prune import kept_codes
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model, count_parameters
 from ctrkit.models.presets import PRESETS
-from ctrkit.nn.gates import ValueGate
+from ctrkit.nn.gates.value import ValueGate
 from ctrkit.search.features.compact import compact
 from ctrkit.testing.contracts import sample_inputs
 

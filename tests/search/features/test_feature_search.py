@@ -14,7 +14,7 @@ from ctrkit import jobs
 from ctrkit.cli import main
 from ctrkit.config.files import load_config
 from ctrkit.errors import CtrkitError, RunFolderError
-from ctrkit.nn.gates import ValueGate
+from ctrkit.nn.gates.value import ValueGate
 from ctrkit.schema import Schema
 from ctrkit.search.features.config import FeaturesConfig
 from ctrkit.testing.generated import planted_clicks

@@ -10,7 +10,7 @@ from ctrkit.errors import ConfigError
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.metrics import auc, logloss
 from ctrkit.models.build import build_model
-from ctrkit.nn.gates import ValueGate
+from ctrkit.nn.gates.value import ValueGate
 from ctrkit.search.features.config import FeaturesConfig
 from ctrkit.search.features.gates import (
     best_values,

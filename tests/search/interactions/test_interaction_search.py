@@ -15,7 +15,7 @@ from ctrkit import jobs
 from ctrkit.errors import ConfigError, RunFolderError, SchemaError
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
-from ctrkit.nn.pair_gate import PairGate
+from ctrkit.nn.gates.pair import PairGate
 from ctrkit.testing.generated import planted_clicks
 
 FAST = (

@@ -15,8 +15,9 @@ from ctrkit.data.read.sources import open_source
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.dataset import prepare_dataset
 from ctrkit.evaluate import judge, score_batches
-from ctrkit.models.build import build_model, field_pairs
-from ctrkit.nn.pair_gate import PairGate
+from ctrkit.models.build import build_model
+from ctrkit.models.pairs import field_pairs
+from ctrkit.nn.gates.pair import PairGate
 from ctrkit.search.interactions.config import InteractionSearchConfig
 from ctrkit.search.interactions.operations import (
     PairTraining,

@@ -11,7 +11,7 @@ from torch import nn
 from ctrkit import Choices, Range, interaction
 from ctrkit.config.files import load_config
 from ctrkit.errors import CtrkitError
-from ctrkit.models.build import resolve_model
+from ctrkit.models.resolve import resolve_model
 from ctrkit.registry import registry
 from ctrkit.search.params.build import make_space
 from ctrkit.search.params.config import ParamsConfig

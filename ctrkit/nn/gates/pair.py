@@ -1,4 +1,4 @@
-"""``PairGate`` (OptInter): for each pair of fields, a relaxed choice of how it is modelled."""
+"""``PairGate`` (OptInter): for each pair of fields, a relaxed choice of how to model it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ctrkit.nn.gates.base import Gate, GateOptimizer
+
 Relaxation = Literal["softmax", "gumbel"]
 
 OPS = ("memorize", "factorize", "naive")
 """The choices, in the order of the gate's columns."""
 FLOOR = 0.01
+"""Lowest temperature."""
 
 
-class PairGate(nn.Module):
+class PairGate(Gate):
     """Probabilities of the three choices: ``softmax((alpha + noise) / tau)``.
 
-    Source: OptInter (Lyu et al., ICDE 2022, arXiv:2108.01265); ``gumbel`` adds Gumbel noise in
-    training (the paper), ``softmax`` none (its code). The temperature falls by training steps
-    alone. ``alpha`` is float32 under every precision.
+    Source: OptInter (Lyu et al., ICDE 2022, arXiv:2108.01265), eq. 16-17; ``gumbel`` adds Gumbel
+    noise in training (the paper), ``softmax`` adds none (its code). The temperature depends on
+    the training step alone. ``alpha`` is float32 under every precision.
 
     Shape:
         -> ``(P, 3)`` float32, columns as :data:`OPS`.
@@ -42,19 +45,19 @@ class PairGate(nn.Module):
         cost: Sequence[float] | None = None,
         budget: float | None = None,
     ) -> None:
-        """Favour nothing.
+        """Start with equal probabilities.
 
         Args:
             pairs: P.
             relaxation: Whether training adds noise.
-            slope: What the temperature loses per step (the paper: 5e-5); None: as much as lets it
-                reach its floor at the share ``reached`` of the planned steps.
-            floor: Of the temperature.
+            slope: What the temperature loses per step (the paper: 5e-5); None: it reaches its
+                floor at the share ``reached`` of the planned steps.
+            floor: Lowest temperature.
             reached: See ``slope``.
-            lr: Adam's.
-            random_start: Draw alpha (Xavier normal, the paper's code) rather than start at zero.
-            cost: Of memorizing each pair (bytes).
-            budget: What the memorized pairs may cost together.
+            lr: Learning rate of Adam.
+            random_start: Draw alpha (Xavier normal, as the paper's code) instead of zeros.
+            cost: Bytes that memorizing each pair takes.
+            budget: Bytes that the memorized pairs may take together; None: any number.
         """
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(pairs, len(OPS)))  # alpha (P, 3)
@@ -62,8 +65,9 @@ class PairGate(nn.Module):
             nn.init.xavier_normal_(self.weight)
         self.relaxation, self.slope, self.floor, self.reached = relaxation, slope, floor, reached
         self.lr, self.budget = lr, budget
-        given = torch.zeros(pairs) if cost is None else torch.as_tensor(cost).float()
-        self.register_buffer("cost", given, persistent=False)
+        self.optimizer = GateOptimizer("adam", lr, {"fused": False})
+        bytes_ = torch.zeros(pairs) if cost is None else torch.as_tensor(cost).float()  # (P,)
+        self.register_buffer("cost", bytes_, persistent=False)
         self.register_buffer("noise", torch.zeros(pairs, len(OPS)), persistent=False)
         self.tau, self.price = 1.0, 0.0
 
@@ -74,13 +78,8 @@ class PairGate(nn.Module):
             alpha = alpha + self.noise
         return torch.softmax(alpha / self.tau, dim=1)  # (P, 3)
 
-    def own_optimizer(self) -> torch.optim.Optimizer:
-        """Return the gate's own Adam."""
-        groups = [{"params": [self.weight], "own_lr": self.lr}]
-        return torch.optim.Adam(groups, self.lr, (0.9, 0.999), 1e-8)
-
     def advance(self, step: int, total_steps: int, epoch: int) -> None:
-        """Set the temperature of a training step, and draw its noise."""
+        """Set the temperature of a training step and draw its noise."""
         slope = self.slope
         if slope is None:
             slope = (1 - self.floor) / max(1.0, self.reached * (total_steps - 1))
@@ -109,8 +108,8 @@ class PairGate(nn.Module):
     def derive(self) -> list[str]:
         """Return the operation of each pair: the largest alpha, within the budget.
 
-        Where the memorized pairs cost more than the budget, those go to their next choice that
-        lose the least alpha per byte, until the rest fits.
+        Where the memorized pairs exceed the budget, the pairs that lose the least alpha per byte
+        take their second choice, until the others fit.
         """
         alpha = self.weight.detach().double().cpu()
         best = alpha.argmax(dim=1).tolist()

@@ -1,0 +1,1 @@
+"""Gates, one file each: relaxed choices that harden."""

@@ -1,0 +1,1 @@
+"""Embedding tables, one kind per file: integer codes -> vectors ``(B, F, D)``."""
