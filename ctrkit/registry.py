@@ -229,6 +229,8 @@ def load_plugin(path: Path) -> Entry:
     """
     if not path.is_file():
         raise CtrkitError(f"the plug-in file {str(path)!r} does not exist")
+    if path.suffix != ".py":
+        raise CtrkitError(f"a plug-in must be a .py file; got {str(path)!r}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     module_name = f"ctrkit_plugin_{digest[:16]}"
     if module_name not in sys.modules:

@@ -265,7 +265,11 @@ class Schema:
         """
         if not path.is_file():
             raise SchemaError(f"no schema file {str(path)!r}")
-        return cls.from_toml(path.read_text(encoding="utf-8"), where=str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise SchemaError(f"{path} is not valid TOML: {error}") from error
+        return cls.from_toml(text, where=str(path))
 
 
 def _one_of(where: str, key: str, value: object, known: Iterable[str]) -> None:

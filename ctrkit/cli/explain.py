@@ -26,8 +26,8 @@ def explain(
 ) -> None:
     """Show which field pairs a model combines.
 
-    Pairs are ranked by attention, where the model has it, and by ablation: how much the log loss
-    grows when both fields are permuted.
+    Pairs are ranked by attention, where the model has it, and by ablation: the log loss when both
+    fields are permuted together, compared with each alone.
 
     Example: ctrkit explain run clicks.parquet --top 20
     """

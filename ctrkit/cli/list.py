@@ -1,4 +1,4 @@
-"""``ctrkit list``: the components that a model is made of."""
+"""``ctrkit list``: the registered components."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ctrkit.errors import UnknownNameError, nearest
 
 def list_(
     kind: Annotated[
-        str | None, Argument(metavar="KIND", help="models, interactions or heads; default: all.")
+        str | None,
+        Argument(metavar="KIND", help="Kind, such as models or interactions; default: all."),
     ] = None,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
-    """List the models, interaction layers and heads.
+    """List the components that models and rankings are made of.
 
     Example: ctrkit list interactions --plugin my_cross.py
     """

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from ctrkit.cli.options import Json
+from typing import Annotated
+
+from typer import Option
+
 from ctrkit.cli.printing import show
 
 
-def version(json: Json = True) -> None:
+def version(
+    json: Annotated[
+        bool, Option("--json", show_default=False, help="The output is JSON in any case.")
+    ] = True,
+) -> None:
     """Print the versions of ctrkit and its libraries, as JSON.
 
     Example: ctrkit version

@@ -93,10 +93,10 @@ def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
     """Return a file's tables, with absolute paths."""
     if not path.is_file():
         raise ConfigError(f"the configuration file {str(path)!r} does not exist")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold a table of sections; got {data!r:.40}")

@@ -9,6 +9,7 @@ from ctrkit.bundle import load
 from ctrkit.data.read.sources import open_source
 from ctrkit.evaluate import Explanation, explain_source
 from ctrkit.files import write_text
+from ctrkit.records import run_of
 from ctrkit.report import summarise_run, write_report
 from ctrkit.runs.inputs import PathLike, read_options
 
@@ -26,7 +27,7 @@ def explain(
     """Show which field pairs a run combines: attention lift, values, and the ablation score.
 
     Args:
-        run: A run folder.
+        run: A run folder, or a search folder: its winner's.
         data: Raw rows with the label.
         out: JSON file to write; None: ``explain.json`` in the run folder, whose report shows it.
         rows: Rows that are looked at.
@@ -37,8 +38,9 @@ def explain(
     predictor = load(run, trust_plugins=trust_plugins)
     source = open_source(str(data), read_options(predictor.config.data, predictor.schema.columns))
     found = explain_source(predictor, source, rows=rows, top=top, seed=seed)
-    path = Path(run) / "explain.json" if out is None else Path(out)
+    folder = run_of(run)
+    path = folder / "explain.json" if out is None else Path(out)
     write_text(path, json.dumps(found, indent=1) + "\n", force=True)
-    if out is None and (Path(run) / "record.json").is_file():
-        write_report(summarise_run(Path(run)), Path(run) / "report.html")
+    if out is None and (folder / "record.json").is_file():
+        write_report(summarise_run(folder), folder / "report.html")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,14 @@ def test_the_allocator_returns_memory_soon_unless_configured(ctrkit, monkeypatch
     monkeypatch.setenv(name, "narenas:1")
     ctrkit("list", "models")
     assert os.environ[name] == "narenas:1"
+
+
+def test_explain_writes_into_the_run_of_a_search_folder(ctrkit, clicks, run_folder, tmp_path):
+    search = tmp_path / "search"
+    shutil.copytree(run_folder, search / "run")
+    for name in ("search.json", "record.json"):  # a finished search has both
+        (search / name).write_text("{}")
+    code, _, err = ctrkit("explain", search, clicks, "--rows", "300", "--top", "2")
+    assert code == 0, err
+    assert (search / "run" / "explain.json").is_file()
+    assert not (search / "explain.json").exists()

@@ -243,3 +243,22 @@ def test_a_plugin_with_a_fault_is_a_one_line_error(ctrkit, tmp_path):
     plugin = tmp_path / "broken.py"
     plugin.write_text("import nowhere_to_be_found\n")
     fails_in_one_line(ctrkit("check", plugin), "broken.py", "nowhere_to_be_found")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["check", "FILE.txt"], ("must be a .py file",)),
+        (["list", "--plugin", "FILE.txt"], ("must be a .py file",)),
+        (["train", "CLICKS", "--schema", "FILE.toml"], ("is not valid TOML",)),
+        (["train", "FILE.toml"], ("cannot be read",)),
+        (["search", "params", "FILE.toml"], ("cannot be read",)),
+    ],
+)
+def test_a_binary_file_in_place_of_a_text_file_is_a_one_line_error(
+    ctrkit, clicks, tmp_path, args, words
+):
+    args = [arg.replace("FILE", str(tmp_path / "x")).replace("CLICKS", str(clicks)) for arg in args]
+    for suffix in (".txt", ".toml"):
+        (tmp_path / f"x{suffix}").write_bytes(clicks.read_bytes())
+    fails_in_one_line(ctrkit(*args), str(tmp_path / "x"), *words)

@@ -72,7 +72,7 @@ def interactions(
     Each pair is memorized, factorized, or left out; the resulting model is then trained. Re-run
     the same command to resume.
 
-    Example: ctrkit search interactions clicks.parquet --label click --budget 200MB
+    Example: ctrkit search interactions clicks.parquet --label click
     """
     from ctrkit import jobs
 
