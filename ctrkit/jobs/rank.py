@@ -76,7 +76,7 @@ def rank(
     from ctrkit.rank import RankOptions
 
     chosen = RankOptions(
-        score=score,  # type: ignore[arg-type]
+        score=score,
         order=order,
         evaluate=evaluate,
         seconds=seconds,

@@ -1,7 +1,7 @@
 """The Gamma distribution's tail in plain Python.
 
-scipy.special takes about as long to import as 39 columns of 200,000 rows take to count; the tests
-hold these functions against it.
+Importing scipy.special takes about as long as counting 39 columns of 200,000 rows; the tests
+compare these functions with it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ log_gamma: Callable[[Floats], Floats] = np.vectorize(math.lgamma, otypes=[np.flo
 
 
 def upper_tail(shape: float, x: float) -> float:
-    """Return ``Q(shape, x)``: the chance that a Gamma variable of unit scale exceeds ``x``.
+    """Return ``Q(shape, x)``: the probability that a Gamma variable of unit scale exceeds ``x``.
 
-    By the series below the mean and Lentz's continued fraction above it.
+    By the series below the mean, and by Lentz's continued fraction above it.
     Source: DLMF 8.11.4 and 8.9.2.
     """
     if x <= 0:
@@ -61,7 +61,7 @@ def _fraction(shape: float, x: float) -> float:
 
 
 def quantile(shape: float, level: float) -> float:
-    """Return about where a Gamma variable of unit scale lies below with chance ``level``.
+    """Return the approximate quantile at ``level`` of a Gamma variable of unit scale.
 
     Source: Wilson and Hilferty, PNAS 17 (1931): the cube root is nearly normal.
     """

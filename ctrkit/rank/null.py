@@ -1,9 +1,9 @@
-"""What a count would be worth if the label knew nothing of the value: exact, by count alone.
+"""Exact null distribution of mutual information, by count alone.
 
 Under a uniform permutation of the labels the rows of class 1 among the ``m`` rows of a value are
 hypergeometric. The expectations below depend on ``(m, N, N_1)`` only, so one memo serves all
 features and crosses. Source: Vinh, Epps, Bailey, JMLR 11 (2010), regrouped by count; the spread
-after Holst, Ann. Statist. 7 (1979); outrank.md 2.2.
+after Holst, Ann. Statist. 7 (1979); ``docs/methods.md``, section OutRank.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_ELEMENTS = 1 << 17  # of a block of probabilities: what stays in the processor's cache
-_TABLE = 1 << 22  # largest count whose logarithm is looked up
+_ELEMENTS = 1 << 17  # of a block of probabilities that fits the processor's cache
+_TABLE = 1 << 22  # number of rows below which logarithms are looked up
 _EXACT_MEAN = 50.0  # below it, conditional expectations are summed exactly
 
 
@@ -39,7 +39,7 @@ def over_classes(table: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class Moments:
-    """Of ``S = sum_c g(K_c) - sum_c K_c ln p_c`` under permutation, for each count m.
+    """Moments of ``S = sum_c g(K_c) - sum_c K_c ln p_c`` under permutation, for each count m.
 
     ``g(x) = x ln x``; the linear term changes no variance of a whole table (the class totals are
     fixed) and keeps the sums below from cancelling. The variances carry the factor
@@ -74,7 +74,7 @@ class Null:
         self.shares: Floats = self.totals / self.rows
         self.entropy = float(np.log(self.rows) - xlogx(self.totals).sum() / self.rows)
         free = len(self.totals) - 1
-        self._known: Ints = np.empty(0, np.int64)
+        self._counts: Ints = np.empty(0, np.int64)
         self._moments = Moments(
             np.empty(0), np.empty(0), np.empty((0, free)), np.empty((0, free, free))
         )
@@ -83,27 +83,25 @@ class Null:
     def moments(self, m: Ints) -> Moments:
         """Return the moments of counts ``m`` (n,), each in 1..N."""
         self.learn(m)
-        at = np.searchsorted(self._known, m)
-        known = self._moments
-        return Moments(
-            known.expected[at], known.variance[at], known.covariance[at], known.spread[at]
-        )
+        at = np.searchsorted(self._counts, m)
+        memo = self._moments
+        return Moments(memo.expected[at], memo.variance[at], memo.covariance[at], memo.spread[at])
 
     def learn(self, m: Ints) -> None:
-        """Compute what is not known yet of counts ``m``."""
-        new = np.setdiff1d(m, self._known)
+        """Compute the moments of the counts ``m`` that are new."""
+        new = np.setdiff1d(m, self._counts)
         if not len(new):
             return
-        parts = self._compute(new)
-        every = np.concatenate([self._known, new])
-        order = np.argsort(every, kind="stable")
-        self._known = every[order]
+        added = self._compute(new)
+        counts = np.concatenate([self._counts, new])
+        order = np.argsort(counts, kind="stable")
+        self._counts = counts[order]
         old = self._moments
         self._moments = Moments(
-            np.concatenate([old.expected, parts.expected])[order],
-            np.concatenate([old.variance, parts.variance])[order],
-            np.concatenate([old.covariance, parts.covariance])[order],
-            np.concatenate([old.spread, parts.spread])[order],
+            np.concatenate([old.expected, added.expected])[order],
+            np.concatenate([old.variance, added.variance])[order],
+            np.concatenate([old.covariance, added.covariance])[order],
+            np.concatenate([old.spread, added.spread])[order],
         )
 
     def _compute(self, m: Ints) -> Moments:
@@ -143,7 +141,7 @@ class Null:
         expected, variance = np.zeros(len(m)), np.zeros(len(m))
         covariance = np.zeros((len(m), classes))
         for c in range(classes):
-            # s_c = g(K_c) - K_c ln p_c; given K_c, the rest is hypergeometric once more.
+            # s_c = g(K_c) - K_c ln p_c; given K_c, the others are again hypergeometric.
             for at, k, pmf in probabilities(self.rows, np.full(len(m), self.totals[c]), m):
                 mean = m[at] * self.shares[c]
                 g = self._g(k)
@@ -167,7 +165,7 @@ class Null:
         mean = size * share
         spread = mean * (1 - share) * (pool - size) / max(pool - 1, 1)
         safe = np.maximum(mean, 1.0)
-        result: Floats = safe * np.log(safe) + spread / (2 * safe)  # second order, outrank.md 2.4
+        result: Floats = safe * np.log(safe) + spread / (2 * safe)  # second order
         small = mean <= _EXACT_MEAN
         if small.any():
             values, inverse = np.unique(size[small], return_inverse=True)
@@ -183,11 +181,11 @@ class Null:
 def expected_xlogx(rows: int, ones: Ints, m: Ints) -> Floats:
     """Return ``E K ln K`` for K ~ Hypergeometric(rows, ones, m), elementwise over (n,) arrays."""
     table = _log_table(rows)
-    found = np.empty(len(m))
+    expected = np.empty(len(m))
     for at, k, pmf in probabilities(rows, ones, m):
         g = np.take(table, k, mode="clip") if table is not None else xlogx(np.maximum(k, 0))
-        found[at] = np.einsum("ij,ij->i", pmf, g)
-    return found
+        expected[at] = np.einsum("ij,ij->i", pmf, g)
+    return expected
 
 
 @lru_cache(maxsize=2)
@@ -198,11 +196,11 @@ def _log_table(rows: int) -> Floats | None:
 def probabilities(rows: int, ones: Ints, m: Ints) -> Iterator[tuple[Ints, Ints, Floats]]:
     """Yield blocks of hypergeometric probabilities over mean +- (14 sd + 8).
 
-    By the ratio recurrence outward from the mode, then normalised: no difference of log-gammas
-    loses digits where N is large. Less than 1e-20 of the mass is left out.
+    By the ratio recurrence outward from the mode, then normalised, because differences of
+    log-gammas lose digits where N is large. Less than 1e-20 of the mass is left out.
 
     Args:
-        rows: N.
+        rows: Number of rows N.
         ones: (n,) rows of the class, each in 0..N.
         m: (n,) draws, each in 0..N.
 

@@ -1,4 +1,4 @@
-"""What class a row belongs to: its label's, and the third of the data that it lies in."""
+"""The class of each row: that of its label, and the third of the data that it lies in."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Weights = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class RowClasses:
-    """How to tell a row's class: ``period * classes + label class``.
+    """How rows are classed: ``period * classes + class of the label``.
 
     Attributes:
-        schema: Names the label, and the time and weight where there are any.
-        names: Of the label's classes.
-        edges: Where the label is a quantity: the rising bounds of its classes.
+        schema: Schema that names the label, and the time and weight where there are any.
+        names: Names of the label's classes.
+        edges: Ascending bounds of the classes of a numeric label; empty: the label has classes.
         bounds: First time (or row number) of the second and third period; None: one period.
-        time: Time column that the bounds are of; None: they are row numbers.
+        time: Time column of the bounds; None: the bounds are row numbers.
         offsets: Row number of each file's first row, where bounds are row numbers.
     """
 
@@ -51,13 +51,20 @@ class RowClasses:
 
     @property
     def classes(self) -> int:
-        """Classes of the label."""
+        """Number of classes of the label."""
         return len(self.names)
 
     @property
     def width(self) -> int:
-        """Classes of a row."""
+        """Number of classes of a row."""
         return self.classes * (PERIODS if self.bounds else 1)
+
+    @property
+    def periods(self) -> str | None:
+        """What the periods are cut by, in words; None: one period."""
+        if self.bounds is None:
+            return None
+        return "thirds by file order" if self.time is None else "thirds by time"
 
     @property
     def columns(self) -> list[str]:
@@ -77,45 +84,49 @@ class RowClasses:
             return label
         if self.time is None:
             start = self.offsets[chunk.file] + chunk.first_row
-            at: npt.NDArray[Any] = start + np.arange(chunk.frame.height)
+            times: npt.NDArray[Any] = start + np.arange(chunk.frame.height)
         else:
-            at = self.time.read(chunk.frame)
-        period = np.searchsorted(np.asarray(self.bounds), at, side="right")
+            times = self.time.read(chunk.frame)
+        period = np.searchsorted(np.asarray(self.bounds), times, side="right")
         return (period * self.classes + label).astype(np.uint8)
 
     def label_of(self, chunk: Chunk) -> Classes:
-        """Return the label's class of each row of a chunk."""
+        """Return the class of the label in each row of a chunk.
+
+        Raises:
+            DataError: A label cannot be read.
+        """
         if self.names == ("0", "1") and not self.edges:
             return label_array(chunk.frame, self.schema, chunk.first_row)
         values = chunk.frame[self.schema.label or ""]
         if self.edges:
             z = to_numbers(values)
-            self._whole(np.isnan(z), values, chunk)
+            self._check(np.isnan(z), values, chunk)
             return np.searchsorted(np.asarray(self.edges), z, side="right").astype(np.uint8)
         text = to_text(values)
         codes = text.cast(pl.Enum(self.names), strict=False).to_physical()
-        self._whole(codes.is_null().to_numpy(), values, chunk)
+        self._check(codes.is_null().to_numpy(), values, chunk)
         return codes.to_numpy().astype(np.uint8)
 
-    def _whole(self, bad: npt.NDArray[np.bool_], values: pl.Series, chunk: Chunk) -> None:
+    def _check(self, bad: npt.NDArray[np.bool_], values: pl.Series, chunk: Chunk) -> None:
         if bad.any():
-            at = int(bad.argmax())
+            row = int(bad.argmax())
             raise DataError(
-                f"label {self.schema.label!r} has a class in every row; row "
-                f"{chunk.first_row + at} holds {values[at]!r}: filter such rows"
+                f"label {self.schema.label!r} must have one of its classes in every row; got "
+                f"{values[row]!r} in row {chunk.first_row + row}: filter such rows"
             )
 
     def weight_of(self, chunk: Chunk) -> Weights | None:
         """Return how often each row counts; None: once.
 
         Raises:
-            DataError: A weight is no whole number from 0.
+            DataError: A weight is not a whole number from 0.
         """
         return whole_weights(chunk.frame, self.schema, chunk.first_row)
 
 
 def row_classes(source: Source, schema: Schema) -> RowClasses:
-    """Look at label and time, as far as needed, and say how rows are classed.
+    """Decide how rows are classed; read the label and time as far as needed.
 
     A label of 0 and 1 needs no pass; more classes, a time, or several files need one over the
     label's (and the time's) column. Periods are thirds of the rows by time, else by file order.
@@ -125,26 +136,25 @@ def row_classes(source: Source, schema: Schema) -> RowClasses:
         DataError: The label is unreadable, or has one class or too many.
     """
     if schema.label is None:
-        raise SchemaError("the schema declares no label; name its column by --label")
+        raise SchemaError("the schema declares no label; name its column with --label")
     names, edges = _label_classes(source, schema.label)
-    found = RowClasses(schema, names, edges)
     if schema.time is not None:
         column = TimeColumn.of(source, schema.time)
         times, counts = count_times(source, column)
-        before = np.cumsum(counts)
-        cut = [int(np.searchsorted(before, before[-1] * i / PERIODS)) for i in (1, 2)]
+        total = np.cumsum(counts)
+        cut = [int(np.searchsorted(total, total[-1] * i / PERIODS)) for i in (1, 2)]
         if 0 <= cut[0] < cut[1] < len(times) - 1:
             bounds = (float(times[cut[0] + 1]), float(times[cut[1] + 1]))
             return RowClasses(schema, names, edges, bounds, column)
     elif len(source.files) > 1:
         sizes = [_rows(source, i, schema.label) for i in range(len(source.files))]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
-        total = int(offsets[-1])
-        if total >= PERIODS:
-            bounds = (float(total // PERIODS), float(2 * total // PERIODS))
+        rows = int(offsets[-1])
+        if rows >= PERIODS:
+            bounds = (float(rows // PERIODS), float(2 * rows // PERIODS))
             starts = tuple(int(v) for v in offsets[:-1])
             return RowClasses(schema, names, edges, bounds, None, starts)
-    return found
+    return RowClasses(schema, names, edges)
 
 
 def _rows(source: Source, ordinal: int, column: str) -> int:
@@ -169,18 +179,25 @@ def _label_classes(source: Source, label: str) -> tuple[tuple[str, ...], tuple[f
     for values in _labels(source, label):
         distinct = to_text(values).unique()
         if distinct.null_count():
-            raise DataError(f"label {label!r} has a value in every row; some are missing")
+            raise DataError(f"label {label!r} must have a value in every row; some are missing")
         seen.update(distinct.to_list())
         if len(seen) > MAX_CLASSES:
             if first.dtype.is_integer():
                 return _bins(source, label)
             raise DataError(
-                f"label {label!r} has more than {MAX_CLASSES} values: a label is 0/1, a few "
-                "classes, or a number (then it is cut into quantiles)"
+                f"label {label!r} must be 0/1, at most {MAX_CLASSES} classes, or a number (which "
+                "is cut into deciles); it is text with more values"
             )
     if len(seen) < 2:
-        raise DataError(f"label {label!r} is {next(iter(seen))!r} in every row: nothing to rank by")
+        raise DataError(_one_class(label, repr(next(iter(seen)))))
     return tuple(sorted(seen)), ()
+
+
+def _one_class(label: str, value: str) -> str:
+    return (
+        f"label {label!r} must have at least two classes; got {value} in every row: name another "
+        "label"
+    )
 
 
 def _bins(source: Source, label: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -188,12 +205,11 @@ def _bins(source: Source, label: str) -> tuple[tuple[str, ...], tuple[float, ...
     for values in _labels(source, label):
         z = to_numbers(values)
         if np.isnan(z).any():
-            raise DataError(f"label {label!r} has a value in every row; some are missing")
+            raise DataError(f"label {label!r} must have a value in every row; some are missing")
         count += np.bincount(cells(z), minlength=1 << 20)
-    at = np.flatnonzero(count).astype(np.uint32)
-    edges = quantile_edges(at, count[at], LABEL_BINS)
+    occurring = np.flatnonzero(count).astype(np.uint32)
+    edges = quantile_edges(occurring, count[occurring], LABEL_BINS)
     if not edges:
-        value = lower_bounds(at)[0]
-        raise DataError(f"label {label!r} is {value:g} in every row: nothing to rank by")
+        raise DataError(_one_class(label, f"{lower_bounds(occurring)[0]:g}"))
     inner = [f"{a:g} to {b:g}" for a, b in pairwise(edges)]
     return (f"below {edges[0]:g}", *inner, f"from {edges[-1]:g}"), edges

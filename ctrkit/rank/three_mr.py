@@ -1,6 +1,6 @@
-"""3MR: features in the order in which they add relevance, little redundancy, and relation.
+"""3MR: features in order of relevance, low redundancy and high relation.
 
-Source: OutRank (arXiv 2309.01552), section 3; outrank.md 1.4 and 2.4.
+Source: OutRank (arXiv 2309.01552), section 3; ``docs/methods.md``, section OutRank.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ def three_mr(
 ) -> tuple[list[int], list[float]]:
     """Order features greedily.
 
-    First the most relevant; then, again and again, the f that maximises ``relevance(f) -
-    alpha * median redundancy(f, h) + beta * median relation(f, h)`` over the chosen h. Ties go
-    to the feature that comes first.
+    First the most relevant; then, repeatedly, the f that maximises ``relevance(f) - alpha * median
+    redundancy(f, h) + beta * median relation(f, h)`` over the chosen h. Of equal features, the
+    first is chosen.
 
     Args:
         relevance: (p,) score of each feature with the label.
         redundancy: (p, p) score of each pair with each other, symmetric; the diagonal is not read.
-        relation: (p, p) score of each cross with the label, likewise.
+        relation: (p, p) score of each cross with the label, in the same form.
         alpha: Weight of redundancy.
         beta: Weight of relation.
-        strategy: How pairs with the chosen are reduced.
-        scale: Scale each table to 0..1 first, as published; False: everything stays in nats.
+        strategy: How pairs with the chosen features are reduced.
+        scale: Whether to scale each table to 0..1 first, as published; False: keep nats.
 
     Returns:
-        Positions in order, and the value each was chosen at.
+        Positions in order, and the value at which each was chosen.
 
     Raises:
         ValueError: A pair is missing (NaN).
@@ -51,7 +51,7 @@ def three_mr(
     count = len(relevance)
     off = ~np.eye(count, dtype=bool)
     if not (np.isfinite(redundancy[off]).all() and np.isfinite(relation[off]).all()):
-        raise ValueError("3MR needs the scores of every pair")
+        raise ValueError("3MR: redundancy and relation must be finite for every pair")
     if scale:
         relevance = _scaled(relevance, np.ones(count, bool))
         redundancy, relation = _scaled(redundancy, off), _scaled(relation, off)
@@ -72,9 +72,9 @@ def three_mr(
     return order, values
 
 
-def _scaled(table: Floats, known: npt.NDArray[np.bool_]) -> Floats:
-    inside = table[known]
-    if not len(inside):
+def _scaled(table: Floats, used: npt.NDArray[np.bool_]) -> Floats:
+    values = table[used]
+    if not len(values):
         return table
-    low, high = float(inside.min()), float(inside.max())
+    low, high = float(values.min()), float(values.max())
     return (table - low) / (high - low) if high > low else np.zeros_like(table)

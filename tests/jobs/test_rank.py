@@ -141,7 +141,7 @@ def test_what_is_refused_leaves_nothing(data, tmp_path):
     with pytest.raises(CtrkitError, match=r"bad\.csv"):
         jobs.rank(tmp_path / "bad.csv", label="label", out=out)
     (tmp_path / "one.csv").write_text("a,label\n1,0\n2,0\n")
-    with pytest.raises(CtrkitError, match="is 0 in all 2 rows"):
+    with pytest.raises(CtrkitError, match="got 0 in all 2 rows"):
         jobs.rank(tmp_path / "one.csv", label="label", out=out)
     (tmp_path / "twice.csv").write_text("a,a,label\n1,2,0\n2,3,1\n")
     with pytest.raises(CtrkitError, match="twice"):

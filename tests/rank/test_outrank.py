@@ -1,4 +1,4 @@
-"""The published scores: the package's own numbers, and the permutation that it stands for."""
+"""The published scores: the numbers of the outrank package, and permutations."""
 
 import numpy as np
 import polars as pl
@@ -6,8 +6,10 @@ import pytest
 
 from ctrkit.data.read.sources import frame_source, open_source
 from ctrkit.errors import DataError
-from ctrkit.rank.outrank import outrank_scores, randomised, shifted
-from ctrkit.rank.scores import Scorer, Spectrum
+from ctrkit.rank.scores.outrank import outrank_scores, shifted
+from ctrkit.rank.scores.randomised import randomised
+from ctrkit.rank.spectrum import Spectrum
+from ctrkit.rank.statistics import Scorer
 from ctrkit.schema import Field, Schema
 
 NAMES = ("f0", "f1", "f2", "f3", "f4")
@@ -88,14 +90,14 @@ def rows(n=40_000):
     )
 
 
-def test_the_score_is_the_packages():
+def test_scores_equal_the_packages():
     fields = [Field(n, "categorical") for n in NAMES]
     got = outrank_scores(frame_source(rows()), Schema(tuple(fields), label="label"), fields)
     assert got == pytest.approx([GOLDEN[n] for n in NAMES], abs=1e-6)
 
 
 @pytest.mark.parametrize(("n", "batch", "every", "golden"), BATCHES)
-def test_batches_are_the_packages(n, batch, every, golden):
+def test_batches_equal_the_packages(n, batch, every, golden):
     fields = [Field(name, "categorical") for name in NAMES]
     schema = Schema(tuple(fields), label="label")
     got = outrank_scores(frame_source(rows(n)), schema, fields, batch, every)
@@ -118,14 +120,14 @@ def benchmark(below, binary):
         (20, False, 3_000, BENCHMARK_BATCHES),
     ],
 )
-def test_its_benchmark(below, binary, batch, golden):
+def test_scores_of_its_benchmark_equal_the_packages(below, binary, batch, golden):
     fields = [Field(f"f{i}", "categorical") for i in range(100)]
     source = frame_source(benchmark(below, binary))
     got = outrank_scores(source, Schema(tuple(fields), label="label"), fields, batch)
     assert got == pytest.approx([int(v) * 1e-7 for v in golden.split()], abs=1e-6)
 
 
-def test_pairs_of_features_are_the_packages():
+def test_scores_of_pairs_equal_the_packages():
     source = frame_source(benchmark(20, binary=False))
     for (one, two), golden in PAIRS.items():
         field = Field(one, "categorical")
@@ -133,7 +135,7 @@ def test_pairs_of_features_are_the_packages():
         assert got == pytest.approx([golden], abs=1e-6)
 
 
-def test_its_mean_over_orders_is_adj():
+def test_the_mean_over_orders_of_the_rows_is_adj():
     draw = np.random.default_rng(1)
     y = (draw.random(4000) < 0.3).astype(np.int64)
     x = np.where(draw.random(4000) < 0.1, y, draw.integers(0, 40, 4000))
@@ -143,22 +145,22 @@ def test_its_mean_over_orders_is_adj():
         found.append(shifted(x[order], y[order]))
     table = np.zeros((40, 2), np.int64)
     np.add.at(table, (x, y), 1)
-    adj = Scorer(table.sum(axis=0)).score([Spectrum.of(table)])[0].adj
+    adj = Scorer(table.sum(axis=0)).score([Spectrum.of(table)])[0].information.adj
     assert abs(np.mean(found) - adj) < 4 * np.std(found) / np.sqrt(60)
 
 
-def test_randomised_is_a_permutation_and_forgets_the_order():
+def test_randomised_is_close_to_adj_in_any_order_of_the_values():
     draw = np.random.default_rng(2)
     table = draw.integers(0, 9, (500, 3))
     scorer = Scorer(table.sum(axis=0))
-    score = scorer.score([Spectrum.of(table)])[0]
+    score = scorer.score([Spectrum.of(table)])[0].information
     got = randomised(table, scorer, 40)
     assert got == randomised(table[::-1], scorer, 40)
     assert got != randomised(table, scorer, 40, seed=1)
     assert abs(got - score.adj) < 4 * score.sd / np.sqrt(40)
 
 
-def test_it_refuses_shards_and_too_few_rows(tmp_path):
+def test_several_files_and_too_few_rows_are_errors(tmp_path):
     schema = Schema((Field("f0", "categorical"),), label="label")
     for i in range(2):
         rows(50).write_parquet(tmp_path / f"{i}.parquet")

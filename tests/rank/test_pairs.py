@@ -8,18 +8,12 @@ import pytest
 from scipy.special import betaln, expit
 from sklearn.metrics import adjusted_mutual_info_score
 
-from ctrkit.rank.pairs import (
-    Coded,
-    _Evidence,
-    _fit,
-    cells_of,
-    expected_mi,
-    gain_over_additive,
-    likeness,
-    log_odds,
-    screen,
-)
-from ctrkit.rank.scores import STRENGTHS, Scorer, Spectrum
+from ctrkit.rank.additive import _Evidence, _fit, gain_over_additive, log_odds
+from ctrkit.rank.coded import Coded, cells_of
+from ctrkit.rank.likeness import expected_mi, likeness
+from ctrkit.rank.screen import screen
+from ctrkit.rank.spectrum import Spectrum
+from ctrkit.rank.statistics import STRENGTHS, Scorer
 
 
 def coded(columns, label, classes=2, weight=None):
@@ -37,7 +31,7 @@ def counts_of(x, y, size, classes=2):
 
 @pytest.mark.parametrize("size", [3, 60, 3000])  # dense, dense, sparse
 @pytest.mark.parametrize("classes", [2, 4])
-def test_cells_are_counted_as_by_hand(size, classes):
+def test_cells_equal_counts_by_hand(size, classes):
     draw = np.random.default_rng(0)
     a, b = draw.integers(0, size, 500), draw.integers(0, size, 500)
     y = draw.integers(0, classes, 500)
@@ -74,13 +68,13 @@ def adjusted(columns, y):
     return scorer, scores
 
 
-def test_xor_members_say_nothing_alone_and_their_cross_comes_first():
+def test_xor_members_have_no_signal_alone_and_their_cross_comes_first():
     columns, y = xor()
     scorer, scores = adjusted(columns, y)
-    assert min(s.p for s in scores[:2]) > 0.01
+    assert min(s.information.p for s in scores[:2]) > 0.01
     data = coded(columns, y)
     pairs = list(combinations(range(len(columns)), 2))
-    found = screen(data, [s.adj for s in scores], pairs, scorer)
+    found = screen(data, [s.information.adj for s in scores], pairs, scorer)
     assert max(found, key=lambda j: j.synergy).pair == (0, 1)
     assert max(found, key=lambda j: j.synergy_z).pair == (0, 1)
     gains = {p: gain(data, columns, y, scores, p) for p in pairs}
@@ -106,18 +100,20 @@ def test_copies_add_nothing_to_each_other():
     scorer, scores = adjusted(columns, y)
     data = coded(columns, y)
     assert gain(data, columns, y, scores, (0, 1)) < 1e-4
-    assert screen(data, [s.adj for s in scores], [(0, 1)], scorer)[0].synergy < 0
+    assert screen(data, [s.information.adj for s in scores], [(0, 1)], scorer)[0].synergy < 0
 
 
-def test_the_screen_stops_when_told():
+def test_the_screen_stops_when_advance_returns_false():
     columns, y = xor(2000)
     scorer, scores = adjusted(columns, y)
     pairs = list(combinations(range(len(columns)), 2)) * 20
-    found = screen(coded(columns, y), [s.adj for s in scores], pairs, scorer, lambda done: False)
+    found = screen(
+        coded(columns, y), [s.information.adj for s in scores], pairs, scorer, lambda done: False
+    )
     assert 0 < len(found) < len(pairs)
 
 
-def test_evidence_of_small_and_large_cells_is_the_beta_binomials():
+def test_evidence_of_small_and_large_cells_equals_the_beta_binomial():
     draw = np.random.default_rng(2)
     count = draw.integers(2, 40, 300).astype(float)
     ones = np.floor(draw.random(300) * (count + 1))
@@ -144,7 +140,7 @@ def test_additive_slopes_stay_within_0_and_1():
 
 
 @pytest.mark.parametrize(("left", "right"), [(5, 5), (40, 60), (900, 1000)])
-def test_likeness_is_scikit_learns(left, right):
+def test_likeness_equals_scikit_learn(left, right):
     draw = np.random.default_rng(4)
     a = draw.integers(0, left, 2000)
     b = np.where(draw.random(2000) < 0.05, draw.integers(0, right, 2000), a % right)
@@ -157,12 +153,12 @@ def test_likeness_is_scikit_learns(left, right):
     assert likeness(data, counts, min(expected + 0.01, 1.0), [(0, 1)]) == []
 
 
-def test_beyond_the_budget_the_expectation_is_expanded_and_said_so(monkeypatch):
+def test_beyond_the_budget_the_expectation_is_expanded_and_marked(monkeypatch):
     draw = np.random.default_rng(5)
     a, b = draw.integers(0, 12, 20_000), draw.integers(0, 9, 20_000)
     counts = np.bincount(a), np.bincount(b)
     exact, whole = expected_mi(*counts)
-    monkeypatch.setattr("ctrkit.rank.pairs._EMI_BUDGET", 0)
+    monkeypatch.setattr("ctrkit.rank.likeness._EMI_BUDGET", 0)
     near, expanded = expected_mi(*counts)
     assert (whole, expanded) == (True, False)
     assert near == pytest.approx(exact, rel=2e-3)

@@ -1,4 +1,4 @@
-"""The ranking's promises on 200,000 rows over seeds: signal above noise, XOR pairs first."""
+"""Rankings of 200,000 rows over seeds: signal above noise, XOR pairs first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ranked(frame: pl.DataFrame, **options: object):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_no_noise_column_stands_above_an_informative_one(seed):
+def test_no_noise_column_ranks_above_an_informative_one(seed):
     frame, truth = ranking_fields(ROWS, seed)
     rows = {r.name: r for r in ranked(frame).features}
     names = truth.informative + truth.noise

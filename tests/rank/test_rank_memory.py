@@ -1,4 +1,4 @@
-"""Ranking holds tables of values, not rows."""
+"""Memory of a ranking: tables of values, not rows."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from ctrkit.testing.generated import ranking_fields
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_million_rows_of_39_columns_rank_within_300_mb(tmp_path):
-    """outrank.md 5.6 allows 400 MB; measured 203-214 MB, 272-319 with the slack of allocators."""
+    """Measured 203-214 MB, 272-319 MB with the slack of allocators."""
     ranking_fields(1_000_000, 7)[0].write_parquet(tmp_path / "data.parquet")
     command = [
         sys.executable,

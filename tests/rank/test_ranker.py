@@ -34,7 +34,7 @@ def planted():
     return frame, truth, ranked(frame, order=2, noise_controls=True)
 
 
-def test_signal_stands_above_noise(planted):
+def test_signal_ranks_above_noise(planted):
     _, truth, ranking = planted
     rows = by_name(ranking)
     signal = [n for n in truth.informative if n not in ("info_20000", "info_50000")]
@@ -43,7 +43,7 @@ def test_signal_stands_above_noise(planted):
     assert not any("noise" in rows[n].flags for n in signal)
     assert all("noise" in rows[n].flags for n in truth.noise)
     plain = sorted(truth.noise + truth.informative, key=lambda n: -rows[n].mi)
-    assert plain[0] == "row_id"  # uncorrected information is fooled: the test bites
+    assert plain[0] == "row_id"  # uncorrected information fails here
 
 
 def test_the_xor_pair_is_the_first_cross(planted):
@@ -71,7 +71,7 @@ def test_noisy_copies_are_one_group(planted):
     assert ranking.facts.redundant_pairs[0].ami > 0.9
 
 
-def test_missingness_is_scored_beside_the_values(planted):
+def test_missingness_is_scored_apart_from_the_values(planted):
     _, _, ranking = planted
     found = ranking.details["hole"]
     assert found.missing.gain > 1e-3
@@ -137,7 +137,7 @@ def broken_frame(rows=4000):
     )
 
 
-def test_what_is_wrong_is_flagged_and_said_first():
+def test_faults_of_columns_are_flagged_and_warned_about():
     ranking = ranked(broken_frame())
     flags = {n: set(r.flags) for n, r in by_name(ranking).items()}
     assert "near_copy" in flags["copy"]
@@ -188,7 +188,7 @@ def test_drift_over_time_and_over_files(tmp_path):
 
 
 @pytest.mark.parametrize("score", ["gain", "adj", "ami", "mi", "z", "randomised", "outrank"])
-def test_every_score_sorts_the_table(score):
+def test_every_score_sorts_the_features(score):
     frame, _ = ranking_fields(3000, 1)
     ranking = ranked(frame.select("label", "info_2", "info_100", "noise_100"), score=score)
     scores = [r.score for r in ranking.features]
@@ -246,7 +246,7 @@ def test_missing_symbols():
     assert by_name(ranked(frame, missing=()))["a"].coverage == 0.75
 
 
-def test_a_time_budget_says_what_it_left():
+def test_a_time_limit_reports_what_was_not_screened():
     frame, _ = ranking_fields(2000, 3)
     ranking = ranked(frame, order=2, seconds=0.0)
     facts = ranking.facts.crosses
@@ -258,21 +258,21 @@ def test_a_time_budget_says_what_it_left():
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ([1] * 50, "only|is 1 in all 50"),
-        (["x"] * 50, "'x' in every row"),
-        ([2.5] * 50, "2.5 in every row"),
+        ([1] * 50, "at least two classes; got 1 in all 50"),
+        (["x"] * 50, "got 'x' in every row"),
+        ([2.5] * 50, "got 2.5 in every row"),
         ([None, 1] * 25, "got None"),
         ([None, "a", "b", "c", "d"] * 10, "some are missing"),
-        ([f"c{i}" for i in range(100)], "more than 64"),
+        ([f"c{i}" for i in range(100)], "at most 64 classes"),
     ],
 )
-def test_labels_that_cannot_be_ranked(label, message):
+def test_labels_without_two_usable_classes_are_errors(label, message):
     frame = pl.DataFrame({"a": list(range(len(label))), "label": label})
     with pytest.raises(DataError, match=message):
         ranked(frame)
 
 
-def test_other_mistakes():
+def test_other_user_errors():
     frame = pl.DataFrame({"a": [1, 2], "label": [0, 1]})
     with pytest.raises(SchemaError, match="no label"):
         rank_source(frame_source(frame), Schema((Field("a", "categorical"),)))
@@ -280,7 +280,7 @@ def test_other_mistakes():
         ranked(frame.head(0))
     with pytest.raises(ConfigError, match="did you mean 'gain'"):
         RankOptions(score="gian")
-    with pytest.raises(ConfigError, match="order is 1 to 2"):
+    with pytest.raises(ConfigError, match="order must be 1 to 2"):
         RankOptions(order=3)
     with pytest.raises(ConfigError, match="single features"):
         RankOptions(score="outrank", order=2)

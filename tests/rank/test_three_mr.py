@@ -29,7 +29,7 @@ def plain(relevance, redundancy, relation, alpha, beta, strategy):
 
 
 @pytest.mark.parametrize("strategy", ["median", "mean", "sum"])
-def test_it_is_the_plain_greedy_loop(strategy):
+def test_it_equals_a_plain_greedy_loop(strategy):
     draw = np.random.default_rng(0)
     for _ in range(5):
         relevance = draw.random(12)
@@ -50,7 +50,7 @@ def test_scaling_makes_the_three_tables_comparable():
     assert three_mr(relevance, redundancy * 0, np.zeros((3, 3)))[0] == [0, 1, 2]
 
 
-def test_a_missing_pair_is_refused():
+def test_a_missing_pair_is_an_error():
     holes = np.full((2, 2), np.nan)
     with pytest.raises(ValueError, match="every pair"):
         three_mr(np.ones(2), holes, np.zeros((2, 2)))

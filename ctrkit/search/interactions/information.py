@@ -14,8 +14,9 @@ from ctrkit.data.encode.crosses import Column, field_column
 from ctrkit.data.hashing import splitmix64
 from ctrkit.data.store.batches import Batch
 from ctrkit.layout import Layout
-from ctrkit.rank.pairs import Coded, Pair, cells_of, parallel
-from ctrkit.rank.scores import Scorer, Spectrum
+from ctrkit.rank.coded import Coded, Pair, cells_of, parallel
+from ctrkit.rank.spectrum import Spectrum
+from ctrkit.rank.statistics import Scorer
 
 _BATCH = 64  # pairs whose counts are held together
 

@@ -75,7 +75,8 @@ def floor(path: Path) -> float:
 
 def counted(path: Path) -> float:
     """Count and score the same in this process, by ctrkit."""
-    from ctrkit.rank.scores import Scorer, Spectrum
+    from ctrkit.rank.spectrum import Spectrum
+    from ctrkit.rank.statistics import Scorer
 
     started = time.perf_counter()
     frame = pl.read_parquet(path)

@@ -144,11 +144,11 @@ def test_folders_without_crosses_are_refused_in_one_line(tmp_path):
             pairs_from_ranking(tmp_path)
         assert "\n" not in str(told.value)
 
-    refused("is no ranking: it has no rank.json")
+    refused("is not a ranking: it has no rank.json")
     ranking(tmp_path, [{"rank": 1, "order": 1, "members": ["a"], "flags": []}])
     refused("has no crosses; rank again with --order 2")
     ranking(tmp_path, [cross(1, "a", "b", "noise")])
-    refused("tells no cross from noise")
+    refused("is distinguishable from noise")
     ranking(tmp_path, [{"order": 2}])
     refused("cannot be read: KeyError")
     (tmp_path / "rank.json").write_text("{")

@@ -177,7 +177,7 @@ def test_search_starts_from_the_pairs_of_a_ranking(clicks, tmp_path):
     searched = [p for p in found.record["pairs"] if p["searched"]]
     assert [set(p["fields"]) for p in searched] == [set(crosses[0]["members"])]
     assert {p["op"] for p in found.record["pairs"] if not p["searched"]} == {"naive"}
-    with pytest.raises(RunFolderError, match="is no ranking"):
+    with pytest.raises(RunFolderError, match="is not a ranking"):
         search(clicks, tmp_path / "t", pairs=tmp_path)
     assert not (tmp_path / "t").exists()
 

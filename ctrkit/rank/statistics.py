@@ -2,8 +2,8 @@
 
 Every score is a sum over three (for C classes: C + 1) histograms: how many values have count m,
 and how many have k rows of each class. Histograms do not depend on the order of the values, so
-any sharding of the rows gives the same floats. Sources: outrank.md 2.1-2.3; Vinh, Epps, Bailey,
-JMLR 11 (2010).
+any sharding of the rows gives the same floats. Source: Vinh, Epps, Bailey, JMLR 11 (2010);
+``docs/methods.md``, section OutRank.
 """
 
 from __future__ import annotations
@@ -17,79 +17,27 @@ import numpy.typing as npt
 
 from ctrkit.rank.gamma import log_gamma, quantile, upper_tail
 from ctrkit.rank.null import Floats, Ints, Null, over_classes, xlogx
+from ctrkit.rank.spectrum import Histogram, Spectrum
 
 STRENGTHS: Floats = np.geomspace(0.5, 3e5, 28)
 """The grid of prior strengths ``a`` that the evidence gain is maximised over."""
-_COUNTABLE = 8  # cells per count up to which equal counts are counted in place
 
 
 @dataclass(frozen=True)
-class Histogram:
-    """Distinct counts, ascending, and how many values have each."""
-
-    count: Ints
-    values: Ints
-
-    @classmethod
-    def of(cls, counts: npt.NDArray[np.integer]) -> Histogram:
-        """Count equal counts; zeros are left out."""
-        if len(counts) and int(counts.max()) < _COUNTABLE * len(counts):
-            found = np.bincount(counts)
-            found[0] = 0
-            at = np.flatnonzero(found)
-            return cls(at, found[at])
-        count, values = np.unique(counts[counts > 0], return_counts=True)
-        return cls(count.astype(np.int64), values)
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """All that single-feature scores need of a count table.
+class Information:
+    """Mutual information of a feature or a cross with the label, in nats.
 
     Attributes:
-        size: Of the values' counts m.
-        classes: Of the values' counts k in each class.
-        values: Distinct values.
-    """
-
-    size: Histogram
-    classes: tuple[Histogram, ...]
-    values: int
-
-    @classmethod
-    def of(cls, table: Ints) -> Spectrum:
-        """Make the spectrum of a table (values, C) of counts; empty rows are left out."""
-        size = over_classes(table)
-        parts = tuple(Histogram.of(table[:, c]) for c in range(table.shape[1]))
-        return cls(Histogram.of(size), parts, int(np.count_nonzero(size)))
-
-
-def truncated(table: Ints, threshold: int) -> Ints:
-    """Pool the values that occur fewer than ``threshold`` times into one (outrank.md 2.1)."""
-    rare = over_classes(table) < threshold
-    pooled = table[rare].sum(axis=0, keepdims=True)
-    return np.concatenate([table[~rare], pooled]) if pooled.any() else table[~rare]
-
-
-@dataclass(frozen=True)
-class Score:
-    """Scores of one feature, in nats.
-
-    Attributes:
-        gain: Log loss saved per row by a rate per value, shrunk as the data wants: evidence of a
-            Beta-binomial (Dirichlet-multinomial) model against one common rate, at least 0.
-        strength: The prior strength ``a`` of that model.
-        mi: Plug-in mutual information with the label.
+        mi: Plug-in mutual information.
         emi: Its expectation under permuted labels.
         adj: ``mi - emi``.
         ami: ``adj / (H(label) - emi)``.
-        sd: Of ``mi`` under permuted labels.
+        sd: Standard deviation of ``mi`` under permuted labels.
         z: ``adj / sd``; None where sd is 0.
-        p: Chance of such an ``mi`` under permuted labels (Gamma of the null's mean and variance).
+        p: Probability of at least this ``mi`` under permuted labels, by a Gamma distribution of
+            the same mean and variance.
     """
 
-    gain: float
-    strength: float
     mi: float
     emi: float
     adj: float
@@ -97,6 +45,23 @@ class Score:
     sd: float
     z: float | None
     p: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of one feature, in nats.
+
+    Attributes:
+        gain: Log loss saved per row by a rate per value, shrunk as far as the data asks: the
+            evidence of a Beta-binomial (Dirichlet-multinomial) model against one common rate, at
+            least 0.
+        strength: Prior strength ``a`` of that model.
+        information: Mutual information with the label.
+    """
+
+    gain: float
+    strength: float
+    information: Information
 
 
 class Scorer:
@@ -109,14 +74,14 @@ class Scorer:
             totals: (C,) rows of each class.
         """
         self.null = Null(totals)
-        self._evidence = [_Memo(_rising(p)) for p in self.null.shares]
-        self._size_evidence = _Memo(_rising(1.0))
+        self._evidence = [_Memo(STRENGTHS * p) for p in self.null.shares]
+        self._size_evidence = _Memo(STRENGTHS * 1.0)
 
-    def score(self, spectra: Sequence[Spectrum]) -> list[Score]:
+    def score(self, spectra: Sequence[Spectrum]) -> list[Statistics]:
         """Score each spectrum."""
         if spectra:
             self.null.learn(np.unique(np.concatenate([s.size.count for s in spectra])))
-        return [self._one(s) for s in spectra]
+        return [Statistics(*self._gain(s), self.information(s)) for s in spectra]
 
     def adjusted(self, s: Spectrum) -> tuple[float, float, float, float]:
         """Return ``mi``, ``emi``, ``adj`` and ``sd`` of a spectrum."""
@@ -129,7 +94,7 @@ class Scorer:
         mi = null.entropy + (inside - size) / n
         emi = null.entropy + (float(s.size.values @ moments.expected) - size) / n
         if s.values == 1 or int(s.size.count[-1]) <= 1:
-            return (mi, mi, 0.0, 0.0)  # one value, or one row a value: exactly nothing to learn
+            return (mi, mi, 0.0, 0.0)  # one value, or one row per value: exactly no information
         weight = s.size.values.astype(np.float64)
         scale = np.where(s.size.count < n, (n - 1) / np.maximum(n - s.size.count, 1), 0.0)
         variance = float(weight @ moments.variance)
@@ -138,17 +103,15 @@ class Scorer:
         explained = float(slope @ np.linalg.lstsq(spread, slope, rcond=None)[0])
         return mi, emi, mi - emi, math.sqrt(max(variance - explained, 0.0)) / n
 
-    def _one(self, s: Spectrum) -> Score:
+    def information(self, s: Spectrum) -> Information:
+        """Return the mutual information of a spectrum with the label, and its null distribution."""
         mi, emi, adj, sd = self.adjusted(s)
-        gain, strength = self._gain(s)
-        room = self.null.entropy - emi
-        return Score(
-            gain=gain,
-            strength=strength,
+        span = self.null.entropy - emi
+        return Information(
             mi=mi,
             emi=emi,
             adj=adj,
-            ami=adj / room if room > 1e-12 else 0.0,
+            ami=adj / span if span > 1e-12 else 0.0,
             sd=sd,
             z=adj / sd if sd > 0 else None,
             p=tail(mi, emi, sd),
@@ -164,40 +127,36 @@ class Scorer:
         return max(0.0, float(total[best]) / null.rows), float(STRENGTHS[best])
 
 
-def _rising(share: float) -> Floats:
-    return STRENGTHS * share
-
-
 class _Memo:
     """``lnGamma(b + k) - lnGamma(b)`` for the grid ``b`` (A,) and integers k, each once."""
 
     def __init__(self, grid: Floats) -> None:
         self._grid = grid[:, None]
         self._start = log_gamma(self._grid)
-        self._known: Ints = np.empty(0, np.int64)
+        self._counts: Ints = np.empty(0, np.int64)
         self._values: Floats = np.empty((len(grid), 0))
 
     def of(self, k: Ints) -> Floats:
         """Return (A, n)."""
-        new = np.setdiff1d(k, self._known)
+        new = np.setdiff1d(k, self._counts)
         if len(new):
-            every = np.concatenate([self._known, new])
-            order = np.argsort(every, kind="stable")
-            found = log_gamma(self._grid + new) - self._start
-            self._values = np.concatenate([self._values, found], axis=1)[:, order]
-            self._known = every[order]
-        return self._values[:, np.searchsorted(self._known, k)]
+            counts = np.concatenate([self._counts, new])
+            order = np.argsort(counts, kind="stable")
+            values = log_gamma(self._grid + new) - self._start
+            self._values = np.concatenate([self._values, values], axis=1)[:, order]
+            self._counts = counts[order]
+        return self._values[:, np.searchsorted(self._counts, k)]
 
 
 def tail(mi: float, emi: float, sd: float) -> float:
-    """Return the chance that a Gamma variable of mean ``emi`` and spread ``sd`` reaches ``mi``."""
+    """Return the probability that a Gamma variable of mean ``emi`` and sd ``sd`` reaches ``mi``."""
     if sd <= 0 or emi <= 0:
         return 1.0
     return upper_tail((emi / sd) ** 2, max(mi, 0.0) * emi / sd**2)
 
 
-def interval(emi: float, sd: float, level: float = 0.95) -> tuple[float, float]:
-    """Return where ``adj`` lies under the null with chance ``level``: the noise floor."""
+def noise_interval(emi: float, sd: float, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval that holds ``adj`` under the null with probability ``level``."""
     if sd <= 0 or emi <= 0:
         return (0.0, 0.0)
     shape, scale = (emi / sd) ** 2, sd**2 / emi
@@ -210,7 +169,7 @@ def sampling_interval(table: Ints, adj: float, z: float = 1.96) -> tuple[float, 
 
     Args:
         table: (n, C) rows of each value and class.
-        adj: The estimate.
+        adj: Estimate of ``adj``.
         z: Half width in standard errors.
     """
     size, totals = over_classes(table), table.sum(axis=0)
@@ -222,18 +181,18 @@ def sampling_interval(table: Ints, adj: float, z: float = 1.96) -> tuple[float, 
         # Distinct (m, k) in ascending order: the sums do not depend on the order of the values.
         joint = Histogram.of(size[repeated] * most + table[repeated, c])
         m, k = np.divmod(joint.count, most)
-        parts = [(k, totals[c]), *([(m - k, totals[0])] if binary else [])]
-        for part, total in parts:
-            logs = np.log(np.maximum(part, 1) * n / (m * total))
-            first += float((joint.values * part) @ logs) / n
-            second += float((joint.values * part) @ logs**2) / n
+        terms = [(k, totals[c]), *([(m - k, totals[0])] if binary else [])]
+        for count, total in terms:
+            logs = np.log(np.maximum(count, 1) * n / (m * total))
+            first += float((joint.values * count) @ logs) / n
+            second += float((joint.values * count) @ logs**2) / n
     variance = max(second - first**2, 0.0)
     half = z * math.sqrt(variance / n)
     return (adj - half, adj + half)
 
 
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:
-    """Return q-values: the false discovery rate at which each hypothesis would be refused."""
+    """Return q-values: the false discovery rate at which each hypothesis would be rejected."""
     values = np.asarray(p, np.float64)
     order = np.argsort(values, kind="stable")
     ranks = np.arange(1, len(values) + 1)

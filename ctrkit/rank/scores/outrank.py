@@ -1,11 +1,12 @@
-"""The published scores, for comparison: OutRank's as its package runs it, and by permutation.
+"""OutRank's score as its package computes it, for comparison.
 
-Source: OutRank (arXiv 2309.01552), package 0.97.5, restated in outrank.md 1.3-1.4 and 2.6.
+Source: OutRank (arXiv 2309.01552), package 0.97.5; ``docs/methods.md``, section OutRank.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +14,33 @@ import polars as pl
 
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError
-from ctrkit.rank.null import Ints, xlogx
-from ctrkit.rank.scores import Scorer
+from ctrkit.rank.feature import Feature
+from ctrkit.rank.null import xlogx
+from ctrkit.rank.scores.base import RankingScore, ScoreContext
+from ctrkit.registry import register
 from ctrkit.schema import Field, Schema
 
 BATCH_ROWS = 16_384
 LEAST_ROWS = 1_024
 Codes = npt.NDArray[np.int64]
+
+
+@register("score", "outrank", paper="arXiv:2309.01552")
+class OutRank(RankingScore):
+    """Median over batches of mutual information minus that with a shifted feature."""
+
+    ranks_crosses: ClassVar[bool] = False
+    any_order: ClassVar[bool] = False
+
+    def of_features(self, features: Sequence[Feature], context: ScoreContext) -> list[float | None]:
+        """Return the score of each field; tokens have none.
+
+        Raises:
+            DataError: The source has several files, or no batch is large enough.
+        """
+        fields = [f.table.field for f in features if not f.is_token]
+        scores = iter(outrank_scores(context.source, context.schema, fields))
+        return [None if f.is_token else next(scores) for f in features]
 
 
 def outrank_scores(
@@ -36,39 +57,40 @@ def outrank_scores(
     of the rows, and on ``batch_rows``.
 
     Batches are consecutive rows of the file, each coded and scored on its own; the score is the
-    median over them (the mean of the middle two of an even number), a shorter last batch weighing
-    as much as a full one. The shift is no random number, so that all of this is deterministic,
-    and equal to the package's score within 1e-6: it rounds parts of its sums to 32 bits. The
-    score of two features is that of the earlier column, with the later one as the label.
+    median over them (the mean of the middle two of an even number), and a shorter last batch has
+    the weight of a full one. The shift is not random, so that the score is deterministic. It
+    equals the package's within 1e-6: the package rounds parts of its sums to 32 bits. The score
+    of two features is that of the earlier column, with the later one as the label.
 
-    Not reproduced: ``mi_stratified_sampling_ratio`` below 1 (the package reads memory that it
-    never wrote); its choice of 32,768 combinations a batch where there are more; null codes of
-    VW files, whose rows it miscounts: here a missing value is empty text, as it is in CSV.
+    Not reproduced: ``mi_stratified_sampling_ratio`` below 1 (the package reads uninitialised
+    memory); its choice of 32,768 combinations per batch where there are more; null codes of VW
+    files, whose rows it miscounts: here a missing value is empty text, as it is in CSV.
 
     Args:
         source: One file: batches follow its order.
-        schema: Names the label.
+        schema: Schema that names the label.
         fields: Columns to score; every value counts as text, a missing one as empty text.
         batch_rows: Rows of a batch; a shorter last batch of at most 1,024 rows is left out.
-        subsampling: Keep every n-th row, the n-th first (the package's default is 10).
+        subsampling: Keep every n-th row, from the n-th on (the package's default is 10).
 
     Raises:
         DataError: The source has several files, or no batch is large enough.
     """
     if len(source.files) > 1:
-        raise DataError("score 'outrank' depends on the order of rows: rank one file, not several")
+        raise DataError(
+            "score 'outrank' depends on the order of the rows and needs one file; got "
+            f"{len(source.files)} files: rank one of them, or use the default score"
+        )
     assert schema.label is not None
     scores: list[list[float]] = [[] for _ in fields]
     names = [schema.label, *(f.name for f in fields if f.name in source.columns)]
     for frame in _batches(source, names, batch_rows, subsampling):
         label = _codes(frame[schema.label])
-        for found, f in zip(scores, fields, strict=True):
+        for of_field, f in zip(scores, fields, strict=True):
             if f.name in frame.columns:
-                found.append(shifted(_codes(frame[f.name]), label))
+                of_field.append(shifted(_codes(frame[f.name]), label))
     if not any(scores):
-        raise DataError(
-            f"score 'outrank' needs a batch of more than {LEAST_ROWS} rows; use the default score"
-        )
+        raise DataError(f"score 'outrank' needs more than {LEAST_ROWS} rows; use the default score")
     return [float(np.median(s)) if s else 0.0 for s in scores]
 
 
@@ -99,7 +121,7 @@ def shifted(feature: Codes, label: Codes) -> float:
         label: (N,) codes from 0.
     """
     rows = len(label)
-    if int(feature.sum()) == int(label.sum()):  # the package takes them for one column
+    if int(feature.sum()) == int(label.sum()):  # the package assumes that they are one column
         return _mutual_information(feature, label)
     score = 0.0
     for c in range(int(label.max()) + 1):
@@ -115,30 +137,3 @@ def _mutual_information(feature: Codes, label: Codes) -> float:
     joint = np.bincount(feature * (int(label.max()) + 1) + label)
     sums = [float(xlogx(np.bincount(c)).sum()) for c in (feature, label)]
     return (float(xlogx(joint).sum()) - sum(sums)) / rows + float(np.log(rows))
-
-
-def randomised(table: Ints, scorer: Scorer, replicates: int, seed: int = 0) -> float:
-    """Return mutual information less its mean over permutations of the labels.
-
-    The permuted labels are dealt to the values by the multivariate hypergeometric law, from
-    counts alone: a true permutation, equal for any sharding of the rows.
-
-    Args:
-        table: (n, C) rows of each value and class.
-        scorer: Of the label.
-        replicates: Permutations.
-        seed: Of the permutations.
-    """
-    size = np.sort(table.sum(axis=1))[::-1]
-    totals, rows = scorer.null.totals, scorer.null.rows
-    inside = []
-    for replicate in range(replicates):
-        draw = np.random.default_rng([seed, replicate])
-        left, total = size.copy(), 0.0
-        for c in totals[1:]:
-            dealt = draw.multivariate_hypergeometric(left, int(c), method="marginals")
-            left -= dealt
-            total += float(xlogx(dealt).sum())
-        inside.append(total + float(xlogx(left).sum()))
-    real = float(xlogx(table).sum())
-    return (real - float(np.mean(inside))) / rows

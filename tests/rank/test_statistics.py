@@ -1,4 +1,4 @@
-"""Scores from spectra: by hand, against brute force, truncated, and on noise of any cardinality."""
+"""Statistics from spectra: by hand, against brute force, and on noise of any cardinality."""
 
 import math
 
@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from scipy.special import betaln
 
-from ctrkit.rank.scores import (
+from ctrkit.rank.spectrum import Histogram, Spectrum
+from ctrkit.rank.statistics import (
     STRENGTHS,
-    Histogram,
     Scorer,
-    Spectrum,
     benjamini_hochberg,
-    interval,
+    noise_interval,
     sampling_interval,
-    truncated,
 )
 
 
@@ -31,17 +29,17 @@ def scored(table):
 def test_a_perfect_feature_by_hand():
     score = scored(np.array([[6, 0], [0, 2]]))
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    assert score.mi == pytest.approx(entropy)
-    assert score.ami == pytest.approx(1)
+    assert score.information.mi == pytest.approx(entropy)
+    assert score.information.ami == pytest.approx(1)
     # EMI by hand: m = 6 of N = 8 with 2 ones: k = 0, 1, 2 with chances 1, 12, 15 of 28.
     g = [0 if k == 0 else k * math.log(k) for k in range(9)]
     inside = sum(
         c / 28 * (g[k] + g[2 - k] + g[6 - k] + g[k]) for c, k in ((1, 0), (12, 1), (15, 2))
     )
-    assert score.emi == pytest.approx(entropy + (inside - g[6] - g[2]) / 8)
+    assert score.information.emi == pytest.approx(entropy + (inside - g[6] - g[2]) / 8)
 
 
-def test_gain_is_the_beta_binomial_evidence():
+def test_gain_equals_the_beta_binomial_evidence():
     table = np.array([[8, 2], [1, 9], [5, 5], [1, 0]])
     p = table[:, 1].sum() / table.sum()
     best = max(
@@ -64,24 +62,14 @@ def test_the_order_of_the_values_does_not_change_a_bit():
     assert sampling_interval(table, 0.1) == sampling_interval(table[::-1], 0.1)
 
 
-@pytest.mark.parametrize("threshold", [1, 2, 5, 10, 20, 50, 100])
-def test_truncation_is_replacing_rare_values(threshold):
-    draw = np.random.default_rng(1)
-    x, y = draw.zipf(1.3, 4000) % 900, draw.integers(0, 2, 4000)
-    seen = np.bincount(x)[x]
-    replaced = np.where(seen < threshold, 900, x)
-    left, right = scored(truncated(table_of(x, y), threshold)), scored(table_of(replaced, y))
-    assert left == right
-
-
-def test_a_row_id_and_a_constant_score_nothing():
+def test_a_row_id_and_a_constant_have_no_signal():
     y = (np.arange(1000) % 4 == 0).astype(int)
     for x in (np.arange(1000), np.zeros(1000, int)):
         score = scored(table_of(x, y))
-        assert score.adj == 0
+        assert score.information.adj == 0
         assert score.gain < 1e-5
-        assert score.p == 1
-        assert score.z is None
+        assert score.information.p == 1
+        assert score.information.z is None
 
 
 def test_noise_is_noise_at_any_cardinality():
@@ -92,21 +80,21 @@ def test_noise_is_noise_at_any_cardinality():
         size = (2, 10, 100, 1000, 10_000)[repeat % 5]
         score = scored(table_of(draw.integers(0, size, 20_000), y))
         assert score.gain < 5e-4
-        low += score.p < 0.05
-    assert low <= 9  # of 60; the chance of more is 1e-3
+        low += score.information.p < 0.05
+    assert low <= 9  # of 60; the probability of more is 1e-3
 
 
 def test_multi_class_gain_rewards_signal_only():
     draw = np.random.default_rng(3)
     y = draw.choice(3, 6000, p=[0.5, 0.3, 0.2])
-    told = scored(table_of((y + (draw.random(6000) < 0.3)) % 3, y, 3))
+    signal = scored(table_of((y + (draw.random(6000) < 0.3)) % 3, y, 3))
     noise = scored(table_of(draw.integers(0, 50, 6000), y, 3))
-    assert told.gain > 0.3
+    assert signal.gain > 0.3
     assert noise.gain < 1e-3
-    assert told.p < 1e-9
+    assert signal.information.p < 1e-9
 
 
-def test_the_histogram_leaves_zeros_out():
+def test_histograms_leave_zeros_out():
     got = Histogram.of(np.array([3, 0, 1, 3, 0]))
     assert (got.count.tolist(), got.values.tolist()) == ([1, 3], [1, 2])
     large = Histogram.of(np.array([1 << 40, 0, 5, 1 << 40]))
@@ -125,8 +113,10 @@ def test_the_noise_interval_holds_95_percent_of_permutations():
     draw = np.random.default_rng(4)
     x, y = draw.integers(0, 30, 3000), draw.integers(0, 2, 3000)
     score = scored(table_of(x, y))
-    low, high = interval(score.emi, score.sd)
-    inside = [low <= scored(table_of(x, draw.permutation(y))).adj <= high for _ in range(300)]
+    low, high = noise_interval(score.information.emi, score.information.sd)
+    inside = [
+        low <= scored(table_of(x, draw.permutation(y))).information.adj <= high for _ in range(300)
+    ]
     assert 0.92 <= np.mean(inside) <= 0.98
 
 
@@ -139,6 +129,6 @@ def test_the_sampling_interval_covers_the_truth():
         draw = np.random.default_rng(seed)
         x = draw.integers(0, 2, 2000)
         table = table_of(x, x ^ (draw.random(2000) < 0.2))
-        low, high = sampling_interval(table, scored(table).adj)
+        low, high = sampling_interval(table, scored(table).information.adj)
         hits += low <= truth <= high
     assert hits >= 90

@@ -1,0 +1,53 @@
+"""What a flag is: evidence that something is wrong with a column, and what follows from it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from ctrkit.rank.feature import Feature
+from ctrkit.rank.result import Evidence
+from ctrkit.rank.statistics import Scorer
+from ctrkit.registry import registry
+
+Drops = Literal["never", "alone", "always"]
+
+
+class Flag:
+    """A flag on a feature. Register a subclass by ``@register("flag", name)``.
+
+    The rows of :mod:`ctrkit.components` are in the order of severity. Flags that compare features
+    (noise, identical, redundant) have no :meth:`of_column`: the stage that compares sets them.
+
+    Attributes:
+        warns: Whether the ranking warns about a flagged feature.
+        drops: Whether the narrowed schema leaves the field out: never, always, or ``alone``:
+            unless the field is a member of a cross with signal.
+        crossed: Whether a flagged feature may be a member of a cross.
+    """
+
+    warns: ClassVar[bool] = True
+    drops: ClassVar[Drops] = "never"
+    crossed: ClassVar[bool] = True
+
+    def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
+        """Return the evidence in one feature alone; None: the flag does not apply.
+
+        Args:
+            feature: Feature with its statistics, shape, missing rows and drift.
+            scorer: Scorer against the label.
+        """
+        return None
+
+    def message(self, evidence: Evidence) -> str:
+        """Return the evidence as text."""
+        why = evidence.get("why")
+        if why:
+            return str(why)
+        return ", ".join(
+            f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in evidence.items()
+        )
+
+
+def all_flags() -> dict[str, Flag]:
+    """Return name -> flag, the most severe first."""
+    return {name: registry.get("flag", name)() for name in registry.names("flag")}

@@ -1,0 +1,22 @@
+"""Features whose values change over time."""
+
+from __future__ import annotations
+
+from ctrkit.rank.feature import Feature
+from ctrkit.rank.flags.base import Flag
+from ctrkit.rank.result import Evidence
+from ctrkit.rank.statistics import Scorer
+from ctrkit.registry import register
+
+DRIFT = 0.05  # nats between the first and the last third
+
+
+@register("flag", "drifting")
+class Drifting(Flag):
+    """By the divergence between the first and the last third of the rows."""
+
+    def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
+        """Return the divergence in nats."""
+        if feature.drift is None or feature.drift < DRIFT:
+            return None
+        return {"nats": feature.drift}

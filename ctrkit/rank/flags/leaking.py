@@ -1,0 +1,78 @@
+"""Columns that nearly determine the label: known only after the click, or derived from it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from ctrkit.rank.feature import Feature
+from ctrkit.rank.flags.base import Drops, Flag
+from ctrkit.rank.flags.id_like import is_id
+from ctrkit.rank.flags.near_copy import is_copy
+from ctrkit.rank.null import Ints, over_classes
+from ctrkit.rank.result import Evidence
+from ctrkit.rank.spectrum import Spectrum
+from ctrkit.rank.statistics import Scorer
+from ctrkit.rank.tables import Table
+from ctrkit.registry import register
+
+BY_VALUE = 0.4  # gain of the values, as a share of the label's entropy
+BY_MISSINGNESS = 0.2  # gain of missing against known
+BY_ORDER = 0.1  # gain of the order of ids
+BINS = 32
+ORDERED_KEYS = 20_000
+
+
+@register("flag", "leaking")
+class Leaking(Flag):
+    """By its values, by whether it is missing, or by the order of its ids."""
+
+    drops: ClassVar[Drops] = "always"
+
+    def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
+        """Return the share of the label's entropy; the last of the three reasons that applies."""
+        entropy, evidence = scorer.null.entropy, None
+        gain = feature.statistics.gain / entropy
+        if gain >= BY_VALUE and not is_copy(feature, scorer):
+            why = "this column alone nearly determines the label"
+            adj = feature.statistics.information.adj / entropy
+            evidence = {"why": why, "adj": adj, "gain": gain}
+        if feature.missing is not None and feature.missing.gain / entropy >= BY_MISSINGNESS:
+            why = "whether it is missing nearly determines the label"
+            evidence = {"why": why, "gain": feature.missing.gain / entropy}
+        if is_id(feature, scorer):
+            gain = _gain_of_order(feature.table, scorer) / entropy
+            if gain >= BY_ORDER:
+                why = (
+                    "the order of its values predicts the label: ids were assigned after the "
+                    "label, or rows were sorted by it"
+                )
+                evidence = {"why": why, "gain": gain}
+        return evidence
+
+
+def _gain_of_order(table: Table, scorer: Scorer) -> float:
+    """Return the gain of bins of consecutive ids: numbers by value, text by its last digits."""
+    assert table.keys is not None
+    chosen = _sample(table.keys)
+    keys = table.keys.gather(chosen)
+    number = keys.cast(pl.Int64, strict=False)
+    if number.null_count():
+        number = keys.str.extract(r"(\d{1,18})$").cast(pl.Int64, strict=False)
+    order = chosen[(keys if number.null_count() else number).arg_sort().to_numpy()]
+    counts = table.known[order]
+    place = np.cumsum(over_classes(counts)) * BINS // max(int(counts.sum()), 1)
+    binned = np.zeros((BINS + 1, counts.shape[1]), np.int64)
+    np.add.at(binned, place, counts)
+    missing = table.missing.sum(axis=0, keepdims=True)
+    return scorer.score([Spectrum.of(np.concatenate([binned, missing]))])[0].gain
+
+
+def _sample(keys: pl.Series) -> Ints:
+    """Choose about ``ORDERED_KEYS`` keys by their hash: the same ones in any order."""
+    if len(keys) <= ORDERED_KEYS:
+        return np.arange(len(keys))
+    bound = np.uint64(2**64 * ORDERED_KEYS // len(keys))
+    return np.flatnonzero(keys.hash(seed=0).to_numpy() < bound)

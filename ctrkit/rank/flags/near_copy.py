@@ -1,0 +1,37 @@
+"""Columns that are a copy of the label, or nearly so."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ctrkit.rank.feature import Feature
+from ctrkit.rank.flags.base import Drops, Flag
+from ctrkit.rank.result import Evidence
+from ctrkit.rank.statistics import Scorer
+from ctrkit.registry import register
+
+COPY = 0.9  # adj, as a share of the label's entropy
+
+
+@register("flag", "near_copy")
+class NearCopy(Flag):
+    """By adjusted mutual information with the label."""
+
+    drops: ClassVar[Drops] = "always"
+    crossed: ClassVar[bool] = False
+
+    def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
+        """Return adj and gain as shares of the label's entropy."""
+        if not is_copy(feature, scorer):
+            return None
+        entropy = scorer.null.entropy
+        return {
+            "why": "a copy of the label, or nearly so",
+            "adj": feature.statistics.information.adj / entropy,
+            "gain": feature.statistics.gain / entropy,
+        }
+
+
+def is_copy(feature: Feature, scorer: Scorer) -> bool:
+    """Return whether a feature holds nearly all information about the label."""
+    return feature.statistics.information.adj / scorer.null.entropy >= COPY
