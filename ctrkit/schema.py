@@ -21,6 +21,7 @@ FieldKind = Literal["categorical", "numeric", "multi"]
 Encoding = Literal["auto", "vocabulary", "hash", "buckets", "raw"]
 Transform = Literal["raw", "standard", "log2", "log2_monotone", "quantile"]
 FORMAT = 1
+ROLES = ("label", "weight", "group", "time", "key")
 MISSING, UNSEEN, DROPPED, RESERVED = 0, 1, 2, 3
 """Codes of every field: missing, unseen or rare, dropped by a selection; values start at 3."""
 CATEGORICAL_ENCODINGS: tuple[Encoding, ...] = ("auto", "vocabulary", "hash")
@@ -139,13 +140,15 @@ class Schema:
     """Fields and roles. A role and a field may share a column (a user id as feature and group).
 
     Attributes:
-        label: Column of the 0/1 label; None where only features are of interest (scoring).
+        fields: Columns that the model reads.
+        label: Column of the 0/1 label; None where only features are needed (scoring).
         weight: Column of row weights.
-        group: Column that group metrics are computed over.
+        group: Column of the groups within which group metrics are computed.
         time: Column of the event time (dates or numbers).
         key: Column that identifies a row or user: the random split keeps its rows together.
-        split: None means: by time where a time column is declared, else random.
-        columns: Names of the columns of text files without a header line.
+        crosses: Derived fields.
+        split: How rows are split; None: by time where a time column is declared, else random.
+        columns: Names of the columns of text files without a header row.
     """
 
     fields: tuple[Field, ...]
@@ -164,10 +167,12 @@ class Schema:
         if twice:
             raise SchemaError(f"field {twice[0]!r} is declared twice")
         if self.label in names:
-            raise SchemaError(f"the label {self.label!r} cannot be a field too: it would leak")
+            raise SchemaError(f"the label {self.label!r} must not be a field: it would leak")
         for cross in self.crosses:
             if len(cross.fields) < 2:
-                raise SchemaError(f"cross {cross.name!r} joins two or more fields")
+                raise SchemaError(
+                    f"cross {cross.name!r} must join two or more fields; got {cross.fields!r}"
+                )
             for member in cross.fields:
                 self.field(member)
 
@@ -185,7 +190,7 @@ class Schema:
         """Return a field by name.
 
         Raises:
-            SchemaError: There is none; names the nearest.
+            SchemaError: There is none; suggests the nearest.
         """
         for f in self.fields:
             if f.name == name:
@@ -201,8 +206,8 @@ class Schema:
 
     def role_columns(self) -> dict[str, str]:
         """Return role -> column for the declared roles, the label first."""
-        roles = ("label", "weight", "group", "time", "key")
-        return {r: getattr(self, r) for r in roles if getattr(self, r) is not None}
+        columns = (self.label, self.weight, self.group, self.time, self.key)
+        return {r: c for r, c in zip(ROLES, columns, strict=True) if c is not None}
 
     def required_columns(self) -> list[str]:
         """Return every column that training reads, each once."""
@@ -228,18 +233,24 @@ class Schema:
         """Read TOML text.
 
         Raises:
-            SchemaError: The text is no TOML, has an unknown key, or contradicts itself.
+            SchemaError: The text is not TOML, has an unknown key, or contradicts itself.
         """
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise SchemaError(f"{where} is not valid TOML: {error}") from error
-        if data.pop("format", FORMAT) != FORMAT:
-            raise SchemaError(f"{where}: this ctrkit reads format {FORMAT}")
-        columns = data.pop("columns", None)
+        version = data.pop("format", FORMAT)
+        if version != FORMAT:
+            raise SchemaError(f"{where}: format must be {FORMAT} for this ctrkit; got {version!r}")
+        columns = data.pop("columns", [])
         fields, crosses = (_table(where, data, key) for key in ("fields", "crosses"))
         split = data.pop("split", None)
-        _known_keys(where, data, ("label", "weight", "group", "time", "key"))
+        _check_keys(where, data, ROLES)
+        if not isinstance(columns, list):
+            raise SchemaError(f"{where}: columns must be a list of names; got {columns!r}")
+        for name in [*data.values(), *columns]:
+            if not isinstance(name, str):
+                raise SchemaError(f"{where}: the name of a column must be text; got {name!r}")
         return cls(
             fields=tuple(
                 _build(Field, f"{where}: field {n!r}", v, name=n) for n, v in fields.items()
@@ -248,7 +259,7 @@ class Schema:
                 _build(Cross, f"{where}: cross {n!r}", v, name=n) for n, v in crosses.items()
             ),
             split=None if split is None else _build(Split, f"{where}: [split]", split),
-            columns=None if columns is None else tuple(columns),
+            columns=tuple(columns) or None,
             **data,
         )
 
@@ -264,7 +275,7 @@ class Schema:
             SchemaError: The file is missing or invalid.
         """
         if not path.is_file():
-            raise SchemaError(f"no schema file {str(path)!r}")
+            raise SchemaError(f"there is no schema file {str(path)!r}")
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -272,34 +283,33 @@ class Schema:
         return cls.from_toml(text, where=str(path))
 
 
-def _one_of(where: str, key: str, value: object, known: Iterable[str]) -> None:
-    names = list(known)
+def _one_of(where: str, key: str, value: object, allowed: Iterable[str]) -> None:
+    names = list(allowed)
     if value not in names:
         hint = nearest(str(value), names)
-        raise SchemaError(f"{where}: {key} is one of {', '.join(names)}; got {value!r}{hint}")
+        raise SchemaError(f"{where}: {key} must be one of {', '.join(names)}; got {value!r}{hint}")
 
 
-def _known_keys(where: str, data: Mapping[str, Any], known: Iterable[str]) -> None:
-    names = list(known)
+def _check_keys(where: str, data: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    names = list(allowed)
     for key in data:
         if key not in names:
             raise SchemaError(f"{where}: unknown key {key!r}{nearest(key, names)}")
 
 
 def _table(where: str, data: dict[str, Any], key: str) -> dict[str, Any]:
-    """Take a table of tables out of the data."""
+    """Remove a table of tables from the data, and return it."""
     table = data.pop(key, {})
     if not isinstance(table, dict):
-        raise SchemaError(f"{where}: {key} is a table, one entry a name; got {table!r}")
+        raise SchemaError(f"{where}: {key} must be a table of names; got {table!r}")
     return table
 
 
 def _build(cls: type[Any], where: str, data: object, **fixed: str) -> Any:
-    """Make a dataclass of a TOML table; lists become tuples."""
+    """Build a dataclass from a TOML table; lists become tuples."""
     if not isinstance(data, dict):
-        raise SchemaError(f"{where} is a table of keys and values; got {data!r}")
-    known = [f.name for f in dataclasses.fields(cls) if f.name not in fixed]
-    _known_keys(where, data, known)
+        raise SchemaError(f"{where} must be a table of keys and values; got {data!r}")
+    _check_keys(where, data, [f.name for f in dataclasses.fields(cls) if f.name not in fixed])
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     try:
         return cls(**fixed, **values)

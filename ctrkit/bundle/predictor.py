@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,20 +27,21 @@ from ctrkit.models.model import Model
 from ctrkit.schema import Schema
 
 CHUNK_ROWS = 131_072
+_LISTED = 10  # columns that a message lists
 
 
 class Predictor:
-    """A trained model with its encoder: takes the raw columns of the schema.
+    """A trained model with its encoder: raw rows in, probabilities out.
 
-    Rows may come as polars, pandas, pyarrow, a list of dicts or a dict of lists; columns in any
-    order, others are ignored. New values, nulls and absent columns are what the encoder makes of
-    them (unseen, missing, all missing).
+    Rows may be a polars, pandas or pyarrow table, a list of dicts or a dict of lists. Columns may
+    be in any order, and columns that are not fields are ignored. New values are unseen, nulls are
+    missing, and a field without a column is missing in every row.
 
     Attributes:
-        config: The run's resolved configuration.
-        schema: What the columns mean.
+        config: Resolved configuration of the run.
+        schema: Meaning of the columns.
         encoder: Raw columns -> codes.
-        layout: What the model knows of the fields.
+        layout: What the model knows about the fields.
         model: Codes -> logits, in evaluation mode.
     """
 
@@ -71,7 +72,7 @@ class Predictor:
             ``(n,)`` float64 in row order.
 
         Raises:
-            DataError: No column of the schema is there, or a value cannot be cast.
+            DataError: The rows have none of the schema's columns, or a value cannot be cast.
         """
         return self._probabilities(self.logits(data, batch_rows))
 
@@ -95,21 +96,21 @@ class Predictor:
         present = self.columns(frame.columns)
         return self.encoder.encode(frame.select(present))
 
-    def columns(self, present: Any) -> list[str]:
+    def columns(self, present: Iterable[str]) -> list[str]:
         """Return the schema's fields among the names of columns.
 
         Raises:
             DataError: There are none.
         """
-        known = list(present)
-        found = [name for name in self.schema.names if name in known]
-        if not found:
-            wanted = ", ".join(self.schema.names[:10])
+        names = list(present)
+        fields = [name for name in self.schema.names if name in names]
+        if not fields:
             raise DataError(
-                f"the rows have none of the model's columns ({wanted}); "
-                f"they have {', '.join(map(str, known[:10])) or 'no column'}"
+                f"the rows must have some of the model's columns "
+                f"({', '.join(self.schema.names[:_LISTED])}); "
+                f"got {', '.join(names[:_LISTED]) or 'no column'}"
             )
-        return found
+        return fields
 
     def encoded_logits(self, encoded: Encoded, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
         """Return the logits ``(n,)`` of encoded rows."""
@@ -137,20 +138,22 @@ class Predictor:
             The number of rows.
 
         Raises:
-            DataError: The source has none of the schema's columns, or the file's kind is unknown.
+            DataError: The source has none of the schema's columns, or the file has another suffix.
         """
         path = Path(path)
         if path.suffix not in (".parquet", ".csv"):
-            raise DataError(f"predictions are written as .parquet or .csv; got {path.name!r}")
-        rows = 0
-        with atomic_path(path) as beside:
-            writer: Any = None
-            for table in self._tables(source, batch_rows):
-                if writer is None:
-                    writer = _writer(beside, path.suffix, table.schema)
+            raise DataError(
+                f"the file of predictions must end in .parquet or .csv; got {path.name!r}"
+            )
+        tables = self._tables(source, batch_rows)
+        first, rows = next(tables), 0
+        with (
+            atomic_path(path) as beside,
+            _writer(beside, path.suffix, first.schema) as writer,
+        ):
+            for table in chain([first], tables):
                 writer.write_table(table)
                 rows += table.num_rows
-            writer.close()
         return rows
 
     def _tables(self, source: Source, batch_rows: int) -> Iterator[pa.Table]:
@@ -175,7 +178,9 @@ class Predictor:
         return 1.0 / (1.0 + np.exp(-np.clip(shifted, -700, 700)))
 
 
-def _writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
+def _writer(
+    path: Path, suffix: str, schema: pa.Schema
+) -> pa.csv.CSVWriter | pa.parquet.ParquetWriter:
     if suffix == ".csv":
         return pa.csv.CSVWriter(path, schema)
     return pa.parquet.ParquetWriter(path, schema, compression="zstd")

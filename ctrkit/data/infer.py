@@ -1,4 +1,4 @@
-"""A schema from a look at the data, and the flags that correct it."""
+"""A schema inferred from the types and a sample of the data, and the options that correct it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,31 @@ from ctrkit.schema import Field, FieldKind, Schema
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _FRACTION = r"[.eE]"
 _DATE = r"^\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}"
-MANY = 1000
-_FIRST = 1000
+_FIRST = 1000  # values that a pattern is tried on before the whole sample
+_MOST_FILES = 8  # files that a sample is taken from
+_LISTED = 40  # columns that a message lists
+_MANY = 1000  # distinct values above which a column may be a row id or a number
+_NEARLY_UNIQUE = 0.9  # share of distinct values of a row id, at least
+_NEARLY_NUMERIC = 0.1  # share of distinct values of integers that measure something, at least
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a user says about columns; see ``ctrkit train --help``.
+    """What a user declares about columns; see ``ctrkit train --help``.
 
-    A column of ``weight`` or ``time`` is no feature unless named by a kind as well; ``group`` and
-    ``key`` stay features (a user id may be both).
+    The columns of ``label``, ``weight`` and ``time`` are not fields, unless a kind is declared for
+    them (never for the label). Those of ``group`` and ``key`` stay fields: a user id may be both.
+
+    Attributes:
+        numeric: Columns of numeric fields.
+        categorical: Columns of categorical fields.
+        multi: Columns of multi-valued fields.
+        ignore: Columns that are not fields.
+        label: Column of the 0/1 label.
+        time: Column of the event time.
+        group: Column of the groups of group metrics.
+        weight: Column of row weights.
+        key: Column whose rows the random split keeps together.
     """
 
     numeric: tuple[str, ...] = ()
@@ -43,88 +58,135 @@ class Overrides:
         Raises:
             SchemaError: A column is declared twice.
         """
-        found: dict[str, FieldKind] = {}
-        named: tuple[tuple[FieldKind, tuple[str, ...]], ...] = (
+        kinds: dict[str, FieldKind] = {}
+        declared: tuple[tuple[FieldKind, tuple[str, ...]], ...] = (
             ("numeric", self.numeric),
             ("categorical", self.categorical),
             ("multi", self.multi),
         )
-        for kind, names in named:
+        for kind, names in declared:
             for name in names:
-                if found.get(name, kind) != kind or name in self.ignore:
-                    raise SchemaError(f"column {name!r} is named by two of the column flags")
-                found[name] = kind
-        return found
+                if kinds.get(name, kind) != kind or name in self.ignore:
+                    raise SchemaError(
+                        f"column {name!r} must be named by one of --numeric, --categorical, "
+                        "--multi, --ignore only; it is named by two"
+                    )
+                kinds[name] = kind
+        return kinds
 
     def roles(self) -> dict[str, Any]:
         """Return role -> column for the declared roles."""
-        roles = ("label", "time", "group", "weight", "key")
-        return {r: getattr(self, r) for r in roles if getattr(self, r) is not None}
+        columns = {
+            "label": self.label,
+            "time": self.time,
+            "group": self.group,
+            "weight": self.weight,
+            "key": self.key,
+        }
+        return {role: column for role, column in columns.items() if column is not None}
+
+    def not_fields(self) -> set[str]:
+        """Return the columns that are not fields."""
+        roles = {self.label, self.weight, self.time}
+        return {*self.ignore, *(c for c in roles if c is not None)} - set(self.kinds())
 
     def check(self, columns: Iterable[str]) -> None:
         """Refuse unknown columns.
 
+        Args:
+            columns: Columns of the data.
+
         Raises:
-            SchemaError: Names the nearest column, and all of them.
+            SchemaError: A column is unknown; suggests the nearest, and lists all.
         """
-        known = list(columns)
-        for flag, name in [
+        present = list(columns)
+        for option, name in [
             *((f"--{role}", c) for role, c in self.roles().items()),
             *((f"--{kind}", c) for c, kind in self.kinds().items()),
             *(("--ignore", c) for c in self.ignore),
         ]:
-            if name not in known:
-                listed = ", ".join(known[:40]) + (", ..." if len(known) > 40 else "")
-                hint = nearest(name, known)
-                raise SchemaError(f"{flag}: no column {name!r}{hint}; columns: {listed}")
+            if name not in present:
+                more = ", ..." if len(present) > _LISTED else ""
+                raise SchemaError(
+                    f"{option}: the data has no column {name!r}{nearest(name, present)}; "
+                    f"columns: {', '.join(present[:_LISTED])}{more}"
+                )
 
 
 def infer_schema(
     source: Source, overrides: Overrides, rows: int = 100_000
 ) -> tuple[Schema, list[str]]:
-    """Tell each column's kind from its type and a sample of values.
+    """Infer each column's kind from its type and a sample of its values.
 
     Args:
         source: The rows.
-        overrides: Rules over what is inferred.
-        rows: Size of the sample, shared by up to eight files.
+        overrides: Declarations that take precedence over what is inferred.
+        rows: Size of the sample, taken from up to eight files.
 
     Returns:
         The schema, and warnings of one line each.
 
     Raises:
-        SchemaError: A flag names an unknown column, or no field remains.
+        SchemaError: A column is unknown or declared twice, or no field remains.
         DataError: The data has no rows.
     """
     overrides.check(source.columns)
     sample = _sample(source, rows)
-    kinds = overrides.kinds()
-    roles = overrides.roles()
-    skipped = {*overrides.ignore, roles.get("label"), roles.get("weight"), roles.get("time")}
+    declared, skipped = overrides.kinds(), overrides.not_fields()
+    inferred = _infer_kinds(sample.drop(*declared, *skipped, strict=False))
     fields: list[Field] = []
     warnings: list[str] = []
-    told = _kinds(sample.drop(n for n in sample.columns if n in kinds or n in skipped))
     for column in sample.get_columns():
-        if column.name not in kinds and column.name in skipped:
+        if column.name in skipped:
             continue
-        kind = kinds.get(column.name) or told[column.name]
+        kind = declared.get(column.name) or inferred[column.name]
         if kind is None:
             warnings.append(
-                f"column {column.name!r} holds {column.dtype} and is left out; dates can be "
-                f"the time of a split: --time {column.name}"
+                f"column {column.name!r} has values of type {column.dtype} and is left out; use "
+                f"dates as the time of a split: --time {column.name}"
             )
             continue
         fields.append(Field(column.name, kind))
-        warnings += _warnings(column, kind, column.name in kinds)
+        warnings += _warnings(column, kind, declared=column.name in declared)
+    return Schema(_some_field(fields), **overrides.roles()), warnings
+
+
+def apply_overrides(schema: Schema, overrides: Overrides, columns: Sequence[str]) -> Schema:
+    """Apply the options to a given schema.
+
+    Args:
+        schema: The given schema.
+        overrides: A declared kind replaces the field (its other options return to the defaults)
+            or adds one; ignored fields go, with the crosses that they are members of.
+        columns: Columns of the data.
+
+    Raises:
+        SchemaError: A column is unknown or declared twice, or no field remains.
+    """
+    overrides.check(columns)
+    kinds, dropped = overrides.kinds(), overrides.not_fields()
+    kept = schema.select([n for n in schema.names if n not in dropped])
+    fields = [
+        Field(f.name, kinds[f.name]) if kinds.get(f.name, f.kind) != f.kind else f
+        for f in kept.fields
+    ]
+    fields += [Field(n, kind) for n, kind in kinds.items() if n not in schema.names]
+    return replace(kept, fields=_some_field(fields), **overrides.roles())
+
+
+def _some_field(fields: Sequence[Field]) -> tuple[Field, ...]:
     if not fields:
-        raise SchemaError("no column is left as a feature: name some by --categorical, --numeric")
-    return Schema(tuple(fields), **roles), warnings
+        raise SchemaError(
+            "at least one column must be a field; declare some with --categorical or --numeric"
+        )
+    return tuple(fields)
 
 
 def _sample(source: Source, rows: int) -> pl.DataFrame:
     """Take the first rows of up to eight files, evenly chosen."""
     count = len(source.files)
-    chosen = sorted({i * count // min(count, 8) for i in range(min(count, 8))})
+    most = min(count, _MOST_FILES)
+    chosen = sorted({i * count // most for i in range(most)})
     share = max(1, rows // len(chosen))
     frames = []
     for ordinal in chosen:
@@ -137,24 +199,21 @@ def _sample(source: Source, rows: int) -> pl.DataFrame:
     return sample
 
 
-def _kinds(sample: pl.DataFrame) -> dict[str, FieldKind | None]:
-    """Return the kind that each column's type and values tell; None: no feature."""
+def _infer_kinds(sample: pl.DataFrame) -> dict[str, FieldKind | None]:
+    """Return the kind of each column by its type and values; None: it is not a field."""
     texts = [c for c in sample.get_columns() if c.dtype == pl.String and c.null_count() < c.len()]
-    first = [c.drop_nulls().head(_FIRST) for c in texts]  # the first ones tell most columns apart
-    dates, numbers = (_all_like(first, pattern) for pattern in (_DATE, _NUMBER))
-    found: dict[str, FieldKind | None] = {}
+    first = [c.drop_nulls().head(_FIRST) for c in texts]  # enough to tell most columns apart
+    dates, numbers = (_all_match(first, pattern) for pattern in (_DATE, _NUMBER))
+    kinds = {c.name: _kind_of_type(c.dtype) for c in sample.get_columns()}
     for c in texts:
-        date = c.name in dates and bool(_all_like([c], _DATE))
-        number = not date and c.name in numbers and bool(_all_like([c], _NUMBER))
+        date = c.name in dates and bool(_all_match([c], _DATE))
+        number = not date and c.name in numbers and bool(_all_match([c], _NUMBER))
         fraction = number and c.str.contains(_FRACTION).any()
-        found[c.name] = None if date else "numeric" if fraction else "categorical"
-    return {
-        c.name: found[c.name] if c.name in found else _kind(c.dtype) for c in sample.get_columns()
-    }
+        kinds[c.name] = None if date else "numeric" if fraction else "categorical"
+    return kinds
 
 
-def _kind(dtype: pl.DataType) -> FieldKind | None:
-    """Return the kind that a type alone tells."""
+def _kind_of_type(dtype: pl.DataType) -> FieldKind | None:
     if dtype.is_float() or dtype.is_decimal():
         return "numeric"
     if isinstance(dtype, pl.List | pl.Array):
@@ -163,60 +222,33 @@ def _kind(dtype: pl.DataType) -> FieldKind | None:
     return "categorical" if plain or dtype.is_integer() else None
 
 
-def _all_like(columns: Sequence[pl.Series], pattern: str) -> set[str]:
-    """Return the names of the columns whose texts all match; in one query, for there are many."""
+def _all_match(columns: Sequence[pl.Series], pattern: str) -> set[str]:
+    """Return the names of the columns whose texts all match, in one query for all columns."""
     if not columns:
         return set()
     frames = [c.to_frame().lazy().select(pl.all().str.contains(pattern).all()) for c in columns]
     return {f.columns[0] for f in pl.collect_all(frames) if f.item()}
 
 
-def _warnings(column: pl.Series, kind: FieldKind, declared: bool) -> list[str]:
-    name, known = column.name, column.len() - column.null_count()
-    if known == 0:
+def _warnings(column: pl.Series, kind: FieldKind, *, declared: bool) -> list[str]:
+    name, present = column.name, column.len() - column.null_count()
+    if present == 0:
         return [f"column {name!r} is empty in the sample; leave it out: --ignore {name}"]
     if kind == "multi":
         return []
     distinct = column.n_unique() - (column.null_count() > 0)
     if distinct == 1:
         return [f"column {name!r} has one value in the sample; leave it out: --ignore {name}"]
-    if kind != "categorical" or declared or distinct <= MANY:
+    if kind != "categorical" or declared or distinct <= _MANY:
         return []
-    if distinct > 0.9 * known:
+    if distinct > _NEARLY_UNIQUE * present:
         return [
-            f"column {name!r} is nearly unique ({distinct} values in {known} rows) and looks like "
-            f"a row id: --ignore {name}"
+            f"column {name!r} is nearly unique ({distinct} values in {present} rows) and looks "
+            f"like a row id; leave it out: --ignore {name}"
         ]
-    if column.dtype.is_integer() and distinct > 0.1 * known:
+    if column.dtype.is_integer() and distinct > _NEARLY_NUMERIC * present:
         return [
-            f"column {name!r} has {distinct} distinct integers in {known} rows; if it measures "
-            f"something: --numeric {name}"
+            f"column {name!r} has {distinct} distinct integers in {present} rows; if it measures "
+            f"something, declare it: --numeric {name}"
         ]
     return []
-
-
-def apply_overrides(schema: Schema, overrides: Overrides, columns: Sequence[str]) -> Schema:
-    """Put the flags over a given schema.
-
-    Args:
-        schema: The given schema.
-        overrides: Kinds replace a field (its other settings return to the defaults) or add one;
-            ignored fields go, with the crosses they are members of.
-        columns: Columns of the data.
-
-    Raises:
-        SchemaError: A flag names an unknown column, or no field remains.
-    """
-    overrides.check(columns)
-    kinds, roles = overrides.kinds(), overrides.roles()
-    dropped = {*overrides.ignore, *(roles.get(r) for r in ("label", "weight", "time"))}
-    dropped -= set(kinds)
-    kept = schema.select([n for n in schema.names if n not in dropped])
-    fields = [
-        Field(f.name, kinds[f.name]) if kinds.get(f.name, f.kind) != f.kind else f
-        for f in kept.fields
-    ]
-    fields += [Field(n, kind) for n, kind in kinds.items() if n not in schema.names]
-    if not fields:
-        raise SchemaError("no column is left as a feature: name some by --categorical, --numeric")
-    return replace(kept, fields=tuple(fields), **roles)

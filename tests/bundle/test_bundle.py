@@ -125,7 +125,7 @@ def test_no_rows_no_scores(predictor, data):
 
 
 def test_rows_without_any_known_column_are_an_error(predictor):
-    with pytest.raises(DataError, match=r"none of the model's columns \(site, ad"):
+    with pytest.raises(DataError, match=r"some of the model's columns \(site, ad"):
         predictor.predict([{"x": 1}])
 
 

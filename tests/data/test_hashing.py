@@ -65,7 +65,7 @@ def test_the_unit_of_a_time_does_not_change_its_text() -> None:
 
 
 def test_floats_are_refused() -> None:
-    with pytest.raises(DataError, match="declare the column numeric"):
+    with pytest.raises(DataError, match="got Float64: declare it numeric"):
         canonical(pl.Series("price", [1.0]))
 
 

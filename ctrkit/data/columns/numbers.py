@@ -21,7 +21,7 @@ def to_numbers(values: pl.Series) -> Floats:
         (n,) float64.
 
     Raises:
-        DataError: A text is no number, or the type cannot be cast.
+        DataError: A text is not a number, or the type cannot be cast.
     """
     if values.dtype in (pl.Categorical, pl.Enum):
         values = values.cast(pl.String)
@@ -30,13 +30,15 @@ def to_numbers(values: pl.Series) -> Floats:
         cast = text.cast(pl.Float64, strict=False)
         bad = cast.is_null() & text.is_not_null() & (text != "")
         if bad.any():
-            rule = "the field is numeric, and this is no number (declare it categorical?)"
-            raise DataError(f"column {values.name!r}, value {values.filter(bad)[0]!r}: {rule}")
+            raise DataError(
+                f"column {values.name!r} must hold numbers; got {values.filter(bad)[0]!r}: correct "
+                "such rows, or declare it categorical"
+            )
         values = cast
     elif values.dtype.is_temporal():
         values = values.to_physical()
     elif values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
-        raise DataError(f"column {values.name!r}: {values.dtype} is no number")
+        raise DataError(f"column {values.name!r} must hold numbers; got {values.dtype}")
     numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0  # a copy; -0.0 -> 0.0
     numbers[np.isinf(numbers)] = np.nan
     return numbers

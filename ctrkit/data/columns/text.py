@@ -10,7 +10,7 @@ from ctrkit.schema import Field
 
 
 def canonical(values: pl.Series) -> pl.Series:
-    """Write values as the text that is hashed and kept in vocabularies.
+    """Return values as the text that is hashed and kept in vocabularies.
 
     Integers become decimals, booleans ``0``/``1``, dates and times ISO 8601 (microseconds);
     text is untouched; a null stays null.
@@ -22,7 +22,7 @@ def canonical(values: pl.Series) -> pl.Series:
         (n,) text.
 
     Raises:
-        DataError: The values are floats or of another type without one canonical text.
+        DataError: The type has no canonical text: floats, lists, binary data.
     """
     dtype = values.dtype
     if dtype == pl.String:
@@ -34,13 +34,13 @@ def canonical(values: pl.Series) -> pl.Series:
     if dtype.is_integer() or dtype in (pl.Date, pl.Time, pl.Categorical, pl.Enum, pl.Null):
         return values.cast(pl.String)
     raise DataError(
-        f"column {values.name!r}: values of type {dtype} have no canonical text; "
-        "declare the column numeric, or cast it to integers or text"
+        f"column {values.name!r} must hold text, whole numbers, booleans or dates; got {dtype}: "
+        "declare it numeric, or cast it"
     )
 
 
 def to_text(values: pl.Series) -> pl.Series:
-    """Return a categorical column as canonical text; whole floats and decimals pass as integers.
+    """Return a categorical column as canonical text; whole floats and decimals are integers.
 
     Args:
         values: (n,) of any type with a canonical text, or whole numbers.
@@ -70,8 +70,8 @@ def to_tokens(values: pl.Series, field: Field) -> pl.Series:
     """Return a multi-valued column as lists of canonical text.
 
     Args:
-        values: (n,) lists, or text that ``field.separator`` splits (empty text: no token).
-        field: The field.
+        values: (n,) lists, or text that is split at ``field.separator`` (empty text: no token).
+        field: A multi-valued field.
 
     Returns:
         (n,) List(String); a null list is missing, a null token too.
@@ -99,7 +99,7 @@ def explode(lists: pl.Series) -> tuple[np.ndarray, pl.Series]:
 def _lists(flat: pl.Series, lengths: np.ndarray) -> pl.Series:
     rows = pl.Series("row", np.repeat(np.arange(len(lengths)), lengths))
     grouped = pl.DataFrame({"row": rows, "value": flat}).group_by("row", maintain_order=True).all()
-    every = pl.DataFrame({"row": np.arange(len(lengths))})
-    return every.join(grouped, on="row", how="left", maintain_order="left")["value"].fill_null(
+    all_rows = pl.DataFrame({"row": np.arange(len(lengths))})
+    return all_rows.join(grouped, on="row", how="left", maintain_order="left")["value"].fill_null(
         pl.Series([[]], dtype=pl.List(pl.String))
     )
