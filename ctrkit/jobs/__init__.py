@@ -7,7 +7,7 @@ Example::
     result = jobs.train("clicks.parquet", label="click", out="run")
     load("run").predict(frame)
 
-A verb's module is imported when the verb is first asked for: ranking needs no torch.
+The module of a verb is imported when the verb is first used: ranking needs no torch.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ __all__ = [*_VERBS, *_TYPES]
 
 
 class _Jobs(ModuleType):
-    """The package under whose names stand the verbs, not the files of the same names.
+    """A package whose names are the verbs, not the files of the same names.
 
     Importing ``ctrkit.jobs.train`` binds the file to ``jobs.train``; here the function is bound.
     """

@@ -1,4 +1,4 @@
-"""``ctrkit check``: the contract suite on a plug-in."""
+"""``ctrkit check``: the contract suite, run on a plug-in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUITES: dict[Kind, Callable[[str], list[Verdict]]] = {
 
 
 def check(file: PathLike) -> list[Verdict]:
-    """Run the contract suite on every component of a plug-in file; return the verdicts."""
+    """Run the contract suite on every component that a plug-in file registers."""
     entry = load_plugin(Path(file))
     added = [e for e in registry if e.module == entry.module and e.kind in SUITES]
     return [verdict for e in added for verdict in SUITES[e.kind](e.name)]

@@ -1,10 +1,10 @@
-"""The whole tour on generated data with planted truth: train, explain, predict, compare."""
+"""``ctrkit demo``: a tour on generated data with known effects."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ctrkit.errors import RunFolderError
 from ctrkit.evaluate import Explanation
@@ -13,11 +13,12 @@ from ctrkit.jobs.explain import explain
 from ctrkit.jobs.predict import predict
 from ctrkit.jobs.report import report
 from ctrkit.jobs.train import train
+from ctrkit.records import Progress
 from ctrkit.runs.train import RunResult
 from ctrkit.testing.generated import Truth, planted_clicks
 
 logger = logging.getLogger(__name__)
-SETTINGS = ("train.epochs=4", "train.lr=2e-3", "train.patience=2")
+OPTIONS = ("train.epochs=4", "train.lr=2e-3", "train.patience=2")
 
 
 def demo(
@@ -26,20 +27,20 @@ def demo(
     rows: int = 200_000,
     seed: int = 0,
     force: bool = False,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> list[str]:
-    """Generate clicks with planted effects, train LR and AutoInt on them, and compare.
+    """Generate clicks with known effects; train LR and AutoInt, explain, predict, compare.
 
     Args:
         out: Folder to write: ``clicks.parquet``, ``lr/``, ``autoint/``, ``predictions.parquet``,
             ``report.html``.
-        rows: Rows to generate.
-        seed: Of data and models.
-        force: Train again where the folder holds finished runs.
-        progress: Object with ``update(stage, done, total, text)``.
+        rows: Number of rows to generate.
+        seed: Seed of the data and of the models.
+        force: Train again if the folder holds finished runs.
+        progress: Shows how far the job is.
 
     Returns:
-        The lines to print: what was found against what was planted, and where things lie.
+        The lines to print: what was found, what was generated, and where the results are.
     """
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
@@ -47,7 +48,7 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     frame, truth = planted_clicks(rows, seed=seed)
     data = folder / "clicks.parquet"
-    if not data.exists() or force:  # an untouched file lets finished runs be found again
+    if not data.exists() or force:  # finished runs are recognised by an untouched file
         with atomic_path(data) as beside:
             frame.write_parquet(beside)
     runs = {}
@@ -60,30 +61,31 @@ def demo(
             out=folder / model,
             seed=seed,
             force=force,
-            set=SETTINGS,
+            set=OPTIONS,
             ignore=["time"],
             progress=progress,
         )
-    found = explain(folder / "autoint", data, rows=10_000, top=55, seed=seed)
+    explanation = explain(folder / "autoint", data, rows=10_000, top=55, seed=seed)
     predict(folder / "autoint", data, out=folder / "predictions.parquet", force=True)
-    page = folder / "report.html"
-    report([folder / "lr", folder / "autoint"], out=page, force=True)
+    html = folder / "report.html"
+    report([folder / "lr", folder / "autoint"], out=html, force=True)
     return [
-        *verdict(truth, found, runs),
+        *_verdict(truth, explanation, runs),
         "",
-        f"report       {page}  (of AutoInt alone: {folder / 'autoint' / 'report.html'})",
+        f"report       {html}  (of AutoInt alone: {folder / 'autoint' / 'report.html'})",
         f"run          {folder / 'autoint'}",
         f"tracked      {runs['autoint'].tracked or 'no'}",
         f"predictions  {folder / 'predictions.parquet'}",
     ]
 
 
-def verdict(truth: Truth, found: Explanation, runs: dict[str, RunResult]) -> list[str]:
-    """Set what was found beside what was planted."""
-    pairs = [frozenset(p["fields"]) for p in found["ablation"]["pairs"]]
-    needed = [" x ".join(p["fields"]) for p in found["ablation"]["pairs"][: len(truth.pairs)]]
+def _verdict(truth: Truth, explanation: Explanation, runs: Mapping[str, RunResult]) -> list[str]:
+    """Compare what was found with what was planted."""
+    ablated = explanation["ablation"]["pairs"]
+    pairs = [frozenset(p["fields"]) for p in ablated]
+    needed = [" x ".join(p["fields"]) for p in ablated[: len(truth.pairs)]]
     ranks = [pairs.index(frozenset(p)) + 1 if frozenset(p) in pairs else None for p in truth.pairs]
-    fields = [row["field"] for row in found["importance"]]
+    fields = [row["field"] for row in explanation["importance"]]
     informative = fields[: len(truth.informative)]
     hit = len(set(informative) & set(truth.informative))
     auc = {name: run.record.metrics["test"]["auc"] for name, run in runs.items()}

@@ -1,12 +1,13 @@
-"""``ctrkit encode``: raw columns to an encoder and shards."""
+"""``ctrkit encode``: raw columns to an encoder and encoded shards."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from ctrkit.data.store.dataset import Dataset, prepare_dataset
 from ctrkit.errors import SchemaError
+from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
 
 
@@ -16,17 +17,17 @@ def encode(
     out: PathLike = "shards",
     seed: int | None = None,
     force: bool = False,
-    progress: Any = None,
+    progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Dataset:
-    """Turn raw columns into an encoder and shards in the folder ``out``.
+    """Encode raw columns; write the encoder and the shards to the folder ``out``.
 
     Args:
         data: File, glob, directory or URL.
-        out: Folder to write; it must be new, or ``force`` given.
+        out: The folder to write.
         seed: Seed of the random split (``data.split_seed``); an encoding has no other.
-        force: Replace an earlier encoding in ``out``.
-        progress: Object with ``update(stage, done, total, text)``.
+        force: Overwrite an earlier encoding in ``out``.
+        progress: Shows how far the job is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
     """
     config = job_config(data, options, more={"data.split_seed": seed})

@@ -28,23 +28,26 @@ def evaluate(
     force: bool = True,
     trust_plugins: bool = False,
 ) -> dict[str, Any]:
-    """Judge a run on labelled raw rows; return metrics with 95 % intervals.
+    """Evaluate a run on labelled raw rows; return metrics with 95 % intervals.
 
     Args:
-        run: A run folder.
+        run: The run folder; a search folder stands for its winner.
         data: Raw rows with the label.
-        out: File to write: the metrics as ``.json``, or a page with them and the calibration as
+        out: File to write: the metrics as ``.json``, or a report with the calibration curve as
             ``.html`` or ``.md``.
-        sampling_rate: Share of negatives that ``data`` kept; None: as in training. Where it
-            differs from training's, logits are shifted to match ``data``.
-        force: Replace ``out`` where it exists.
-        trust_plugins: Run the plug-in code that the run folder holds.
+        sampling_rate: Share of the negatives that ``data`` kept; None: as in training. If it
+            differs from that of training, the logits are shifted to match ``data``.
+        force: Overwrite ``out`` if it exists.
+        trust_plugins: Run the plug-in code in the run folder.
+
+    Raises:
+        DataError: The data hold no rows, no label, or invalid values.
     """
     predictor = load(run, trust_plugins=trust_plugins)
     source = open_source(str(data), read_options(predictor.config.data, predictor.schema.columns))
     scores = score_source(predictor, source)
     if not len(scores.label):
-        raise DataError(f"{data} holds no rows to judge")
+        raise DataError(f"{data} holds no rows to evaluate")
     shift = 0.0
     if sampling_rate is not None:
         shift = _log_rate(predictor.config.data.sampling_rate) - _log_rate(sampling_rate)
@@ -54,7 +57,7 @@ def evaluate(
     path = Path(out)
     if path.suffix in (".html", ".md"):
         refuse_existing(path, force=force)
-        logit = scores.logit.astype(np.float64) + shift  # in float32 a shift makes ties
+        logit = scores.logit.astype(np.float64) + shift  # a shift in float32 would make ties
         bins = reliability(scores.label, logit, scores.weight)
         write_report(
             summarise_evaluation(f"{Path(run).name} judged", str(data), metrics, bins), path
@@ -66,5 +69,5 @@ def evaluate(
 
 def _log_rate(rate: float) -> float:
     if not 0 < rate <= 1:
-        raise CtrkitError(f"a sampling rate lies above 0 and up to 1; got {rate!r}")
+        raise CtrkitError(f"the sampling rate must be above 0 and at most 1; got {rate!r}")
     return math.log(rate)

@@ -1,4 +1,4 @@
-"""``ctrkit explain``: which field pairs a run combines."""
+"""``ctrkit explain``: which pairs of fields a model uses."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def explain(
     seed: int = 0,
     trust_plugins: bool = False,
 ) -> Explanation:
-    """Show which field pairs a run combines: attention lift, values, and the ablation score.
+    """Explain a run: attention lift, ablation of pairs, importance of fields and values.
 
     Args:
-        run: A run folder, or a search folder: its winner's.
+        run: The run folder; a search folder stands for its winner.
         data: Raw rows with the label.
-        out: JSON file to write; None: ``explain.json`` in the run folder, whose report shows it.
-        rows: Rows that are looked at.
-        top: Pairs that are ablated, and values that are listed.
-        seed: Of the permutations.
-        trust_plugins: Run the plug-in code that the run folder holds.
+        out: JSON file to write; None: ``explain.json`` in the run folder, and its report.
+        rows: Number of rows that are scored.
+        top: Number of pairs that are ablated and of values that are listed.
+        seed: Seed of the sample of rows and of the permutations.
+        trust_plugins: Run the plug-in code in the run folder.
     """
     predictor = load(run, trust_plugins=trust_plugins)
     source = open_source(str(data), read_options(predictor.config.data, predictor.schema.columns))
-    found = explain_source(predictor, source, rows=rows, top=top, seed=seed)
+    explanation = explain_source(predictor, source, rows=rows, top=top, seed=seed)
     folder = run_of(run)
     path = folder / "explain.json" if out is None else Path(out)
-    write_text(path, json.dumps(found, indent=1) + "\n", force=True)
+    write_text(path, json.dumps(explanation, indent=1) + "\n", force=True)
     if out is None and (folder / "record.json").is_file():
         write_report(summarise_run(folder), folder / "report.html")
-    return found
+    return explanation

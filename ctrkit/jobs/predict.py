@@ -1,4 +1,4 @@
-"""``ctrkit predict``: probabilities of raw rows."""
+"""``ctrkit predict``: click probabilities of raw rows."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def predict(
     force: bool = False,
     trust_plugins: bool = False,
 ) -> int:
-    """Score raw rows into a file of the key columns and ``prediction``; return their number.
+    """Score raw rows; write the key column and ``prediction`` to a file; return the row count.
 
     Args:
-        run: A run folder.
+        run: The run folder; a search folder stands for its winner.
         data: Raw rows; the label is not needed.
-        out: ``.parquet`` or ``.csv`` file to write.
-        force: Replace ``out`` where it exists.
-        trust_plugins: Run the plug-in code that the run folder holds.
+        out: The ``.parquet`` or ``.csv`` file to write.
+        force: Overwrite ``out`` if it exists.
+        trust_plugins: Run the plug-in code in the run folder.
     """
     path = Path(out)
     if path.suffix not in (".parquet", ".csv"):
-        raise CtrkitError(f"predictions are written to a .parquet or .csv file; got {str(out)!r}")
+        raise CtrkitError(f"the predictions file must end in .parquet or .csv; got {str(out)!r}")
     refuse_existing(path, force=force)
     predictor = load(run, trust_plugins=trust_plugins)
     source = open_source(str(data), read_options(predictor.config.data, predictor.schema.columns))

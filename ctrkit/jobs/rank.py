@@ -1,4 +1,4 @@
-"""``ctrkit rank``: features and crosses by what they tell about the label."""
+"""``ctrkit rank``: features and crosses, ranked by what they say about the label."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from ctrkit.errors import RunFolderError
+from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, open_job, text_options
-from ctrkit.runs.ranking import run_ranking
+from ctrkit.runs.ranking import claim_ranking, run_ranking
 
 if TYPE_CHECKING:
     from ctrkit.rank import Ranking
 SAMPLE_ROWS = 20_000
+"""Rows that a schema is inferred from."""
 
 
 def rank(
@@ -37,7 +38,7 @@ def rank(
     report: bool = True,
     force: bool = False,
     executor: Executor | None = None,
-    progress: Any = None,
+    progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Ranking:
     """Rank every feature of raw rows, and crosses of two, without training or encoding.
@@ -48,31 +49,31 @@ def rank(
             ``schema.toml`` and ``report.html``. An earlier ranking needs ``force``.
         score: ``gain``, ``adj``, ``ami``, ``mi``, ``z``, ``outrank`` or ``randomised``.
         order: 1: features; 2: also crosses of two.
-        evaluate: Crosses whose gain is computed; None: the best twentieth of the screen.
-        seconds: Time for the crosses.
-        noise_controls: Plant columns without meaning; what scores below the best is noise.
-        three_mr: Features, the best that are not noise, to put in 3MR order.
+        evaluate: Number of crosses whose gain is computed; None: the best 5 % of the screening.
+        seconds: Time limit of the crosses.
+        noise_controls: Add random columns; a feature that scores below the best one is noise.
+        three_mr: Number of the best features above noise that are put in 3MR order.
         missing: Texts that mean a missing value, besides null.
-        rare: A value is rare below this many rows.
-        redundant: Adjusted mutual information from which two features count as one.
-        tokens: Tokens of a list that are ranked as 0/1 features.
-        replicates: Permutations of the ``randomised`` score.
-        seed: Of the ``randomised`` score.
-        crosses: Best crosses that the narrowed schema declares as fields.
-        report: Write ``report.html`` and ``report.md``.
-        force: Replace an earlier ranking in ``out``.
-        executor: Counts the files side by side; any ``concurrent.futures.Executor``.
-        progress: Object with ``update(stage, done, total, text)``.
+        rare: Number of rows below which a value is rare.
+        redundant: Adjusted mutual information from which two features count as redundant.
+        tokens: Number of tokens of a list that are ranked as 0/1 features.
+        replicates: Number of permutations of the ``randomised`` score.
+        seed: Seed of the permutations of the ``randomised`` score; nothing is trained.
+        crosses: Number of the best crosses that the narrowed schema declares as fields.
+        report: Whether to write ``report.html`` and ``report.md``.
+        force: Overwrite an earlier ranking in ``out``.
+        executor: Counts the files in parallel; any ``concurrent.futures.Executor``.
+        progress: Shows how far the job is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
     """
     folder = Path(out)
-    _refuse_folder(folder, force=force)
-    place = text_options(data, options)
-    with ThreadPoolExecutor(1) as pool:  # imports take as long as rows to read
-        rooms = [pool.submit(import_module, name) for name in ("ctrkit.rank", "numpy.ma")]
-        rows = open_job(place, options, hold=True, rows=SAMPLE_ROWS)
-    for room in rooms:
-        room.result()
+    claim_ranking(folder, force=force)
+    text = text_options(data, options)
+    with ThreadPoolExecutor(1) as pool:  # importing takes as long as reading: do both at once
+        imports = [pool.submit(import_module, name) for name in ("ctrkit.rank", "numpy.ma")]
+        rows = open_job(text, options, hold=True, rows=SAMPLE_ROWS)
+    for module in imports:
+        module.result()
     from ctrkit.rank import RankOptions
 
     chosen = RankOptions(
@@ -99,15 +100,3 @@ def rank(
         executor=executor,
         progress=progress,
     )
-
-
-def _refuse_folder(folder: Path, *, force: bool) -> None:
-    if folder.is_file():
-        raise RunFolderError(f"{str(folder)!r} is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / "rank.json").is_file():
-            raise RunFolderError(f"{str(folder)!r} holds other files; name a new folder")
-        if not force:
-            raise RunFolderError(
-                f"{str(folder)!r} holds another ranking; name a new folder or give --force"
-            )

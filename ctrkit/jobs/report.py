@@ -1,4 +1,4 @@
-"""``ctrkit report``: one run, or a comparison of several."""
+"""``ctrkit report``: a report on one run, or a comparison of several."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ctrkit.runs.inputs import PathLike
 
 
 def report(runs: Sequence[PathLike], *, out: PathLike = "report.html", force: bool = False) -> None:
-    """Write one page about a run, or a comparison of several.
+    """Write a report on a run, or a comparison of several.
 
     Args:
-        runs: Run folders; of a search folder, its winner's.
-        out: ``.html``, ``.md`` or ``.json`` file to write.
-        force: Replace ``out`` where it exists.
+        runs: Run folders; a search folder stands for its winner.
+        out: The ``.html``, ``.md`` or ``.json`` file to write.
+        force: Overwrite ``out`` if it exists.
     """
     path = Path(out)
     if path.suffix not in (".html", ".md", ".json"):
-        raise CtrkitError(f"a report is a .html, .md or .json file; got {str(out)!r}")
+        raise CtrkitError(f"the report file must end in .html, .md or .json; got {str(out)!r}")
     refuse_existing(path, force=force)
     folders = [run_of(run) for run in runs]
     for folder in folders:
         if not (folder / "record.json").is_file():
-            raise RunFolderError(f"{str(folder)!r} is no finished run: it has no record.json")
+            raise RunFolderError(f"{str(folder)!r} is not a finished run: it has no record.json")
     summary = summarise_run(folders[0]) if len(folders) == 1 else summarise_runs(folders)
     write_report(summary, path)

@@ -1,4 +1,4 @@
-"""``ctrkit schema``: what the columns mean."""
+"""``ctrkit schema``: what the columns of a data set mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ctrkit.files import write_text
 from ctrkit.runs.inputs import DataOptions, PathLike, open_job, text_options
 from ctrkit.schema import Schema
 
-LOOKED_AT = 100_000
+CHECKED_ROWS = 100_000
+"""Rows at the start of the data that are checked for leaks and broken columns."""
 
 
 def schema(
@@ -26,29 +27,29 @@ def schema(
 
     Args:
         data: File, glob, directory or URL.
-        out: ``schema.toml`` to write.
-        force: Replace ``out`` where it exists.
+        out: The ``schema.toml`` to write.
+        force: Overwrite ``out`` if it exists.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
     """
     rows = open_job(text_options(data, options), options)
-    found, warnings = rows.schema, rows.warnings
-    if found.label is not None:
-        warnings = [*_quality(rows.source, found), *warnings]
+    warnings = rows.warnings
+    if rows.schema.label is not None:
+        warnings = [*_quality(rows.source, rows.schema), *warnings]
     if out is not None:
-        write_text(Path(out), found.to_toml(), force=force)
-    return found, warnings
+        write_text(Path(out), rows.schema.to_toml(), force=force)
+    return rows.schema, warnings
 
 
 def _quality(source: Source, schema: Schema) -> list[str]:
-    """Rank the first rows, for what is wrong with columns: leaks first."""
+    """Rank the first rows; return what is wrong with the columns, leaks first."""
     from ctrkit.rank import rank_source
 
     head = next(source.file_frames(0, schema.required_columns(), rows=1)).frame
     try:
-        found = rank_source(frame_source(head.head(LOOKED_AT)), replace(schema, time=None))
+        ranking = rank_source(frame_source(head.head(CHECKED_ROWS)), replace(schema, time=None))
     except DataError as error:
-        return [f"the label cannot be ranked by: {error}"]
+        return [f"the columns cannot be checked against the label: {error}"]
     return [
-        f"{warning} (in the first {min(head.height, LOOKED_AT):,} rows)"
-        for warning in found.warnings
+        f"{warning} (in the first {min(head.height, CHECKED_ROWS):,} rows)"
+        for warning in ranking.warnings
     ]

@@ -1,4 +1,4 @@
-"""Verbs that start servers: the MLflow interface, and predictions over HTTP."""
+"""``ctrkit serve``, ``ctrkit ui``, ``ctrkit register``: MLflow's servers and registry."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def serve(
     trust_plugins: bool = False,
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """Answer raw rows with probabilities over HTTP, by MLflow's server, until interrupted.
+    """Serve predictions of raw rows over HTTP with MLflow's server, until interrupted.
 
     Rows are posted to ``/invocations`` as ``{"inputs": [{"column": value, ...}, ...]}``.
 
     Args:
-        run: The run folder, or a search folder: its winner's.
-        host: Address to listen on; other machines reach any but the default.
-        port: Its port.
-        trust_plugins: Run the plug-in code that the run folder holds.
-        started: Told the address before the server starts.
+        run: The run folder; a search folder stands for its winner.
+        host: Address to listen on; the default is reachable from this machine only.
+        port: Port to listen on.
+        trust_plugins: Run the plug-in code in the run folder.
+        started: Called with the address before the server starts.
 
     Raises:
-        CtrkitError: The server ended with a failure.
+        CtrkitError: The server failed.
     """
     with tempfile.TemporaryDirectory(prefix="ctrkit-serve-") as scratch:
         model = Path(scratch) / "model"
@@ -65,12 +65,12 @@ def ui(
 
     Args:
         host: Address to listen on.
-        port: Its port.
-        uri: The store; None: as ``track.uri``.
-        started: Told the address; of a remote store it is the store's own, and nothing starts.
+        port: Port to listen on.
+        uri: The store; None: the one of ``track.uri``.
+        started: Called with the address. A remote store has its own server: no other is started.
 
     Raises:
-        CtrkitError: Tracking is off, or the server ended with a failure.
+        CtrkitError: Tracking is off, or the server failed.
     """
     store = uri or tracking_uri(TrackConfig())
     if store is None or store == "none":
@@ -84,15 +84,15 @@ def ui(
 
 
 def register(run: PathLike, name: str, *, trust_plugins: bool = False) -> tuple[str, str]:
-    """Add a run to MLflow's registry as a model of raw rows.
+    """Add a run to MLflow's model registry; the model takes raw rows.
 
     Args:
-        run: The run folder, or a search folder: its winner's.
-        name: Of the registered model.
-        trust_plugins: Let the loaded model run the plug-in code that the run folder holds.
+        run: The run folder; a search folder stands for its winner.
+        name: Name of the registered model.
+        trust_plugins: Let the loaded model run the plug-in code in the run folder.
 
     Returns:
-        The store and the model's version.
+        The store, and the version of the model.
     """
     return register_model(run_of(run), name, trust_plugins=trust_plugins)
 
@@ -101,7 +101,7 @@ def _run(command: list[str]) -> None:
     process = subprocess.Popen(command, env=server_environment())
     try:
         code = process.wait()
-    except KeyboardInterrupt:  # from a terminal, the server has it too
+    except KeyboardInterrupt:  # Ctrl-C in a terminal interrupts the server too
         with suppress(subprocess.TimeoutExpired):
             process.wait(5)
         raise
@@ -110,4 +110,4 @@ def _run(command: list[str]) -> None:
             process.terminate()
             process.wait(30)
     if code:
-        raise CtrkitError(f"MLflow's server ended with exit code {code}; its lines say why")
+        raise CtrkitError(f"MLflow's server ended with exit code {code}; see its output above")

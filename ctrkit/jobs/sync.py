@@ -1,4 +1,4 @@
-"""``ctrkit sync``: replay to MLflow what a dead server missed."""
+"""``ctrkit sync``: send to MLflow what it missed while it was down."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from ctrkit.track import sync as sync_run
 
 
 def sync(run: PathLike) -> int:
-    """Replay to MLflow what a dead tracking server missed; return the number of lines."""
+    """Send to MLflow what it missed of a run or a search; return the number of metric lines."""
     return sync_run(Path(run))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
+from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.runs.train import RunResult, run_training
 
@@ -18,32 +19,32 @@ def train(
     seed: int | None = None,
     force: bool = False,
     plugins: Sequence[PathLike] = (),
-    progress: Any = None,
+    progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> RunResult:
-    """Train a model on raw columns; leave a run folder that scores raw rows.
+    """Train a model on raw columns; write a run folder that scores raw rows.
 
     Args:
         data: File, glob, directory or URL of raw rows; or a ``run.toml`` (``config.json``) that
             names them under ``[data] path``.
         model: A preset, or a registered interaction alone.
-        out: The run folder. An equal run that was cut goes on; another run needs ``force``.
+        out: The run folder. If the same run was cut, it resumes.
         seed: Seed of the weights and the batches (``train.seed``); the split has
             ``data.split_seed``.
-        force: Replace the run in ``out``.
+        force: Overwrite the run in ``out``, be it another one or this one, finished.
         plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
+        progress: Shows how far the job is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
     Returns:
         The folder, its record and where it is tracked.
     """
-    given = None if data is None else Path(data)
-    is_config = given is not None and (given.suffix == ".toml" or given.name == "config.json")
+    path = None if data is None else Path(data)
+    is_config = path is not None and (path.suffix == ".toml" or path.name == "config.json")
     config = job_config(
         None if is_config else data,
         options,
-        config=given if is_config else None,
+        config=path if is_config else None,
         model=model,
         seed=seed,
         plugins=plugins,

@@ -16,7 +16,6 @@ from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.cache import home
 from ctrkit.data.store.dataset import Dataset, prepare_dataset
-from ctrkit.errors import ConfigError
 from ctrkit.models.pairs import memorized_pairs
 from ctrkit.models.resolve import resolve_model, uses_batch_norm
 from ctrkit.records import Progress
@@ -36,26 +35,6 @@ def resolve(config: RunConfig) -> RunConfig:
         attends = "attention" in (model.interactions or ()) and not uses_batch_norm(model)
         train = train.model_copy(update={"micro_batch": 512 if attends and on_cpu else 0})
     return config.model_copy(update={"model": model, "train": train})
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not know, or that this machine does not have.
-
-    Raises:
-        ConfigError: The device cannot be used.
-    """
-    if device == "auto":
-        return
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"train.device must be auto, cpu or cuda; got {device!r}")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"train.device is {device!r}, but this machine has no CUDA; use auto or cpu"
-        )
 
 
 def load_dataset(

@@ -1,4 +1,4 @@
-"""A ranking's folder: the table, the narrowed schema, the report."""
+"""The folder of a ranking: the table, the narrowed schema, the report."""
 
 from __future__ import annotations
 
@@ -8,31 +8,70 @@ import shutil
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ctrkit.errors import SchemaError
+from ctrkit.errors import RunFolderError, SchemaError
+from ctrkit.records import Progress
 from ctrkit.schema import Cross, Schema
 
 if TYPE_CHECKING:
     from ctrkit.data.read.sources import Source
     from ctrkit.rank import Ranking, RankOptions
-FILES = ("rank.parquet", "rank.csv", "rank.json", "schema.toml", "report.html", "report.md")
+FILES = ("rank.parquet", "rank.csv", "schema.toml", "report.html", "report.md", "rank.json")
+"""What a ranking writes; a folder with ``rank.json``, the last of them, is a ranking."""
+
+
+def claim_ranking(folder: Path, *, force: bool) -> None:
+    """Check that a ranking may be written to a folder.
+
+    Raises:
+        RunFolderError: The path is a file, the folder holds files but no ranking, or it holds a
+            ranking and ``force`` is off.
+    """
+    where = repr(str(folder))
+    if folder.is_file():
+        raise RunFolderError(f"the output {where} is a file; name a folder with -o")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not (folder / "rank.json").is_file():
+        raise RunFolderError(
+            f"the folder {where} holds other files and no ranking; name another folder with -o"
+        )
+    if not force:
+        raise RunFolderError(
+            f"the folder {where} holds another ranking; name another folder with -o, or overwrite "
+            "it with --force"
+        )
 
 
 def run_ranking(
     source: Source,
     schema: Schema,
     folder: Path,
-    chosen: RankOptions,
+    options: RankOptions,
     *,
     crosses: int = 0,
     report: bool = True,
     executor: Executor | None = None,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Ranking:
-    """Rank rows that are open and understood; the arguments are those of :func:`rank`."""
+    """Rank the features of raw rows; write the ranking to a folder.
+
+    Args:
+        source: The rows.
+        schema: What their columns mean.
+        folder: The folder to write; see :func:`claim_ranking`.
+        options: How features are scored and tested.
+        crosses: Number of the best crosses that the narrowed schema declares as fields.
+        report: Whether to write ``report.html`` and ``report.md``.
+        executor: Counts the files in parallel.
+        progress: Shows how far the ranking is.
+
+    Raises:
+        SchemaError: No column is the label.
+    """
     from ctrkit.rank import rank_source
 
     if schema.label is None:
@@ -42,34 +81,34 @@ def run_ranking(
         if progress is not None:
             progress.update(stage, done, total)
 
-    ranking = rank_source(source, schema, chosen, executor=executor, progress=advance)
+    ranking = rank_source(source, schema, options, executor=executor, progress=advance)
     if not ranking.kept:
-        nothing = "no field is distinguishable from noise: the narrowed schema keeps all of them"
-        ranking = replace(ranking, warnings=(*ranking.warnings, nothing))
+        message = "no field is distinguishable from noise: the narrowed schema keeps all of them"
+        ranking = replace(ranking, warnings=(*ranking.warnings, message))
     _write(ranking, narrowed(schema, ranking, crosses), folder, report=report)
     return ranking
 
 
 def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
-    """Return the schema with the fields that earned their place, and the best crosses.
+    """Return the schema with the kept fields alone, and the best crosses of them.
 
-    Without any such field, the schema is returned as it was: a model needs some.
+    Where no field is kept, the schema is returned unchanged: a model needs some.
     """
     if not ranking.kept:
         return schema
-    found = schema.select(ranking.kept)
+    narrow = schema.select(ranking.kept)
     best = [row for row in ranking.crosses if row.gain and not row.flags]
-    declared = {c.name for c in found.crosses}
+    declared = {c.name for c in narrow.crosses}
     added = [
         Cross(row.name, row.members)
         for row in best[:crosses]
         if row.name not in declared and set(row.members) <= set(ranking.kept)
     ]
-    return replace(found, crosses=(*found.crosses, *added))
+    return replace(narrow, crosses=(*narrow.crosses, *added))
 
 
 def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool) -> None:
-    """Write all files beside and move them in, so that a folder is whole or not there."""
+    """Write all files to a hidden folder, then move them in, ``rank.json`` last."""
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -91,6 +130,7 @@ def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool) -> N
             write_report(summary, beside / "report.html")
             write_report(summary, beside / "report.md")
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "rank.json").unlink(missing_ok=True)
         for name in FILES:
             if (beside / name).is_file():
                 (beside / name).replace(folder / name)

@@ -1,4 +1,4 @@
-"""What trials, workers and later searches share: found once per content, kept in the cache."""
+"""Results that trials, workers and later searches share: computed once, kept in the cache."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 def shared_folder(
     data: DataConfig, facts: Mapping[str, Any], build: Callable[[Path], None]
 ) -> Iterator[Path]:
-    """Give a folder that is built once for its facts, however many processes ask at once.
+    """Give a folder that is built once for its facts, however many processes ask for it.
 
     Args:
-        data: Says whether a cache is kept; without one, the folder passes.
-        facts: Everything that determines what is in the folder.
+        data: States whether there is a cache; without one, the folder is temporary.
+        facts: Everything that determines the contents of the folder.
         build: Fills an empty folder.
     """
     if not data.cache:
-        with TemporaryDirectory(prefix="ctrkit-") as passing:
-            build(Path(passing))
-            yield Path(passing)
+        with TemporaryDirectory(prefix="ctrkit-") as temporary:
+            build(Path(temporary))
+            yield Path(temporary)
         return
     entry = cached(home() / "cache", cache_key(facts), build, data.cache_limit)
     try:
@@ -39,17 +39,17 @@ def shared_folder(
         entry.release()
 
 
-def shared_value(data: DataConfig, facts: Mapping[str, Any], find: Callable[[], Any]) -> Any:
-    """Return what is found once for its facts: any value that JSON holds.
+def shared_value(data: DataConfig, facts: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+    """Return a value that is computed once for its facts: any that JSON holds.
 
     Args:
-        data: Says whether a cache is kept.
+        data: States whether there is a cache.
         facts: Everything that determines the value.
-        find: Finds it.
+        compute: Computes the value.
     """
 
     def build(folder: Path) -> None:
-        write_atomic(folder / "value.json", json.dumps(find()))
+        write_atomic(folder / "value.json", json.dumps(compute()))
 
     with shared_folder(data, facts, build) as folder:
         return json.loads((folder / "value.json").read_text(encoding="utf-8"))

@@ -31,10 +31,10 @@ from ctrkit.records import Progress, RunRecord, Tracker, split_line
 from ctrkit.report import summarise_run, write_report
 from ctrkit.runs.environment import peak_memory, versions
 from ctrkit.runs.folder import RunFolder
-from ctrkit.runs.prepare import check_device, load_dataset, resolve, with_crosses
+from ctrkit.runs.prepare import load_dataset, resolve, with_crosses
 from ctrkit.schema import Schema
 from ctrkit.track import make_tracker, tracked_at
-from ctrkit.train import Callback, Context, FitResult, Pruned, fit
+from ctrkit.train import Callback, Context, FitResult, Pruned, fit, pick_device
 
 logger = logging.getLogger(__name__)
 SCORED_ROWS = 4096
@@ -80,13 +80,15 @@ def run_training(
         callbacks: Callbacks of the training loop.
 
     Raises:
+        ConfigError: The device cannot be used.
         RunFolderError: The folder holds another run or files that do not belong to a run.
+        SchemaError: No column is the label.
         Pruned: A callback stopped the run.
     """
     started = time.perf_counter()
     if schema.label is None:
         raise SchemaError("training needs a label: name its column with --label")
-    check_device(config.train.device)
+    pick_device(config.train.device)  # a mistake in it must leave the folder as it is
     config = resolve(config)
     work = RunFolder(folder, config, schema, source.fingerprint())
     work.claim(force=force)

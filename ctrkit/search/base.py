@@ -25,10 +25,11 @@ from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
 from ctrkit.records import RunRecord
 from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
-from ctrkit.runs.prepare import check_device, load_dataset, resolve
+from ctrkit.runs.prepare import load_dataset, resolve
 from ctrkit.runs.train import RunResult, run_training
 from ctrkit.schema import Schema
 from ctrkit.track import tracked_at
+from ctrkit.train import pick_device
 
 logger = logging.getLogger(__name__)
 FORMAT = 1
@@ -136,7 +137,7 @@ class SearchJob:
         self.warnings, self.progress = list(warnings), progress
         self.first = config.train.seed
         self.force = False
-        check_device(config.train.device)
+        pick_device(config.train.device)
 
     # ---- the folder
 

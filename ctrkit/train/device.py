@@ -29,11 +29,13 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"train.device is auto, cpu or cuda; got {name!r}") from None
+        raise ConfigError(f"train.device must be auto, cpu or cuda; got {name!r}") from None
     if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"train.device is auto, cpu or cuda; got {name!r}")
+        raise ConfigError(f"train.device must be auto, cpu or cuda; got {name!r}")
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"train.device {name!r}: there is no CUDA here; use auto or cpu")
+        raise ConfigError(
+            f"train.device is {name!r}, but this machine has no CUDA; use auto or cpu"
+        )
     return device
 
 
