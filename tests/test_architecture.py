@@ -75,8 +75,8 @@ MAY_WRITE = {
     "testing/splits.py:_write": "writes to a temporary folder",
     "bundle/predictor.py:_writer": "is given the path of atomic_path",
     "train/checkpoint.py:save_checkpoint": "renamed after fsync, which atomic_path does without",
-    "train/loop.py:_write": "appends a line to a journal",
-    "train/loop.py:resume": "truncates the journal to the checkpoint",
+    "train/journal.py:append": "appends a line to a journal",
+    "train/journal.py:truncate": "truncates the journal to the checkpoint",
     "search/params/history.py:_write": "appends a line to a journal",
     "search/params/workers.py:_start": "appends to a log",
 }

@@ -3,8 +3,9 @@
 from ctrkit.train.callbacks import Callback, Context, Pruned
 from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
 from ctrkit.train.device import pick_device, to_tensors
-from ctrkit.train.loop import FitResult, fit
+from ctrkit.train.loop import fit
 from ctrkit.train.optimizers import Optimizers, build_optimizers
+from ctrkit.train.progress import FitResult
 
 __all__ = [
     "Callback",

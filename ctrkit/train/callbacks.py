@@ -1,4 +1,4 @@
-"""What a method adds to the loop: pruning, gates, rewinding, tracking are callbacks."""
+"""Callbacks: how pruning, gates, rewinding and tracking take part in training."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ if TYPE_CHECKING:
 
 
 class Pruned(Exception):
-    """Raised by a callback: the run is given up, and is not judged."""
+    """Raised by a callback: the run ends without a final evaluation."""
 
 
 @dataclass
 class Context:
-    """Where training stands; ``step`` counts finished steps over all epochs, from 0.
+    """The state of training that callbacks see.
 
     Attributes:
+        model: The model; gates are parts of it.
+        optimizers: Its optimisers.
         total_steps: Planned steps; early stopping may end before them.
-        lr: Learning rate of the step under way, or of the last one.
+        step: Finished steps over all epochs.
+        epoch: The current epoch, from 0.
+        lr: Learning rate of the current step, or of the last one.
     """
 
     model: nn.Module
@@ -38,8 +42,8 @@ class Context:
 class Callback:
     """Hooks of the loop; each does nothing unless overridden.
 
-    What a hook changes must be found again in :meth:`state_dict`, in the model or in the
-    optimisers: then a resumed run equals an uninterrupted one.
+    Whatever a hook changes must be part of :meth:`state_dict`, of the model or of the optimisers:
+    then a resumed run equals an uninterrupted one.
     """
 
     def epoch_start(self, context: Context) -> None:
@@ -52,15 +56,19 @@ class Callback:
         """Run between the backward pass and the optimisers' step."""
 
     def step_end(self, context: Context) -> None:
-        """Run after the optimisers' step; ``context.step`` counts it already."""
+        """Run after the optimisers' step; ``context.step`` already counts it."""
 
-    def evaluated(self, context: Context, line: Mapping[str, Any]) -> str | None:
-        """Run after an evaluation with its line of ``metrics.jsonl``; a reason returned stops."""
+    def evaluated(self, context: Context, line: Mapping[str, float]) -> str | None:
+        """Run after an evaluation with its line of ``metrics.jsonl``.
+
+        Returns:
+            A reason to stop training; None: it continues.
+        """
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what resuming needs: tensors, numbers, texts, lists and dicts of them."""
+        """Return what resuming needs: tensors, numbers, strings, lists and dicts of them."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state that :meth:`state_dict` gave."""
+        """Restore a state that :meth:`state_dict` returned."""

@@ -1,4 +1,4 @@
-"""One file that holds all of a training run's state, replaced atomically."""
+"""One file with the whole state of a training run, replaced atomically."""
 
 from __future__ import annotations
 

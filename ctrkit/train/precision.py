@@ -1,4 +1,4 @@
-"""fp32, or bf16 in the network; ``auto`` measures which is faster here."""
+"""fp32, or bf16 in the network; ``auto`` measures which is faster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 Precision = Literal["fp32", "bf16"]
 GAIN = 0.9
-"""bf16 is chosen below this share of fp32's time: a tie keeps the more exact one."""
+"""bf16 must take less than this share of fp32's time: a tie keeps the more exact format."""
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -20,22 +20,22 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def choose_precision(
-    model: nn.Module, device: torch.device, run: Callable[[str], None], clear: Callable[[], None]
+    model: nn.Module, device: torch.device, run: Callable[[str], object], clear: Callable[[], None]
 ) -> Precision:
-    """Time forward and backward passes in both; weights, buffers and RNG are left as they were.
+    """Time forward and backward passes in both; weights, buffers and RNG keep their values.
 
     Args:
-        model: What runs.
-        device: Where.
+        model: The model that is run.
+        device: The device it runs on.
         run: One forward and backward pass at a precision.
-        clear: Forgets gradients.
+        clear: Clear the gradients.
     """
     buffers = {name: b.clone() for name, b in model.named_buffers()}
     devices = [device] if device.type == "cuda" else []
     seconds: dict[str, float] = {}
     with torch.random.fork_rng(devices=devices):
         for precision in ("fp32", "bf16"):
-            run(precision)  # warms up
+            run(precision)  # warm-up
             times = [_timed(device, run, precision) for _ in range(3)]
             seconds[precision] = min(times)
     clear()
@@ -46,7 +46,7 @@ def choose_precision(
     return "bf16" if faster else "fp32"
 
 
-def _timed(device: torch.device, run: Callable[[str], None], precision: str) -> float:
+def _timed(device: torch.device, run: Callable[[str], object], precision: str) -> float:
     started = time.perf_counter()
     run(precision)
     if device.type == "cuda":

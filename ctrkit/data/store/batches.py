@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -93,7 +93,7 @@ class Batches:
         """Return the batches per epoch, equal for all ranks."""
         return -(-self.rows // (self.batch_size * self._world))
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """Yield an epoch's batches from step ``start`` on; a thread reads ahead.
 
         Batches of the last step may be smaller (of a rank, even empty).
