@@ -1,4 +1,4 @@
-"""What the recipes share: arguments, one-line errors, streaming text, a folder renamed in whole.
+"""What the recipes share: arguments, one-line errors, streamed text, a data set written whole.
 
 A recipe is a script beside its ``schema.toml``; it puts this folder on the path and imports
 ``recipe``. There is no ``__init__.py`` here: ``datasets`` must not shadow a package of that name.
@@ -22,21 +22,27 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from ctrkit.errors import CtrkitError, DataError
+from ctrkit.files import atomic_folder
 
 ROW_GROUP = 131_072
 BLOCK = 1 << 21
-"""Bytes that are parsed at a time; Arrow reads some thirty blocks ahead."""
+"""Bytes to parse at a time; Arrow reads about thirty blocks ahead."""
 PART = 4_194_304
-"""Rows of a part: an input that is larger becomes data-00000.parquet, data-00001.parquet, ..."""
-
-
+"""Rows of a part: a larger input becomes data-00000.parquet, data-00001.parquet, ..."""
 UNREADABLE = (pa.ArrowException, zipfile.BadZipFile, zlib.error, EOFError, OSError)
-"""What reading a damaged or missing file raises."""
+"""Errors of reading a damaged or missing file."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What every recipe is called with."""
+    """Arguments of every recipe.
+
+    Attributes:
+        source: File or folder to read; None: the recipe's download.
+        out: Folder to write.
+        force: Whether to overwrite a data set in ``out``.
+        full: Whether to refuse a source that lacks rows.
+    """
 
     source: Path | None
     out: Path
@@ -46,7 +52,7 @@ class Arguments:
 
 @dataclass
 class Written:
-    """What a recipe wrote."""
+    """Numbers of the rows that a recipe wrote."""
 
     rows: int = 0
     positives: int = 0
@@ -57,12 +63,22 @@ def run(
     prepare: Callable[[Arguments], Written],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Parse arguments, prepare, say what was written; a user's mistake is one line and code 2."""
+    """Parse the arguments, prepare, print what was written; return the exit code.
+
+    User errors print one line and return 2.
+
+    Args:
+        doc: Docstring of the recipe; its first line is the help text.
+        prepare: Writes the data set.
+        argv: Arguments; None: those of the process.
+    """
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("--source", type=Path, help="the file or folder to read")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--force", action="store_true", help="replace the data set that is there")
-    parser.add_argument("--full", action="store_true", help="refuse a sample: all rows or none")
+    parser.add_argument("--force", action="store_true", help="overwrite the data set in the folder")
+    parser.add_argument(
+        "--full", action="store_true", help="fail if the source lacks rows of the full data set"
+    )
     arguments = Arguments(**vars(parser.parse_args(argv)))
     try:
         written = prepare(arguments)
@@ -75,7 +91,7 @@ def run(
 
 
 def find_file(source: Path, patterns: Sequence[str]) -> Path:
-    """Return the file itself, or the first file in the folder that one of the patterns names.
+    """Return the file itself, or the first file in the folder that matches a pattern.
 
     Raises:
         DataError: There is none.
@@ -87,7 +103,7 @@ def find_file(source: Path, patterns: Sequence[str]) -> Path:
     for pattern in patterns:
         for path in sorted(source.glob(pattern)):
             return path
-    raise DataError(f"{str(source)!r} holds none of {', '.join(patterns)}")
+    raise DataError(f"{str(source)!r} has none of {', '.join(patterns)}")
 
 
 def read_text(
@@ -97,12 +113,12 @@ def read_text(
 
     Args:
         path: The file.
-        types: The columns in order; ids are strings, so that none passes through a number.
+        types: Name -> type of the columns, in order; ids are strings, never numbers.
         separator: One character.
-        header: Whether the first line holds the names; they must be these.
+        header: Whether the first line is a header row; it must have these names.
 
     Raises:
-        DataError: Another header, a ragged line, or a cell of another type.
+        DataError: The header row differs, a line is ragged, or a cell has another type.
     """
     if header:
         check_header(path, list(types), separator)
@@ -120,7 +136,7 @@ def read_text(
 
 
 def check_header(path: Path, names: Sequence[str], separator: str) -> None:
-    """Compare the first line with the names.
+    """Refuse a file whose header row has other names.
 
     Raises:
         DataError: They differ.
@@ -129,62 +145,56 @@ def check_header(path: Path, names: Sequence[str], separator: str) -> None:
         first = stream.read(65_536).split(b"\n", 1)[0].decode("utf-8", "replace").strip()
     if first.split(separator) != list(names):
         raise DataError(
-            f"{path} is not the expected file: its first line starts {first[:60]!r}, "
-            f"not {separator.join(names)[:60]!r}"
+            f"{path} is not the expected file: expected a header row that starts with "
+            f"{separator.join(names)[:60]!r}, got {first[:60]!r}"
         )
 
 
 def check_rows(path: Path, rows: int, expected: int, *, full: bool) -> None:
-    """Say that the file is a sample; with ``--full``, refuse it.
+    """Print a note where the number of rows is not that of the full data set.
 
     Raises:
-        DataError: ``full`` is asked for, and rows are missing (or there are too many).
+        DataError: The number differs, and ``full`` is set.
     """
     if rows == expected:
         return
     if full:
-        raise DataError(f"{path} holds {rows:,} rows; the full data set has {expected:,}")
-    print(f"note: {path} holds {rows:,} rows; the full data set has {expected:,}", file=sys.stderr)
+        raise DataError(f"{path} has {rows:,} rows; the full data set has {expected:,}")
+    print(f"note: {path} has {rows:,} rows; the full data set has {expected:,}", file=sys.stderr)
 
 
 @contextmanager
 def data_folder(out: Path, schema: Path, *, force: bool) -> Iterator[Path]:
-    """Give a new folder to write into; on success it becomes ``out``, with the schema.
+    """Give an empty folder to write to; on success it becomes ``out``, with the schema.
 
     Raises:
-        DataError: ``out`` is taken: by anything without ``force``, by no data set with it.
+        DataError: ``out`` is not empty and ``force`` is not set, or it is not a data set.
     """
     check_free(out, force=force)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside, old = (out.parent / f".{out.name}.{name}" for name in ("new", "old"))
-    for leftover in (beside, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    beside.mkdir()
-    try:
-        yield beside
-        shutil.copyfile(schema, beside / "schema.toml")
-        if out.exists():
-            out.rename(old)
-        beside.rename(out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    with atomic_folder(out) as folder:
+        yield folder
+        shutil.copyfile(schema, folder / "schema.toml")
 
 
 def check_free(out: Path, *, force: bool) -> None:
-    """Refuse a folder that holds something; ``force`` replaces a data set, never other files.
+    """Refuse a folder that is not empty; ``force`` allows to overwrite a data set only.
 
     Raises:
-        DataError: The folder is taken.
+        DataError: The folder must not be overwritten.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{str(out)!r} is a file: name a folder")
     names = {path.name for path in out.iterdir()} if out.exists() else set()
     if names and not force:
-        raise DataError(f"{str(out)!r} is not empty: name another folder, or replace with --force")
+        raise DataError(
+            f"{str(out)!r} is not empty: name another folder, or overwrite with --force"
+        )
     foreign = sorted(n for n in names if n != "schema.toml" and not _is_part(n))
     if foreign:
-        raise DataError(f"{str(out)!r} holds {foreign[0]!r}, so it is no data set to replace")
+        raise DataError(
+            f"{str(out)!r} is not a data set, so it is not overwritten: it has {foreign[0]!r}; "
+            "name another folder"
+        )
 
 
 def _is_part(name: str) -> bool:
@@ -192,10 +202,10 @@ def _is_part(name: str) -> bool:
 
 
 def write_parts(batches: Iterable[pa.RecordBatch], folder: Path, part: int = PART) -> Written:
-    """Write batches as ``data.parquet``, or as parts of ``part`` rows; memory stays flat.
+    """Write batches as ``data.parquet``, or as parts of ``part`` rows, in flat memory.
 
     Raises:
-        DataError: There is no row, or ``label`` is not 0 or 1 everywhere.
+        DataError: There is no row, or a ``label`` is neither 0 nor 1.
     """
     written, in_part, writer = Written(), 0, None
     paths: list[Path] = []
@@ -216,27 +226,29 @@ def write_parts(batches: Iterable[pa.RecordBatch], folder: Path, part: int = PAR
         if writer is not None:
             writer.close()
     if not written.rows:
-        raise DataError("the source holds no rows")
+        raise DataError("the source has no rows")
     if len(paths) == 1:
         paths[0].rename(folder / "data.parquet")
     return written
 
 
 def regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Join batches until they hold at least so many rows: small row groups read slowly."""
-    held: list[pa.RecordBatch] = []
+    """Join batches to at least ``rows`` rows each: small row groups are slow to read."""
+    pending: list[pa.RecordBatch] = []
     for batch in batches:
-        held.append(batch)
-        if sum(map(len, held)) >= rows:
-            yield pa.concat_batches(held)
-            held = []
-    if held:
-        yield pa.concat_batches(held)
+        pending.append(batch)
+        if sum(map(len, pending)) >= rows:
+            yield pa.concat_batches(pending)
+            pending = []
+    if pending:
+        yield pa.concat_batches(pending)
 
 
 def _positives(label: pa.Array, before: int) -> int:
     ok = pc.fill_null(pc.is_in(label, pa.array([0, 1], label.type)), False)
     if not pc.all(ok, min_count=0).as_py():
         row = ok.to_pylist().index(False)
-        raise DataError(f"row {before + row + 1}: the label is 0 or 1; got {label[row].as_py()!r}")
+        raise DataError(
+            f"row {before + row + 1}: the label must be 0 or 1; got {label[row].as_py()!r}"
+        )
     return int(pc.sum(label, min_count=0).as_py())

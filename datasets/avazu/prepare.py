@@ -38,7 +38,7 @@ TYPES = {
 def prepare(arguments: recipe.Arguments) -> recipe.Written:
     if arguments.source is None:
         raise DataError(
-            "Avazu needs a Kaggle account: get train.gz from "
+            "Avazu must be downloaded with a Kaggle account: get train.gz from "
             "https://www.kaggle.com/c/avazu-ctr-prediction/data, then give --source train.gz"
         )
     path = recipe.find_file(arguments.source, FILES)
@@ -50,12 +50,12 @@ def prepare(arguments: recipe.Arguments) -> recipe.Written:
 
 
 def derive(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Drop the row id; cut ``hour`` (YYMMDDHH) into a time, an hour of day and a weekday."""
+    """Drop the row id; derive a time, an hour of day and a weekday from ``hour`` (YYMMDDHH)."""
     for batch in batches:
         text = batch["hour"]
         bad = pc.invert(pc.fill_null(pc.match_substring_regex(text, r"^\d{8}$"), False))
         if pc.any(bad, min_count=0).as_py():
-            raise DataError(f"hour is YYMMDDHH; got {text.filter(bad)[0].as_py()!r}")
+            raise DataError(f"hour must be YYMMDDHH; got {text.filter(bad)[0].as_py()!r}")
         time = pc.strptime(text, format="%y%m%d%H", unit="s")
         columns = {
             "label": batch["click"],

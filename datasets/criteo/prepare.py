@@ -29,8 +29,9 @@ TYPES = {
 def prepare(arguments: recipe.Arguments) -> recipe.Written:
     if arguments.source is None:
         raise DataError(
-            "Criteo's terms ask you to fetch it yourself: see https://ailab.criteo.com/ressources/ "
-            "(Kaggle Display Advertising Challenge), unpack it, then give --source train.txt"
+            "Criteo must be downloaded by hand, after accepting its terms: get the archive from "
+            "https://ailab.criteo.com/ressources/ (Kaggle Display Advertising Challenge), unpack "
+            "it, then give --source train.txt"
         )
     path = recipe.find_file(arguments.source, FILES)
     with recipe.data_folder(arguments.out, HERE / "schema.toml", force=arguments.force) as folder:

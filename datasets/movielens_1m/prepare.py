@@ -56,12 +56,14 @@ def prepare(arguments: recipe.Arguments) -> recipe.Written:
         written = recipe.write_parts(join(ratings, users, movies), folder)
         recipe.check_rows(source, ratings.rows, ROWS, full=arguments.full)
         if ratings.rows == ROWS and written.rows != KEPT:
-            raise DataError(f"{KEPT:,} ratings are not 3 in MovieLens-1M; got {written.rows:,}")
+            raise DataError(
+                f"MovieLens-1M must have {KEPT:,} ratings other than 3; got {written.rows:,}"
+            )
     return written
 
 
 def download() -> Path:
-    """Fetch the archive into ``CTRKIT_HOME/downloads`` (once) and check its sum."""
+    """Download the archive to ``CTRKIT_HOME/downloads`` (once) and verify its checksum."""
     import pooch
 
     folder = Path(os.environ.get("CTRKIT_HOME", "~/.ctrkit")).expanduser() / "downloads"
@@ -69,23 +71,24 @@ def download() -> Path:
         return Path(pooch.retrieve(URL, f"md5:{MD5}", fname="ml-1m.zip", path=folder))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{URL} could not be fetched ({error}); fetch it yourself and give --source ml-1m.zip"
+            f"{URL} could not be downloaded ({error}); download it by hand, then give "
+            "--source ml-1m.zip"
         ) from error
 
 
 @contextmanager
 def open_text(source: Path, names: Sequence[str]) -> Iterator[tuple[Path, Iterable[str]]]:
-    """Open the first of the names, in a folder or a zip archive; give its path and lines.
+    """Open the first of the names, in a folder or a zip archive; yield its path and lines.
 
-    A source that is a ratings file has users and movies beside it.
+    Where the source is the file of ratings, users and movies are looked up in its folder.
     """
     if source.suffix == ".zip" and source.is_file():
         with zipfile.ZipFile(source) as archive:
-            found = [m for m in archive.namelist() if m.rpartition("/")[2] in names]
-            if not found:
-                raise DataError(f"{str(source)!r} holds none of {', '.join(names)}")
-            with archive.open(found[0]) as stream:
-                yield source / found[0], io.TextIOWrapper(stream, "latin-1")
+            members = [m for m in archive.namelist() if m.rpartition("/")[2] in names]
+            if not members:
+                raise DataError(f"{str(source)!r} has none of {', '.join(names)}")
+            with archive.open(members[0]) as stream:
+                yield source / members[0], io.TextIOWrapper(stream, "latin-1")
         return
     if source.is_file() and names != RATINGS:
         source = source.parent
@@ -96,10 +99,10 @@ def open_text(source: Path, names: Sequence[str]) -> Iterator[tuple[Path, Iterab
 
 
 def cells(source: Path, names: Sequence[str], *widths: int) -> Iterator[tuple[str, list[str]]]:
-    """Split the lines of a file at ``::``; give where a line stands, and its cells.
+    """Split the lines of a file at ``::``; yield the place of a line, and its cells.
 
     Raises:
-        DataError: A line has another number of cells; names the line.
+        DataError: The number of cells is none of ``widths``; names the line.
     """
     with open_text(source, names) as (path, lines):
         for number, line in enumerate(lines, 1):
@@ -107,18 +110,18 @@ def cells(source: Path, names: Sequence[str], *widths: int) -> Iterator[tuple[st
             row = line.rstrip("\r\n").split("::")
             if len(row) not in widths:
                 rule = " or ".join(map(str, widths))
-                raise DataError(f"{where}: {rule} cells between '::'; got {len(row)}")
+                raise DataError(f"{where}: expected {rule} cells separated by '::', got {len(row)}")
             yield where, row
 
 
 def integer(where: str, text: str) -> int:
-    """Read an id.
+    """Return an id as an integer.
 
     Raises:
-        DataError: It is no integer.
+        DataError: The text is not an integer.
     """
     if not text.isdecimal():
-        raise DataError(f"{where}: ids, ages and occupations are integers; got {text!r}")
+        raise DataError(f"{where}: ids, ages and occupations must be integers; got {text!r}")
     return int(text)
 
 
@@ -145,11 +148,11 @@ def read_movies(source: Path) -> dict[str, dict[str, Any]]:
 
 
 def release(title: str) -> str | None:
-    """Return AutoInt's bucket of the year that ends a title: 1919-1929, a decade, or a year."""
-    found = re.search(r"\((\d{4})\)\s*$", title)
-    if found is None:
+    """Return AutoInt's bucket of the year at the end of a title: 1919-1929, a decade, a year."""
+    match = re.search(r"\((\d{4})\)\s*$", title)
+    if match is None:
         return None
-    year = int(found[1])
+    year = int(match[1])
     if year < 1930:
         return "1919-1929"
     return f"{year // 10 * 10}s" if year < 1970 else str(year)
@@ -159,7 +162,7 @@ class Ratings:
     """Ratings ``user::movie::rating`` or ``user::movie::rating::timestamp``, in file order.
 
     Attributes:
-        rows: Lines read so far, those that are dropped included.
+        rows: Lines read so far, including those that are dropped.
     """
 
     def __init__(self, source: Path) -> None:
@@ -167,12 +170,12 @@ class Ratings:
         self.rows = 0
 
     def __iter__(self) -> Iterator[tuple[str, str, str, int]]:
-        """Give where a line stands, user, movie and label; rating 3 is left out."""
+        """Yield the place of a line, user, movie and label; rating 3 is left out."""
         for where, row in cells(self.source, RATINGS, 3, 4):
             self.rows += 1
             user, movie, rating = row[:3]
             if rating not in LABELS:
-                raise DataError(f"{where}: a rating is 1-5; got {rating!r}")
+                raise DataError(f"{where}: a rating must be 1, 2, 3, 4 or 5; got {rating!r}")
             label = LABELS[rating]
             if label is not None:
                 yield where, user, movie, label
@@ -181,12 +184,12 @@ class Ratings:
 def join(
     ratings: Ratings, users: Mapping[str, dict[str, Any]], movies: Mapping[str, dict[str, Any]]
 ) -> Iterator[pa.RecordBatch]:
-    """Give each rating the columns of its user and movie, in batches."""
+    """Join each rating with its user and movie, in batches."""
     rows: list[dict[str, Any]] = []
     for where, user, movie, label in ratings:
         if user not in users or movie not in movies:
-            what = f"user {user!r}" if user not in users else f"movie {movie!r}"
-            raise DataError(f"{where}: {what} is not described")
+            unknown = f"user {user!r}" if user not in users else f"movie {movie!r}"
+            raise DataError(f"{where}: {unknown} is not in users.dat or movies.dat")
         rows.append({"label": label, **users[user], **movies[movie]})
         if len(rows) == BATCH:
             yield pa.RecordBatch.from_pylist(rows, SCHEMA)

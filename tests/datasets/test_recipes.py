@@ -1,4 +1,4 @@
-"""Every recipe reads the original's very format; the fixtures are generated, never copied."""
+"""Every recipe reads the format of the original files; the fixtures are generated."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def load(name: str) -> ModuleType:
 
 def prepare(name: str, source: Path | None, out: Path, *flags: str) -> int:
     module = load(name)
-    given = [] if source is None else ["--source", str(source)]
-    return int(module.recipe.run(module.__doc__, module.prepare, [*given, "-o", str(out), *flags]))
+    arguments = [] if source is None else ["--source", str(source)]
+    return int(
+        module.recipe.run(module.__doc__, module.prepare, [*arguments, "-o", str(out), *flags])
+    )
 
 
 def error_of(capsys: pytest.CaptureFixture[str]) -> str:
@@ -52,7 +54,7 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-# --- sources in the very formats -------------------------------------------------------------
+# --- sources in the original formats -------------------------------------------------------------
 
 
 def movielens(folder: Path, *, time: bool = False, packed: bool = False) -> Path:
@@ -227,9 +229,9 @@ def _ragged(path: Path, separator: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "separator", "says"),
+    ("name", "file", "separator", "message"),
     [
-        ("movielens_1m", "ratings.dat", "::", "line 5: 3 or 4 cells"),
+        ("movielens_1m", "ratings.dat", "::", "line 5: expected 3 or 4 cells"),
         ("criteo", "train.txt", "\t", "Row #5: Expected 40 columns, got 39"),
         ("avazu", "train.csv", ",", "Expected 24 columns, got 23"),
     ],
@@ -238,14 +240,14 @@ def test_a_ragged_line_is_named(
     name: str,
     file: str,
     separator: str,
-    says: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     source = SOURCES[name](tmp_path / "source")
     _ragged(source / file, separator)
     assert prepare(name, source, tmp_path / "out") == 2
-    assert says in error_of(capsys)
+    assert message in error_of(capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
@@ -257,12 +259,12 @@ def test_a_missing_source_is_named(
     assert "nowhere" in error_of(capsys)
     (tmp_path / "empty").mkdir()
     assert prepare(name, tmp_path / "empty", tmp_path / "out") == 2
-    assert "holds none of" in error_of(capsys)
+    assert "has none of" in error_of(capsys)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["criteo", "avazu"])
-def test_without_a_source_it_says_where_the_file_is(
+def test_without_a_source_the_error_names_the_download(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prepare(name, None, tmp_path / "out") == 2
@@ -270,15 +272,27 @@ def test_without_a_source_it_says_where_the_file_is(
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "old", "new", "says"),
+    ("name", "file", "old", "new", "message"),
     [
-        ("movielens_1m", "ratings.dat", "1::7::1", "1::7::6", "a rating is 1-5; got '6'"),
-        ("movielens_1m", "ratings.dat", "1::7::1", "1::6::1", "movie '6' is not described"),
-        ("movielens_1m", "users.dat", "::18::", "::x::", "integers; got 'x'"),
-        ("criteo", "train.txt", "1\t", "2\t", "row 1: the label is 0 or 1; got 2"),
+        (
+            "movielens_1m",
+            "ratings.dat",
+            "1::7::1",
+            "1::7::6",
+            "a rating must be 1, 2, 3, 4 or 5; got '6'",
+        ),
+        (
+            "movielens_1m",
+            "ratings.dat",
+            "1::7::1",
+            "1::6::1",
+            "movie '6' is not in users.dat or movies.dat",
+        ),
+        ("movielens_1m", "users.dat", "::18::", "::x::", "must be integers; got 'x'"),
+        ("criteo", "train.txt", "1\t", "2\t", "row 1: the label must be 0 or 1; got 2"),
         ("criteo", "train.txt", "\t-2\t", "\tx\t", "'x'"),
         ("avazu", "train.csv", "id,click", "no,click", "is not the expected file"),
-        ("avazu", "train.csv", "14102100", "2014-10-21", "hour is YYMMDDHH; got '2014-10-21'"),
+        ("avazu", "train.csv", "14102100", "2014-10-21", "hour must be YYMMDDHH; got '2014-10-21'"),
     ],
 )
 def test_a_wrong_cell_is_named(
@@ -286,14 +300,14 @@ def test_a_wrong_cell_is_named(
     file: str,
     old: str,
     new: str,
-    says: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = SOURCES[name](tmp_path / "source") / file
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode(), 1))
     assert prepare(name, tmp_path / "source", tmp_path / "out") == 2
-    assert says in error_of(capsys)
+    assert message in error_of(capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
