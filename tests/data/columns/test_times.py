@@ -78,5 +78,5 @@ def test_many_times_are_counted_per_cell(scale: float, monkeypatch: pytest.Monke
     assert len(starts) <= 64
     assert counts.sum() == len(values)
     before = [int((values < start).sum()) for start in starts[1:]]
-    one_time = 0 if scale == 1 else rows.max()  # the start of a cell of fractions is rounded
-    assert np.cumsum(counts)[:-1] == pytest.approx(before, abs=one_time)
+    one_time = 0 if scale == 1 else int(rows.max())  # the start of a cell of fractions is rounded
+    assert np.abs(np.cumsum(counts)[:-1] - before).max() <= one_time
