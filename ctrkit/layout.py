@@ -11,21 +11,21 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from ctrkit.schema import FORMAT, FieldKind
+from ctrkit.schema import FORMAT, RESERVED, FieldKind
 
 
 @dataclass(frozen=True)
 class LayoutField:
-    """All a model may know of a field.
+    """All that a model may know of a field.
 
     Attributes:
-        name: The field's name; the salt of hashed addressing comes from it.
+        name: The field's name, from which the salt of hashed addressing is derived.
         kind: ``categorical`` (one code), ``numeric`` (one real number), ``multi`` (a bag of codes).
-        rows: Codes run over ``0..rows-1``, the three reserved ones included; 2**32 where the
+        rows: Codes are in ``0..rows-1``, the three reserved ones included; 2**32 where the
             field is hash-encoded; 0 for numbers.
         hashed: Whether codes are folded hashes, so that no ``full`` table can hold them.
-        edges: Of numbers: bucket edges. Where the number stays real, they part what the model
-            reads (the transformed number), for crosses; representable in float32.
+        edges: Bucket edges of a number. Where the number stays real, they are edges of what the
+            model reads (the transformed number), for crosses; representable in float32.
     """
 
     name: str
@@ -34,16 +34,33 @@ class LayoutField:
     hashed: bool = False
     edges: tuple[float, ...] = ()
 
+    @property
+    def coded(self) -> bool:
+        """Whether a model reads codes of the field rather than a number."""
+        return self.kind != "numeric"
+
+    @property
+    def own_rows(self) -> int:
+        """Codes that can have a table row each; 0 for hashes and numbers."""
+        return 0 if self.hashed else self.rows
+
+    @property
+    def cross_rows(self) -> int:
+        """Codes of the field in crosses; a real number crosses by its bucket."""
+        return self.rows if self.coded else RESERVED + len(self.edges) + 1
+
 
 @dataclass(frozen=True, eq=False)
 class CrossKeys:
-    """Crosses of pairs of fields that have an embedding of their own (``data/crosses.py``).
+    """Crosses of pairs of fields that have an embedding of their own.
+
+    ``ctrkit.data.encode.cross_keys`` numbers the keys and keeps them in files.
 
     Attributes:
         pairs: Names of the members, in layout order.
         keys: (K,) int64 rising: ``base of the pair + code * rows of the second + its code``.
-        counts: (K,) int64, of training.
-        min_count: The least of them.
+        counts: (K,) int64 training counts.
+        min_count: A key is kept if training holds it at least this often.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -78,6 +95,20 @@ class Layout:
     def of_kind(self, kind: FieldKind) -> tuple[LayoutField, ...]:
         """Return the fields of one kind, in order."""
         return tuple(f for f in self.fields if f.kind == kind)
+
+    @property
+    def coded(self) -> tuple[LayoutField, ...]:
+        """The fields with codes, categorical then multi: the order of embedding tables."""
+        return tuple(f for f in self.fields if f.coded)
+
+    def column(self, position: int) -> int:
+        """Return the place of a field among those of its kind: its column in a batch.
+
+        Args:
+            position: Position of the field in the layout.
+        """
+        kind = self.fields[position].kind
+        return sum(f.kind == kind for f in self.fields[:position])
 
     @property
     def names(self) -> list[str]:

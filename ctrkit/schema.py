@@ -1,4 +1,4 @@
-"""What columns mean (:class:`Schema`) and what a model may know of them (:class:`Layout`).
+"""What columns mean: fields, roles, crosses and the split.
 
 A schema is a plain file, ``schema.toml``: people edit it, every command reads it.
 """
@@ -13,19 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ctrkit.components import Kind
 from ctrkit.errors import SchemaError, nearest
 from ctrkit.files import write_atomic
 from ctrkit.registry import registry
 
 FieldKind = Literal["categorical", "numeric", "multi"]
-Encoding = Literal["auto", "vocabulary", "hash", "buckets", "raw"]
-Transform = Literal["raw", "standard", "log2", "log2_monotone", "quantile"]
 FORMAT = 1
 ROLES = ("label", "weight", "group", "time", "key")
 MISSING, UNSEEN, DROPPED, RESERVED = 0, 1, 2, 3
 """Codes of every field: missing, unseen or rare, dropped by a selection; values start at 3."""
-CATEGORICAL_ENCODINGS: tuple[Encoding, ...] = ("auto", "vocabulary", "hash")
-BUCKET_TRANSFORMS: tuple[Transform, ...] = ("quantile", "log2", "log2_monotone")
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,13 @@ class Field:
     Attributes:
         name: The column's name.
         kind: ``categorical``, ``numeric`` or ``multi`` (a list of categories).
-        encoding: ``auto`` (a vocabulary while it fits ``max_rows``, else a hash), ``vocabulary``
-            or ``hash`` for categories; ``raw`` (a real number; ``auto`` means this) or
-            ``buckets`` (the transform's integer is a category) for numeric fields.
-        transform: Of numeric fields: ``raw``, ``standard``, ``log2`` (the literature's
-            floor(ln(z)^2) for z > 2), ``log2_monotone`` (ln(1 + z)^2), ``quantile`` (buckets).
+        encoding: For categories: ``auto`` (a vocabulary while it fits ``max_rows``, else a hash),
+            ``vocabulary`` or ``hash``. For numeric fields: ``raw`` (a real number), ``buckets``
+            (the result of the transform is a category), or ``auto`` (``raw`` where the transform
+            has such a form).
+        transform: For numeric fields: ``raw``, ``standard``, ``log2`` (the literature's
+            floor(ln(z)^2) for z > 2), ``log2_monotone`` (ln(1 + |z|)^2 with the sign of z),
+            ``quantile`` (buckets).
         min_count: A value keeps a code of its own if training holds it at least this often.
         max_rows: Most values that ``auto`` keeps as a vocabulary.
         bins: Buckets of the ``quantile`` transform.
@@ -48,8 +47,8 @@ class Field:
 
     name: str
     kind: FieldKind
-    encoding: Encoding = "auto"
-    transform: Transform = "standard"
+    encoding: str = "auto"
+    transform: str = "standard"
     min_count: int = 2
     max_rows: int = 1_000_000
     bins: int = 32
@@ -58,38 +57,41 @@ class Field:
     def __post_init__(self) -> None:
         where = f"field {self.name!r}"
         _one_of(where, "kind", self.kind, get_args(FieldKind))
-        _one_of(where, "transform", self.transform, get_args(Transform))
-        _one_of(where, "encoding", self.encoding, get_args(Encoding))
+        encodings, buckets = registry.names("encoding"), registry.names("bucket")
+        transforms = dict.fromkeys([*registry.names("transform"), *buckets])
+        _one_of(where, "transform", self.transform, transforms)
+        _one_of(where, "encoding", self.encoding, [*encodings, "buckets", "raw"])
         for key, low in (("min_count", 1), ("max_rows", 1), ("bins", 2)):
             value = getattr(self, key)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise SchemaError(f"{where}: {key} is an integer of at least {low}; got {value!r}")
+                rule = f"{key} must be an integer of at least {low}"
+                raise SchemaError(f"{where}: {rule}; got {value!r}")
         if self.kind == "multi" and not self.separator:
-            raise SchemaError(f"{where}: the separator of a multi field is not empty")
-        if self.kind != "numeric" and self.encoding not in CATEGORICAL_ENCODINGS:
-            raise SchemaError(
-                f"{where}: a {self.kind} field is encoded by one of "
-                f"{', '.join(CATEGORICAL_ENCODINGS)}; got {self.encoding!r}"
-            )
+            raise SchemaError(f"{where}: the separator of a multi field must not be empty")
         if self.kind == "numeric":
-            self._check_numeric(where)
+            self._check_numeric(where, buckets)
+        elif self.encoding not in encodings:
+            rule = f"the encoding of a {self.kind} field must be one of {', '.join(encodings)}"
+            raise SchemaError(f"{where}: {rule}; got {self.encoding!r}")
 
-    def _check_numeric(self, where: str) -> None:
-        if self.encoding in ("vocabulary", "hash"):
-            rule = "a numeric field is encoded by 'raw' or 'buckets'"
+    def _check_numeric(self, where: str, buckets: list[str]) -> None:
+        if self.encoding not in ("auto", "raw", "buckets"):
+            rule = "the encoding of a numeric field must be 'raw' or 'buckets'"
             raise SchemaError(f"{where}: {rule}; got {self.encoding!r} (is it categorical?)")
-        if self.encoding == "buckets" and self.transform not in BUCKET_TRANSFORMS:
-            known = ", ".join(BUCKET_TRANSFORMS)
-            raise SchemaError(f"{where}: buckets need a transform of {known}")
-        if self.encoding == "raw" and self.transform == "quantile":
-            raise SchemaError(f"{where}: transform 'quantile' gives buckets, not a raw number")
+        if self.encoding == "buckets" and self.transform not in buckets:
+            rule = f"with encoding = 'buckets' the transform must be one of {', '.join(buckets)}"
+            raise SchemaError(f"{where}: {rule}; got {self.transform!r}")
+        if self.encoding == "raw" and self.transform not in registry.names("transform"):
+            rule = f"transform {self.transform!r} gives buckets, not a raw number"
+            raise SchemaError(f"{where}: {rule}")
 
     @property
-    def bucketised(self) -> bool:
-        """Whether a numeric field ends as a category rather than as a number."""
-        return self.kind == "numeric" and (
-            self.encoding == "buckets" or self.transform == "quantile"
-        )
+    def component(self) -> tuple[Kind, str]:
+        """Kind and name of the registered component that encodes the field, or its tokens."""
+        if self.kind != "numeric":
+            return "encoding", self.encoding
+        real = self.encoding != "buckets" and self.transform in registry.names("transform")
+        return "transform" if real else "bucket", self.transform
 
 
 @dataclass(frozen=True)

@@ -65,14 +65,13 @@ WRITES = {
 }
 """Calls that write files: methods by their last name, functions by their last two."""
 MAY_WRITE = {
-    "data/encode/encoder.py:_write": "fills the folder that save() renames as a whole",
-    "data/encode/crosses.py:save_crosses": "fills a folder that the cache or the encoder renames",
-    "data/encode/counts.py:save": "counts.json is written last; without it load() refuses",
+    "data/encode/state.py:save_tables": "fills the folder that Encoder.save renames as a whole",
+    "data/encode/cross_keys.py:save_crosses": "fills a folder that is renamed as a whole",
     "data/read/sources.py:fingerprint": "writes to memory",
+    "rank/joint.py:save": "counts.json is written last; without it load() refuses",
     "runs/ranking.py:_write": "fills a hidden folder whose files are then renamed",
     "testing/contracts.py:_round_trip": "writes to a temporary folder",
     "testing/splits.py:_write": "writes to a temporary folder",
-    "testing/scores.py:_merging": "writes to a temporary folder",
     "bundle/predictor.py:_writer": "is given the path of atomic_path",
     "train/checkpoint.py:save_checkpoint": "renamed after fsync, which atomic_path does without",
     "train/journal.py:append": "appends a line to a journal",

@@ -15,11 +15,12 @@ import pyarrow.csv
 import pyarrow.parquet
 import torch
 
-from ctrkit.bundle.inputs import slice_inputs
+from ctrkit.bundle.inputs import model_inputs
 from ctrkit.config.sections import RunConfig
-from ctrkit.data.encode.encoder import Encoded, Encoder
+from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.memory import to_polars
 from ctrkit.data.read.sources import Source
+from ctrkit.data.store.batch import Encoded
 from ctrkit.errors import DataError
 from ctrkit.files import atomic_path
 from ctrkit.layout import Layout
@@ -114,14 +115,13 @@ class Predictor:
 
     def encoded_logits(self, encoded: Encoded, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
         """Return the logits ``(n,)`` of encoded rows."""
-        out = np.empty(len(encoded.codes), np.float32)
         self.model.eval()
         with torch.inference_mode():
-            for start in range(0, len(out), batch_rows):
-                stop = min(start + batch_rows, len(out))
-                logits = self.model(*slice_inputs(encoded, start, stop, self.device))  # (B,)
-                out[start:stop] = logits.float().cpu().numpy()
-        return out
+            logits = [
+                self.model(*model_inputs(rows, self.device)).float().cpu().numpy()  # (B,)
+                for rows in encoded.slices(batch_rows)
+            ]
+        return np.concatenate(logits)
 
     def predict_source(self, source: Source, path: str | Path, batch_rows: int = 1024) -> int:
         """Score a source of any length into a file, in flat memory.

@@ -76,8 +76,7 @@ def zero_unreached(model: Model, layout: Layout) -> dict[str, list[str]]:
     hashed tables are left alone.
     """
     told: dict[str, list[str]] = {}
-    fields = [f for f in layout.fields if f.kind != "numeric"]
-    for index, field in enumerate(fields):
+    for index, field in enumerate(layout.coded):
         counts = layout.counts.get(field.name)
         if counts is None or field.hashed:
             continue

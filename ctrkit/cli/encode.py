@@ -31,7 +31,7 @@ def encode(
 
     with ProgressBar() as progress:
         dataset = jobs.encode(data, out=out, seed=seed, force=force, progress=progress, **options)
-    rows: dict[str, int] = dataset.info["rows"]
+    rows = dataset.info.rows
     text = ", ".join(f"{split} {count:,}" for split, count in rows.items())
     result = {"folder": out, "rows": rows, "warnings": dataset.warnings}
     show(result, [f"wrote {out}: {text} rows"], as_json=json)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ctrkit.data.encode.encoder import Bag, Encoded
+from ctrkit.data.store.batch import Encoded, take_bag
 from ctrkit.layout import Layout
 from ctrkit.metrics import logloss
 from ctrkit.schema import FieldKind
@@ -104,19 +104,17 @@ def ablate(
 
 def permuted(encoded: Encoded, layout: Layout, fields: Sequence[int], order: Rows) -> Encoded:
     """Return rows in which the given fields (positions in the layout) come from row ``order``."""
-    chosen = [layout.fields[index] for index in fields]
-
-    def places(kind: FieldKind) -> list[int]:
-        return [n for n, field in enumerate(layout.of_kind(kind)) if field in chosen]
-
-    multi = places("multi")
+    places: dict[FieldKind, list[int]] = {"categorical": [], "numeric": [], "multi": []}
+    for index in fields:
+        places[layout.fields[index].kind].append(layout.column(index))
+    bags = (
+        take_bag(bag, order) if n in places["multi"] else bag for n, bag in enumerate(encoded.bags)
+    )
     return replace(
         encoded,
-        codes=_permute(encoded.codes, places("categorical"), order),
-        numbers=_permute(encoded.numbers, places("numeric"), order),
-        bags=tuple(
-            _permute_bag(bag, order) if n in multi else bag for n, bag in enumerate(encoded.bags)
-        ),
+        codes=_permute(encoded.codes, places["categorical"], order),
+        numbers=_permute(encoded.numbers, places["numeric"], order),
+        bags=tuple(bags),
     )
 
 
@@ -129,15 +127,6 @@ def _permute(
     result = array.copy()
     result[:, columns] = array[order][:, columns]
     return result
-
-
-def _permute_bag(bag: Bag, order: Rows) -> Bag:
-    """Return the bags of rows ``order``: ``tokens (T,)`` and ``offsets (n + 1,)``."""
-    tokens, offsets = bag
-    lengths = np.diff(offsets)[order]
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    shift = np.repeat(offsets[:-1][order] - ends[:-1], lengths)
-    return tokens[np.arange(ends[-1]) + shift], ends
 
 
 def standard_error(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -14,9 +14,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from ctrkit.bundle.inputs import slice_inputs
+from ctrkit.bundle.inputs import model_inputs
 from ctrkit.bundle.predictor import Predictor
-from ctrkit.data.encode.encoder import Encoded
+from ctrkit.data.store.batch import Encoded
 from ctrkit.evaluate.explanation import AttentionPair, ValuePair
 from ctrkit.models.model import Model
 from ctrkit.nn.interactions.attention import Attention
@@ -41,9 +41,8 @@ def attention_maps(predictor: Predictor, encoded: Encoded) -> Iterator[list[Tens
     branch = _attention_branch(model)
     assert branch is not None, "see has_attention"
     with torch.inference_mode():
-        for start in range(0, len(encoded.codes), BATCH_ROWS):
-            stop = min(start + BATCH_ROWS, len(encoded.codes))
-            inputs = slice_inputs(encoded, start, stop, predictor.device)
+        for rows in encoded.slices(BATCH_ROWS):
+            inputs = model_inputs(rows, predictor.device)
             yield branch.maps(model.embed(*inputs)["fields"])
 
 

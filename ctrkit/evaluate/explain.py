@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ctrkit.bundle.predictor import Predictor
 from ctrkit.data.columns.labels import label_array
-from ctrkit.data.encode.encoder import Encoded
 from ctrkit.data.read.sources import Source
+from ctrkit.data.store.batch import Encoded
 from ctrkit.errors import DataError
 from ctrkit.evaluate.ablation import Ablation, Pair, ablate, standard_error
 from ctrkit.evaluate.attention import (

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrkit.evaluate.scoring import Scores
-from ctrkit.metrics import GroupAuc, SortedRows, evaluate_sorted, group_auc, of_groups
+from ctrkit.metrics import GroupAuc, group_auc
+from ctrkit.metrics.sorted_rows import SortedRows
 
 _PART_ROWS = 1 << 20
 
@@ -26,10 +27,14 @@ def judge(scores: Scores, shift: float = 0.0, *, intervals: bool = True) -> dict
         ``groups`` and ``groups_skipped`` too.
     """
     parts = [(scores.label, scores.logit, scores.weight)]
-    rows = SortedRows(len(scores.logit), parts, shift)
-    metrics = evaluate_sorted(rows, intervals=intervals)
+    metrics = SortedRows(len(scores.logit), parts, shift).metrics(intervals)
     if intervals and scores.group is not None:
-        metrics |= of_groups(_within_groups(scores, scores.group))
+        within = _within_groups(scores, scores.group)
+        metrics |= {
+            "group_auc": within.auc,
+            "groups": within.groups,
+            "groups_skipped": within.skipped,
+        }
     return metrics
 
 

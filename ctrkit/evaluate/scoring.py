@@ -18,7 +18,7 @@ from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.weights import weight_array
 from ctrkit.data.read.sources import Source
-from ctrkit.data.store.batches import Batch
+from ctrkit.data.store.batch import Batch
 from ctrkit.errors import DataError, nearest
 from ctrkit.files import atomic_path
 from ctrkit.metrics.mapped import MappedColumn
@@ -58,7 +58,7 @@ def score_batches(model: Model, batches: Iterable[Batch]) -> Scores:
     try:
         with torch.inference_mode():
             for batch in batches:
-                inputs = model_inputs(batch.codes, batch.numbers, batch.bags, device)
+                inputs = model_inputs(batch, device)
                 logit = model(*inputs).float().cpu().numpy()  # (B,)
                 columns.add(Scores(logit, batch.label, batch.weight, batch.group, batch.row))
     finally:

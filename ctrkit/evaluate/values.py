@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ctrkit.bundle.predictor import Predictor
-from ctrkit.data.encode.encoder import Encoded
+from ctrkit.data.store.batch import Encoded
 from ctrkit.schema import DROPPED, MISSING, UNSEEN
 
 RESERVED_NAMES = {MISSING: "(missing)", UNSEEN: "(unseen or rare)", DROPPED: "(dropped)"}
@@ -33,15 +33,15 @@ def field_values(predictor: Predictor, encoded: Encoded, index: int) -> pl.DataF
         index: Position of the field in the layout.
     """
     field = predictor.layout.fields[index]
-    place = predictor.layout.of_kind(field.kind).index(field)
+    place = predictor.layout.column(index)
     rows = np.arange(len(encoded.codes))
     if field.kind == "numeric":
         return _quartiles(encoded.numbers[:, place])
     if field.kind == "categorical":
         codes = encoded.codes[:, place]
     else:
-        codes, offsets = encoded.bags[place]
-        rows = np.repeat(rows, np.diff(offsets))
+        codes, lengths = encoded.bags[place]
+        rows = np.repeat(rows, lengths)
     lines = pl.DataFrame({"row": rows, "code": codes.astype(np.int64)}).unique(maintain_order=True)
     distinct = lines["code"].unique(maintain_order=True)
     texts = pl.Series(_decode(predictor, index, distinct.to_list()), dtype=pl.String)

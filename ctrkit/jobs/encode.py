@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from ctrkit.data.store.dataset import Dataset, prepare_dataset
+from ctrkit.data.store.dataset import Dataset, EncodeOptions, prepare_dataset
 from ctrkit.errors import SchemaError
 from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
@@ -37,9 +37,8 @@ def encode(
     return prepare_dataset(
         rows.source,
         rows.schema,
-        split=config.data.split,
+        EncodeOptions(config.data.split, config.data.split_seed),
         out=Path(out),
         force=force,
-        seed=config.data.split_seed,
         progress=progress,
     )

@@ -1,9 +1,8 @@
-"""Arrays that do not occupy memory: long ones are mapped from an unnamed temporary file."""
+"""Arrays of held-out rows that do not claim memory: long ones lie in an unnamed temporary file."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from typing import Any
 
@@ -17,8 +16,8 @@ IN_MEMORY_ROWS = 1 << 17
 def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an uninitialised array (rows,); a long one is mapped from a temporary file.
 
-    The operating system writes such pages out when it needs the memory. The file is in ``TMPDIR``,
-    has no name, and is deleted with the array.
+    The operating system writes such pages out when it needs the memory. The file has no name
+    (it lies where ``TMPDIR`` says) and goes with the array.
 
     Raises:
         OSError: The disk is full.
@@ -27,7 +26,7 @@ def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.empty(rows, dtype)
     size = rows * np.dtype(dtype).itemsize
     with tempfile.TemporaryFile() as file:
-        if sys.platform == "linux":  # a full disk is an error here, not a signal later
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, not a signal later
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)
@@ -37,7 +36,7 @@ def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 class MappedColumn:
     """Rows that arrive in parts, in one growing array; a long one is kept on disk.
 
-    Keeping many small parts instead would fragment the heap, which grows by many times their size.
+    Small parts that are kept would tear holes into the heap, which grows by many times their size.
     """
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
@@ -46,7 +45,7 @@ class MappedColumn:
         self._absent = False
 
     def add(self, part: npt.NDArray[Any] | None) -> None:
-        """Add rows; None: the column is absent."""
+        """Add rows; None: they are not known, and so the column is not."""
         if part is None:
             self._absent = True
             return
@@ -59,5 +58,5 @@ class MappedColumn:
         self._rows = stop
 
     def array(self) -> Any:
-        """Return the rows; None: the column is absent."""
+        """Return the rows; None where they are not known."""
         return None if self._absent else self._values[: self._rows]

@@ -11,7 +11,6 @@ from torch import nn
 
 from ctrkit.components import Kind
 from ctrkit.config.sections import ModelConfig
-from ctrkit.data.encode.crosses import cross_rows
 from ctrkit.data.hashing import field_salt, pair_salt
 from ctrkit.errors import ConfigError
 from ctrkit.layout import Layout
@@ -89,8 +88,7 @@ def _tables(
     """Make the tables that some branch reads."""
     coded = [
         CodedField(f.name, f.rows, f.hashed, partial(field_salt, f.name, seed))
-        for f in layout.fields
-        if f.kind != "numeric"
+        for f in layout.coded
     ]
     reads = {read for branch in branches for read in branch.reads}
     parameters = config.parameters.get(config.table, {})
@@ -139,7 +137,7 @@ def _crosses(
         singles=len(layout.fields) - len(layout.of_kind("multi")),
         edges=[f.edges for f in layout.of_kind("numeric")],
         rows=config.cross_rows,
-        sizes=cross_rows(layout),
+        sizes=[f.cross_rows for f in layout.fields],
         keys=keys,
         sparse_from=sparse_from,
     )

@@ -15,7 +15,7 @@ import polars as pl
 
 from ctrkit.data.columns.numbers import to_numbers
 from ctrkit.data.columns.text import explode, to_text, to_tokens
-from ctrkit.data.encode.numeric import cells
+from ctrkit.data.encode.histogram import cells
 from ctrkit.schema import Field, Schema
 
 TOKEN = "\x1e"  # between the name of a field and the word "tokens", in the name of their table

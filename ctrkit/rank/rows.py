@@ -16,7 +16,8 @@ from ctrkit.data.columns.numbers import to_numbers
 from ctrkit.data.columns.text import to_text
 from ctrkit.data.columns.times import TimeColumn, count_times
 from ctrkit.data.columns.weights import whole_weights
-from ctrkit.data.encode.numeric import cells, lower_bounds, quantile_edges
+from ctrkit.data.encode.edges import quantile_edges
+from ctrkit.data.encode.histogram import cells, lower_bounds
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError, SchemaError

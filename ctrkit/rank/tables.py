@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ctrkit.data.encode.edges import bucket_codes, quantile_edges
+from ctrkit.data.encode.histogram import lower_bounds
 from ctrkit.data.encode.lookup import Lookup
-from ctrkit.data.encode.numeric import bucket_codes, lower_bounds, quantile_edges
 from ctrkit.rank.joint import JointCounts, keys_of, tokens_of
 from ctrkit.rank.null import Ints, over_classes
 from ctrkit.rank.rows import RowClasses

@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 
 from ctrkit.config.sections import RunConfig
-from ctrkit.data.encode.crosses import FORMAT as CROSSES_FORMAT
-from ctrkit.data.encode.crosses import count_crosses, load_crosses, save_crosses
+from ctrkit.data.encode.cross_counts import count_crosses
+from ctrkit.data.encode.cross_keys import FORMAT as CROSSES_FORMAT
+from ctrkit.data.encode.cross_keys import load_crosses, save_crosses
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.cache import home
-from ctrkit.data.store.dataset import Dataset, prepare_dataset
+from ctrkit.data.store.dataset import Dataset, EncodeOptions, prepare_dataset
 from ctrkit.models.pairs import memorized_pairs
 from ctrkit.models.resolve import resolve_model, uses_batch_norm
 from ctrkit.records import Progress
@@ -45,11 +46,13 @@ def load_dataset(
     return prepare_dataset(
         source,
         schema,
-        split=data.split,
-        seed=data.split_seed,
-        encoder=Encoder.load(Path(data.encoder)) if data.encoder else None,
-        cache=home() / "cache" if data.cache else None,
-        cache_limit=data.cache_limit,
+        EncodeOptions(
+            split=data.split,
+            seed=data.split_seed,
+            encoder=Encoder.load(Path(data.encoder)) if data.encoder else None,
+            cache=home() / "cache" if data.cache else None,
+            cache_limit=data.cache_limit,
+        ),
         progress=progress,
     )
 
@@ -70,7 +73,7 @@ def with_crosses(config: RunConfig, dataset: Dataset) -> Dataset:
     facts = {
         "crosses": names,
         "min_count": min_count,
-        "rows": dataset.info["fingerprint"],
+        "rows": dataset.info.fingerprint,
         "format": CROSSES_FORMAT,
     }
 

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def run_training(
     _log_warnings(dataset.warnings)
     dataset = with_crosses(config, dataset)
     work.open(force=force)
-    info = {**dataset.info, "source": work.identity["source"]}
+    info = {**asdict(dataset.info), "source": work.identity["source"]}
     write_json(folder / "dataset.json", info, sort_keys=True, default=str)
     save_inputs(folder, config, dataset.encoder, dataset.layout)
     run = Training(config, dataset, folder, (*warnings, *dataset.warnings), started)
@@ -155,7 +155,7 @@ class Training:
         tags = {
             "ctrkit.config_sha256": config.sha256(),
             "ctrkit.run_folder": str(self.folder.absolute()),
-            "ctrkit.data": str(self.dataset.info.get("fingerprint", "")),
+            "ctrkit.data": self.dataset.info.fingerprint,
             "ctrkit.model": config.model.name,
         }
         tracker.start(self.folder, json.loads(config.canonical_json()), tags)
@@ -232,11 +232,11 @@ class Training:
         return RunRecord(
             metrics=metrics,
             seed=self.config.train.seed,
-            data=info,
+            data=asdict(info),
             config_sha256=self.config.sha256(),
             versions=versions(),
             timings={
-                "encode_rows_s": info.get("encode_rows_s") or 0.0,
+                "encode_rows_s": info.encode_rows_s,
                 "train_examples_s": result.examples_s,
                 "total_s": time.perf_counter() - self.started,
             },

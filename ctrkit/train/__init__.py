@@ -2,7 +2,7 @@
 
 from ctrkit.train.callbacks import Callback, Context, Pruned
 from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
-from ctrkit.train.device import pick_device, to_tensors
+from ctrkit.train.device import pick_device
 from ctrkit.train.loop import fit
 from ctrkit.train.optimizers import Optimizers, build_optimizers
 from ctrkit.train.progress import FitResult
@@ -19,5 +19,4 @@ __all__ = [
     "pick_device",
     "remove_checkpoint",
     "save_checkpoint",
-    "to_tensors",
 ]

@@ -11,7 +11,7 @@ from torch import nn
 from ctrkit.train.optimizers import Optimizers
 
 if TYPE_CHECKING:
-    from ctrkit.data.store.batches import Batch
+    from ctrkit.data.store.batch import Batch
 
 
 class Pruned(Exception):

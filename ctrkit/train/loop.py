@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ctrkit.bundle.inputs import model_inputs, targets
 from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError, DataError
 from ctrkit.records import Progress
 from ctrkit.train.callbacks import Callback, Context
 from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
-from ctrkit.train.device import pick_device, split_batch, to_tensors
+from ctrkit.train.device import pick_device
 from ctrkit.train.interrupts import Interrupts
 from ctrkit.train.journal import Journal
 from ctrkit.train.optimizers import build_optimizers
@@ -30,7 +31,7 @@ from ctrkit.train.progress import Cursor, FitResult
 from ctrkit.train.schedule import learning_rate
 
 if TYPE_CHECKING:
-    from ctrkit.data.store.batches import Batch
+    from ctrkit.data.store.batch import Batch
 
 logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=nn.Module)
@@ -184,10 +185,11 @@ class _Loop(Generic[M]):
         weights = batch.weight
         total = float(len(batch.label) if weights is None else weights.sum(dtype="float64"))
         summed = torch.zeros((), dtype=torch.float64, device=self.device)  # ()
-        for micro_batch in split_batch(batch, self.config.micro_batch or 0):
-            codes, numbers, bags, label, weight = to_tensors(micro_batch, self.device)
+        for micro_batch in batch.slices(self.config.micro_batch or 0):
+            inputs = model_inputs(micro_batch, self.device)
+            label, weight = targets(micro_batch, self.device)  # (B,)
             with autocast(self.device, precision):
-                logit = self.model(codes, numbers, bags)  # (B,)
+                logit = self.model(*inputs)  # (B,)
             loss = binary_cross_entropy_with_logits(
                 logit.float(), label, weight, reduction="sum"
             )  # ()

@@ -9,7 +9,7 @@ from ctrkit.data.read.sources import frame_source
 from ctrkit.data.split.base import SPLITS
 from ctrkit.data.split.plan import plan_split
 from ctrkit.data.store.batches import Batches
-from ctrkit.data.store.dataset import prepare_dataset
+from ctrkit.data.store.dataset import EncodeOptions, prepare_dataset
 from ctrkit.evaluate import score_batches
 from ctrkit.models.build import build_model
 from ctrkit.models.resolve import resolve_model
@@ -34,7 +34,7 @@ def test_bundle_on_raw_rows_equals_model_on_batches(tmp_path):
     config = make_config({"model": {"name": "autoint+", "rows": 997}})
     config = config.model_copy(update={"model": resolve_model(config.model)})
     dataset = prepare_dataset(
-        source, SCHEMA, split=None, seed=0, cache=tmp_path / "cache", cache_limit=10**9
+        source, SCHEMA, EncodeOptions(cache=tmp_path / "cache", cache_limit=10**9)
     )
     model = build_model(config.model, dataset.layout, seed=0)
     for table in model.tables.values():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from encoded import LAYOUT, encoded_rows, rows_of
 
-from ctrkit.data.encode.encoder import Encoded
+from ctrkit.data.store.batch import Encoded
 from ctrkit.evaluate.ablation import ablate, permuted
 from ctrkit.evaluate.explain import pairs_by_importance
 
@@ -25,7 +25,7 @@ def test_permuting_moves_only_the_named_fields(rows):
     assert rows_of(encoded) == before, "the rows themselves are untouched"
 
 
-def test_ablation_separates_synergy_additive_effect_and_no_effect():
+def test_ablation_tells_synergy_from_additive_from_nothing():
     """XOR of a and b (synergy), n alone (additive), m nothing."""
     draw = np.random.default_rng(0)
     rows = 20_000

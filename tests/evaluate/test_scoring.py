@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from encoded import fresh_predictor, rows_at
+from encoded import fresh_predictor
 
 from ctrkit.data.columns.labels import label_array
 from ctrkit.data.read.sources import frame_source
-from ctrkit.data.store.batches import Batch
+from ctrkit.data.store.batch import Batch
 from ctrkit.errors import DataError
 from ctrkit.evaluate import Scores, save_predictions, score_batches, score_source
 
 
 def batch_of(encoded, rows, label, **extra):
-    part = rows_at(encoded, rows)
-    bags = tuple((tokens, np.diff(offsets)) for tokens, offsets in part.bags)
-    names = {"weight": None, "group": None, "row": None, **extra}
-    return Batch(codes=part.codes, numbers=part.numbers, bags=bags, label=label[rows], **names)
+    part = encoded.take(rows)
+    return Batch(part.codes, part.numbers, part.bags, label[rows], **extra)
 
 
 def test_batches_score_like_raw_rows_in_eval_mode(messy):

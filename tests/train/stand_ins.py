@@ -1,23 +1,11 @@
 """A tiny model and tiny batches with the interfaces of the real ones."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import nn
 
+from ctrkit.data.store.batch import Batch
 from ctrkit.nn.rows import RowParameter
-
-
-@dataclass(frozen=True)
-class Rows:
-    codes: np.ndarray
-    numbers: np.ndarray
-    bags: tuple
-    label: np.ndarray
-    weight: np.ndarray | None = None
-    group: np.ndarray | None = None
-    row: np.ndarray | None = None
 
 
 class Table(RowParameter):
@@ -60,7 +48,7 @@ def rows(n=64, seed=0, weighted=False):
     numbers = g.normal(size=(n, 2)).astype(np.float32)
     label = ((codes[:, 0] % 2) ^ (g.random(n) < 0.1)).astype(np.uint8)
     weight = (g.random(n) + 0.1).astype(np.float32) if weighted else None
-    return Rows(codes, numbers, ((tokens, lengths),), label, weight)
+    return Batch(codes, numbers, ((tokens, lengths),), label, weight)
 
 
 class Stream:

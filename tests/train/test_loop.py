@@ -9,11 +9,11 @@ import pytest
 import torch
 from stand_ins import Stream, Tiny, rows
 
+from ctrkit.bundle.inputs import model_inputs
 from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError
 from ctrkit.metrics import auc, logloss
 from ctrkit.train import Callback, fit
-from ctrkit.train.device import to_tensors
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 def judge(model):
     batch = rows(256, seed=99)
     with torch.no_grad():
-        logit = model(*to_tensors(batch, CPU)[:3]).numpy()
+        logit = model(*model_inputs(batch, CPU)).numpy()
     return {"auc": auc(batch.label, logit), "logloss": logloss(batch.label, logit)}
 
 

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from stand_ins import Rows
 
+from ctrkit.bundle.inputs import model_inputs
 from ctrkit.config.sections import ModelConfig, TrainConfig
+from ctrkit.data.store.batch import Batch
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.metrics import auc, logloss
 from ctrkit.models.build import build_model
 from ctrkit.models.resolve import resolve_model
-from ctrkit.train import fit, to_tensors
+from ctrkit.train import fit
 
 LAYOUT = Layout(tuple(LayoutField(f"f{i}", "categorical", 5) for i in range(10)))
 
@@ -20,7 +21,7 @@ def planted(n, seed):
     bits = g.integers(0, 2, (n, 10))
     label = bits[:, 3] ^ bits[:, 7] ^ (g.random(n) < 0.1)
     codes = (bits + 3).astype(np.uint32)
-    return Rows(codes, np.zeros((n, 0), np.float32), (), label.astype(np.uint8))
+    return Batch(codes, np.zeros((n, 0), np.float32), (), label.astype(np.uint8))
 
 
 class Shuffled:
@@ -34,7 +35,7 @@ class Shuffled:
         order = np.random.default_rng(epoch).permutation(len(self.data.label))
         for step in range(start, self.steps()):
             r = order[step * self.size : (step + 1) * self.size]
-            yield Rows(self.data.codes[r], self.data.numbers[r], (), self.data.label[r])
+            yield Batch(self.data.codes[r], self.data.numbers[r], (), self.data.label[r])
 
 
 def area(name, rows, epochs, sparse_from=10**9, batch=1024, lr=1e-3):
@@ -44,7 +45,7 @@ def area(name, rows, epochs, sparse_from=10**9, batch=1024, lr=1e-3):
 
     def judge(model):
         with torch.no_grad():
-            logit = model(*to_tensors(held, torch.device("cpu"))[:3]).numpy()
+            logit = model(*model_inputs(held, torch.device("cpu"))).numpy()
         return {"auc": auc(held.label, logit), "logloss": logloss(held.label, logit)}
 
     settings = TrainConfig(epochs=epochs, lr=lr, batch_size=batch, device="cpu", patience=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -12,38 +11,12 @@ import pyarrow as pa
 
 from ctrkit.data.hashing import splitmix64
 from ctrkit.data.read.prefetch import read_ahead
+from ctrkit.data.store.batch import Bag, Batch, join
 from ctrkit.data.store.shards import GROUP, LABEL, ROW, WEIGHT, Shards
 
 _QUEUE = 3
 IN_ORDER_ROWS = 65_536
 Part = Literal["all", "tenth", "rest"]
-Bag = tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows in the order of the layout.
-
-    Attributes:
-        codes: (B, Fc) uint32.
-        numbers: (B, Fn) float32; NaN is missing.
-        bags: Per multi-valued field: tokens (T,) uint32 and lengths (B,) int64.
-        label: (B,) uint8.
-        weight: (B,) float32, where there is one.
-        group: (B,) uint64 hash, where there is one.
-        row: (B,) uint64 hash, in validation and test.
-    """
-
-    codes: npt.NDArray[np.uint32]
-    numbers: npt.NDArray[np.float32]
-    bags: tuple[Bag, ...]
-    label: npt.NDArray[np.uint8]
-    weight: npt.NDArray[np.float32] | None = None
-    group: npt.NDArray[np.uint64] | None = None
-    row: npt.NDArray[np.uint64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.label)
 
 
 class Batches:
@@ -65,15 +38,15 @@ class Batches:
         """Plan the epochs.
 
         Args:
-            shards: Where rows come from.
+            shards: The encoded rows.
             split: ``train``, ``validation`` or ``test``.
             batch_size: Rows per rank and step.
             shuffle: Permute blocks, and rows within windows; else keep the order.
-            seed: Of the order.
+            seed: Seed of the order.
             window: Rows permuted together: whole blocks, at least one. In order, fewer are read.
-            rank: This process.
-            world: Processes; a global batch is ``batch_size * world`` rows.
-            part: All rows; or about a tenth of them, told by a hash of their place; or the rest.
+            rank: Index of this process.
+            world: Number of processes; a global batch is ``batch_size * world`` rows.
+            part: All rows; or about 10 % of them, chosen by a hash of their place; or the rest.
         """
         assert batch_size > 0, batch_size
         assert 0 <= rank < world, (rank, world)
@@ -132,11 +105,11 @@ class Batches:
             while step * size < end:
                 low, high = self._share(step * size, min((step + 1) * size, total))
                 cut = slice(max(low, begin) - begin, max(min(high, end), begin) - begin)
-                parts.append(_take(rows, order[cut]))
+                parts.append(rows.take(order[cut]))
                 if min((step + 1) * size, total) > end:
                     break
                 filled = [p for p in parts if len(p)] or parts[:1]
-                yield filled[0] if len(filled) == 1 else _concat(filled)
+                yield filled[0] if len(filled) == 1 else join(filled)
                 parts, step = [], step + 1
 
     def _share(self, low: int, high: int) -> tuple[int, int]:
@@ -150,20 +123,19 @@ class Batches:
         count = sum(b.num_rows for b in blocks)
         codes = np.empty((count, len(layout.of_kind("categorical"))), np.uint32)
         numbers = np.empty((count, len(layout.of_kind("numeric"))), np.float32)
-        for matrix, kind in ((codes, "categorical"), (numbers, "numeric")):
-            names = [f.name for f in layout.of_kind(kind)]  # type: ignore[arg-type]
-            _transpose(blocks, names, matrix)
+        _transpose(blocks, [f.name for f in layout.of_kind("categorical")], codes)
+        _transpose(blocks, [f.name for f in layout.of_kind("numeric")], numbers)
         bags = tuple(_bag([b.column(f.name) for b in blocks]) for f in layout.of_kind("multi"))
         label, weight, group, row = (_column(blocks, n) for n in (LABEL, WEIGHT, GROUP, ROW))
-        found = Batch(codes, numbers, bags, label, weight, group, row)
+        rows = Batch(codes, numbers, bags, label, weight, group, row)
         if self._part == "all":
-            return found
+            return rows
         parts = [_in_part(self._part, n, self._blocks[n][2]) for n, _ in window]
-        return _take(found, np.flatnonzero(np.concatenate(parts)))
+        return rows.take(np.flatnonzero(np.concatenate(parts)))
 
 
 def _in_part(part: Part, block: int, rows: int) -> npt.NDArray[np.bool_]:
-    """Say which rows of a block belong to a part: a tenth by splitmix64 of their place."""
+    """Return which rows of a block belong to a part: a tenth by splitmix64 of their place."""
     places = np.arange(rows, dtype=np.uint64) + np.uint64(block << 32)
     tenth: npt.NDArray[np.bool_] = splitmix64(places) % np.uint64(10) == 0
     return tenth if part == "tenth" else ~tenth
@@ -191,35 +163,3 @@ def _bag(lists: list[pa.ListArray]) -> Bag:
     tokens = np.concatenate([part.flatten().to_numpy() for part in lists])
     lengths = np.concatenate([np.diff(part.offsets.to_numpy()) for part in lists])
     return tokens, lengths.astype(np.int64)
-
-
-def _take(rows: Batch, index: np.ndarray) -> Batch:
-    """Gather rows; every array is a copy."""
-    plain = {f.name: getattr(rows, f.name) for f in fields(Batch) if f.name != "bags"}
-    taken: dict[str, Any] = {
-        n: None if a is None else np.take(a, index, axis=0) for n, a in plain.items()
-    }
-    return Batch(bags=tuple(_take_bag(bag, index) for bag in rows.bags), **taken)
-
-
-def _take_bag(bag: Bag, index: np.ndarray) -> Bag:
-    tokens, lengths = bag
-    starts = np.cumsum(lengths) - lengths
-    wanted = lengths[index]
-    ends = np.cumsum(wanted)
-    total = int(ends[-1]) if len(ends) else 0
-    places = np.arange(total) + np.repeat(starts[index] - (ends - wanted), wanted)
-    return tokens[places], wanted
-
-
-def _concat(parts: list[Batch]) -> Batch:
-    plain = [f.name for f in fields(Batch) if f.name != "bags"]
-    joined: dict[str, Any] = {}
-    for name in plain:
-        arrays = [getattr(p, name) for p in parts]
-        joined[name] = None if arrays[0] is None else np.concatenate(arrays)
-    bags = tuple(
-        (np.concatenate([t for t, _ in bag]), np.concatenate([n for _, n in bag]))
-        for bag in zip(*(p.bags for p in parts), strict=True)
-    )
-    return Batch(bags=bags, **joined)

@@ -21,10 +21,32 @@ from ctrkit.data.store.shards import CHUNKS_AHEAD, FORMAT, ShardInfo, Shards, wr
 from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest
 from ctrkit.files import write_json
 from ctrkit.layout import Layout
-from ctrkit.schema import UNSEEN, Field, Schema
+from ctrkit.records import Progress
+from ctrkit.schema import Schema
 
 ENCODING = 2
 """What freezing keeps of the counts; a change makes earlier entries of the cache unfit."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What ``dataset.json`` holds, but for the warnings.
+
+    Attributes:
+        rows: Rows per split.
+        positives: Rows per split whose label is 1.
+        fingerprint: The cache key: sha256 of all that determines the content.
+        encode_rows_s: Rows per second of counting and encoding together.
+        split: Description of the split.
+        cache_hit: Whether the rows were in the cache already.
+    """
+
+    rows: dict[str, int]
+    positives: dict[str, int]
+    fingerprint: str
+    encode_rows_s: float
+    split: dict[str, Any]
+    cache_hit: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,80 +55,94 @@ class Dataset:
 
     Attributes:
         schema: What the columns mean.
-        encoder: Frozen.
-        layout: With training counts.
+        encoder: The frozen encoder.
+        layout: Layout with training counts.
         shards: The encoded rows.
-        info: Rows and positives per split, ``encode_rows_s``, ``fingerprint``, ``cache_hit``.
+        info: Facts about them.
         warnings: Notices for the user.
-        keep: Holds a temporary folder, or a folder of the cache, alive.
+        keep: Keeps a temporary folder, or a folder of the cache, from removal.
     """
 
     schema: Schema
     encoder: Encoder
     layout: Layout
     shards: Shards
-    info: dict[str, Any]
+    info: DatasetInfo
     warnings: list[str]
-    keep: Any = field(default=None, repr=False, compare=False)
+    keep: object = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How rows are split and encoded, and where the result is cached.
+
+    Attributes:
+        split: Overrides the schema's way of splitting.
+        seed: Seed of the random split.
+        encoder: A frozen encoder; nothing is counted then.
+        cache: Root of the cache; None: no cache.
+        cache_limit: Maximum size of the cache in bytes.
+    """
+
+    split: str | None = None
+    seed: int = 0
+    encoder: Encoder | None = None
+    cache: Path | None = None
+    cache_limit: int = 50_000_000_000
 
 
 def prepare_dataset(
     source: Source,
     schema: Schema,
+    options: EncodeOptions | None = None,
     *,
-    split: str | None = None,
-    seed: int = 0,
-    encoder: Encoder | None = None,
-    cache: Path | None = None,
-    cache_limit: int = 50_000_000_000,
     out: Path | None = None,
     force: bool = False,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Split, count the training rows, freeze the encoder and write shards.
 
     Args:
         source: Raw rows.
         schema: What the columns mean.
-        split: Overrides the schema's way of splitting.
-        seed: Of the random split.
-        encoder: A frozen one; then nothing is counted.
-        cache: Root of the cache, if one is kept.
-        cache_limit: Its bytes.
+        options: Split, frozen encoder and cache; None: the defaults.
         out: Folder to write instead of a cache.
-        force: Replace ``out``.
-        progress: Object with ``update(stage, done, total, text)``.
+        force: Overwrite ``out``.
+        progress: Is told the rows counted and encoded.
 
     Raises:
         SchemaError: A column of the schema is not in the data.
         DataError: The data cannot be learned from.
-        RunFolderError: ``out`` exists and ``force`` is not given.
+        RunFolderError: ``out`` is not empty and ``force`` is not given.
     """
+    options = options or EncodeOptions()
+    encoder = options.encoder
     _check_columns(source, schema, frozen=encoder is not None)
     if out is not None and out.exists() and any(out.iterdir()) and not force:
-        raise RunFolderError(f"{str(out)!r} is not empty; choose another folder or give --force")
-    plan = plan_split(source, schema, by=split, seed=seed)
-    frozen = None if encoder is None else [encoder.schema.to_toml(), _digest(encoder)]
+        raise RunFolderError(
+            f"{str(out)!r} is not empty; choose another folder or overwrite it with --force"
+        )
+    plan = plan_split(source, schema, by=options.split, seed=options.seed)
     key = cache_key(
         {
             "source": source.fingerprint(),
             "schema": schema.to_toml(),
-            "seed": seed,
+            "seed": options.seed,
             "split": plan.describe(),
-            "encoder": frozen,
+            "encoder": None if encoder is None else [encoder.schema.to_toml(), _digest(encoder)],
             "format": FORMAT,
             "frozen": ENCODING,
         }
     )
 
     def build(folder: Path) -> None:
-        _build(source, schema, plan, encoder, folder, key, progress)
+        _build(_Work(source, schema, plan, progress), encoder, folder, key)
 
     if out is not None:
         build_folder(out, build)
         return _open(out)
-    if cache is not None:
-        entry = cached(cache, key, build, cache_limit)
+    if options.cache is not None:
+        entry = cached(options.cache, key, build, options.cache_limit)
         return _open(entry.folder, entry.hit, entry)
     scratch = Scratch()
     build_folder(scratch.folder / "data", build)
@@ -114,51 +150,52 @@ def prepare_dataset(
 
 
 def _open(folder: Path, hit: bool = False, keep: object = None) -> Dataset:
-    used = Encoder.load(folder / "encoder")
-    info = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    warnings = info.pop("warnings")
-    info["cache_hit"] = hit
+    encoder = Encoder.load(folder / "encoder")
+    facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    warnings = facts.pop("warnings")
+    info = DatasetInfo(**facts, cache_hit=hit)
     shards = Shards(folder, keep=keep)
-    return Dataset(used.schema, used, used.layout(), shards, info, warnings, keep)
+    return Dataset(encoder.schema, encoder, encoder.layout(), shards, info, warnings, keep)
 
 
 def _digest(encoder: Encoder) -> str:
+    """Return a sha256 of all that an encoder was frozen to."""
+    facts: dict[str, Any] = {name: repr(e.state) for name, e in encoder.fields.items()}
     crosses = encoder.crosses
-    keys = (
-        {}
-        if crosses is None
-        else {
-            "\0crosses": crosses.pairs,
-            "\0least": crosses.min_count,
-            "\0keys": hashlib.sha256(crosses.keys.tobytes()).hexdigest(),
-        }
-    )
-    return cache_key({name: repr(state) for name, state in encoder.states.items()} | keys)
+    if crosses is not None:
+        facts["\0crosses"] = crosses.pairs
+        facts["\0least"] = crosses.min_count
+        facts["\0keys"] = hashlib.sha256(crosses.keys.tobytes()).hexdigest()
+    return cache_key(facts)
 
 
 def _check_columns(source: Source, schema: Schema, *, frozen: bool) -> None:
-    roles = [c for c in schema.required_columns() if not frozen or c not in schema.names]
-    for column in roles:
+    columns = [c for c in schema.required_columns() if not frozen or c not in schema.names]
+    for column in columns:
         if column not in source.columns:
             hint = nearest(column, source.columns)
             raise SchemaError(f"column {column!r} of the schema is not in the data{hint}")
 
 
-def _build(
-    source: Source,
-    schema: Schema,
-    plan: SplitPlan,
-    encoder: Encoder | None,
-    folder: Path,
-    key: str,
-    progress: Any,
-) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """What is read to build a data set."""
+
+    source: Source
+    schema: Schema
+    plan: SplitPlan
+    progress: Progress | None
+
+
+def _build(work: _Work, encoder: Encoder | None, folder: Path, key: str) -> None:
+    """Fill a folder with encoder, shards and ``dataset.json``."""
     started = time.perf_counter()
     warnings: list[str] = []
     if encoder is None:
-        encoder, warnings = _fit(source, schema, plan, progress)
-    shards = write_shards(source, encoder, plan, folder, progress)
-    _check_rows(shards, schema)
+        counts = _count(work)
+        encoder, warnings = Encoder.fit(work.schema, counts), counts.notices()
+    shards = write_shards(work.source, encoder, work.plan, folder, work.progress)
+    _check_rows(shards, work.schema)
     encoder.save(folder / "encoder")
     seconds = time.perf_counter() - started
     info = {
@@ -166,25 +203,24 @@ def _build(
         "positives": shards.positives,
         "fingerprint": key,
         "encode_rows_s": sum(shards.rows.values()) / seconds,
-        "split": plan.describe(),
+        "split": work.plan.describe(),
         "warnings": warnings,
     }
     write_json(folder / "dataset.json", info, default=str)
 
 
-def _fit(
-    source: Source, schema: Schema, plan: SplitPlan, progress: Any
-) -> tuple[Encoder, list[str]]:
-    counts, done = Counts(schema), 0
-    wanted = [c for c in schema.required_columns() if c in source.columns]
-    with closing(read_ahead(source.chunks(wanted), CHUNKS_AHEAD)) as chunks:
+def _count(work: _Work) -> Counts:
+    """Count the training rows."""
+    counts, done = Counts(work.schema), 0
+    columns = [c for c in work.schema.required_columns() if c in work.source.columns]
+    with closing(read_ahead(work.source.chunks(columns), CHUNKS_AHEAD)) as chunks:
         for chunk in chunks:
-            train = plan.assign(chunk) == 0
+            train = work.plan.assign(chunk) == 0
             counts.update(chunk.frame if train.all() else chunk.frame.filter(train))
             done += chunk.frame.height
-            if progress is not None:
-                progress.update("count", done, None, f"{done:,} rows")
-    return Encoder.fit(schema, counts), _notices(schema, counts)
+            if work.progress is not None:
+                work.progress.update("count", done, None, f"{done:,} rows")
+    return counts
 
 
 def _check_rows(shards: ShardInfo, schema: Schema) -> None:
@@ -197,28 +233,3 @@ def _check_rows(shards: ShardInfo, schema: Schema) -> None:
         raise DataError(
             f"label {schema.label!r}: all {rows} training rows are {only}: nothing to learn"
         )
-
-
-def _notices(schema: Schema, counts: Counts) -> list[str]:
-    told = (_notice(f, counts) for f in schema.fields) if counts.rows else ()
-    return [f"field {name!r} {text}" for name, text in told if text]
-
-
-def _notice(f: Field, counts: Counts) -> tuple[str, str]:
-    """Return the field's name and why it teaches nothing, if so."""
-    rows, missing = counts.rows, counts.missing[f.name]
-    if f.encoding == "hash":
-        nothing = f.kind != "multi" and missing == rows
-        return f.name, "is missing in every training row" if nothing else ""
-    seen = counts.table(f.name)["count"]
-    if not len(seen):
-        return f.name, "is missing in every training row"
-    if len(seen) == 1 and missing == 0 and seen[0] == rows:
-        close = " (to one part in 256)" if f.kind == "numeric" else ""  # a cell's width
-        return f.name, f"is constant in training{close}"
-    if f.kind != "numeric" and (seen < f.min_count).all():
-        return f.name, (
-            f"has only rare values (code {UNSEEN}); "
-            f"lower its min_count = {f.min_count}, or leave the field out"
-        )
-    return f.name, ""

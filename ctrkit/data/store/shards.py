@@ -17,14 +17,16 @@ from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.rows import row_ids
 from ctrkit.data.columns.weights import weight_array
-from ctrkit.data.encode.encoder import Encoded, Encoder
+from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import SPLITS, SplitPlan
+from ctrkit.data.store.batch import Encoded
 from ctrkit.errors import RunFolderError
 from ctrkit.files import write_json
 from ctrkit.layout import Layout
+from ctrkit.records import Progress
 from ctrkit.schema import Schema
 
 FORMAT = 1
@@ -40,8 +42,8 @@ class ShardInfo:
     """What was written.
 
     Attributes:
-        rows: Per split.
-        positives: Per split.
+        rows: Rows per split.
+        positives: Rows per split whose label is 1.
         files: Per split, the rows of each block of each file.
     """
 
@@ -92,16 +94,20 @@ class _Writer:
 
 
 def write_shards(
-    source: Source, encoder: Encoder, plan: SplitPlan, folder: Path, progress: Any = None
+    source: Source,
+    encoder: Encoder,
+    plan: SplitPlan,
+    folder: Path,
+    progress: Progress | None = None,
 ) -> ShardInfo:
     """Encode every row of a source in one pass and write its split's shards.
 
     Args:
         source: Raw rows.
-        encoder: Frozen.
-        plan: Says each row's split.
-        folder: Gets ``<split>-00000.arrow``, ... and ``shards.json``.
-        progress: Object with ``update(stage, done, total, text)``.
+        encoder: The frozen encoder.
+        plan: Assigns each row to a split.
+        folder: Receives ``<split>-00000.arrow``, ... and ``shards.json``.
+        progress: Is told the rows encoded.
 
     Raises:
         DataError: A label, weight or value is invalid.
@@ -109,12 +115,12 @@ def write_shards(
     folder.mkdir(parents=True, exist_ok=True)
     info, layout, done = ShardInfo(), encoder.layout(), 0
     writers = {split: _Writer(folder, split, info) for split in SPLITS}
-    wanted = [c for c in encoder.schema.required_columns() if c in source.columns]
+    names = [c for c in encoder.schema.required_columns() if c in source.columns]
     try:
-        with closing(read_ahead(source.chunks(wanted), CHUNKS_AHEAD)) as chunks:
+        with closing(read_ahead(source.chunks(names), CHUNKS_AHEAD)) as chunks:
             for chunk in chunks:
                 table = _table(chunk, encoder.encode(chunk.frame), layout, encoder.schema)
-                _part(table, plan.assign(chunk), row_ids(chunk), writers, info)
+                _split(table, plan.assign(chunk), row_ids(chunk), writers, info)
                 done += chunk.frame.height
                 if progress is not None:
                     progress.update("encode", done, None, f"{done:,} rows")
@@ -128,17 +134,17 @@ def write_shards(
     return info
 
 
-def _part(
+def _split(
     table: pa.RecordBatch,
-    part: npt.NDArray[np.uint8],
+    splits: npt.NDArray[np.uint8],
     ids: npt.NDArray[np.uint64],
     writers: Mapping[str, _Writer],
     info: ShardInfo,
 ) -> None:
-    """Hand each split its rows of a chunk."""
+    """Give each split its rows of a chunk; ``splits (n,)`` holds each row's."""
     label = table.column(LABEL).to_numpy()
     for index, (split, writer) in enumerate(writers.items()):
-        rows = np.flatnonzero(part == index)
+        rows = np.flatnonzero(splits == index)
         if not len(rows):
             continue
         batch = table.take(pa.array(rows))
@@ -156,9 +162,10 @@ def _table(chunk: Chunk, encoded: Encoded, layout: Layout, schema: Schema) -> pa
         columns[f.name] = pa.array(encoded.codes[:, i])
     for i, f in enumerate(layout.of_kind("numeric")):
         columns[f.name] = pa.array(np.ascontiguousarray(encoded.numbers[:, i]))
-    for f, (tokens, offsets) in zip(layout.of_kind("multi"), encoded.bags, strict=True):
-        narrow = pa.array(offsets.astype(np.int32))
-        columns[f.name] = pa.ListArray.from_arrays(narrow, pa.array(tokens))
+    for f, (tokens, lengths) in zip(layout.of_kind("multi"), encoded.bags, strict=True):
+        offsets = np.zeros(len(lengths) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        columns[f.name] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(tokens))
     columns[LABEL] = pa.array(label_array(frame, schema, chunk.first_row))
     weight = weight_array(frame, schema, chunk.first_row)
     if weight is not None:
@@ -173,19 +180,19 @@ class Shards:
     """Shards of a folder, mapped into memory as they are read.
 
     Attributes:
-        folder: Where they lie.
-        layout: Of the encoded fields (without counts).
+        folder: The folder.
+        layout: Layout of the encoded fields (without counts).
     """
 
     def __init__(self, folder: str | Path, keep: object = None) -> None:
         """Open a folder that :func:`write_shards` wrote.
 
         Args:
-            folder: Where they lie.
+            folder: The folder.
             keep: An object that keeps the folder from removal while it lives.
 
         Raises:
-            RunFolderError: There are no shards, or of another format.
+            RunFolderError: There are no shards, or they have another format.
         """
         self.folder, self._keep = Path(folder), keep
         path = self.folder / INFO

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ctrkit.data.encode.prune import kept_codes
+from ctrkit.data.encode.field import kept_codes
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.nn.gates.pair import OPS
@@ -90,7 +90,7 @@ def _move_rows(
     if not isinstance(before, StackedTable) or not isinstance(after, StackedTable):
         logger.warning("%s has no rows per field: it starts anew", name)
         return
-    coded = [[f for f in m.layout.fields if f.kind != "numeric"] for m in (old, new)]
+    coded = [m.layout.coded for m in (old, new)]
     names = [f.name for f in coded[0]]
     wanted.zero_()
     for place, field in enumerate(coded[1]):

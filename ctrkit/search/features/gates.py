@@ -69,13 +69,12 @@ def open_gates(
         rows: Of training.
         steps: Planned.
     """
-    coded = [f for f in layout.fields if f.kind != "numeric"]
     weight = penalty / rows if config.unit == "nats" else penalty
     lr = config.gate_lr
     if config.update == "descent" and lr is None:
         lr = PACE / (steps * max(weight, 1e-30))
     gate = ValueGate(
-        [0 if f.hashed else f.rows for f in coded],
+        [f.own_rows for f in layout.coded],
         len(layout.of_kind("numeric")),
         epochs=config.epochs,
         schedule=config.schedule,
@@ -104,14 +103,13 @@ def _costs(values: Tensor) -> Tensor:
 
 def traffic_counts(layout: Layout, rows: int) -> npt.NDArray[np.int64]:
     """Return the training count of every gated value ``(R,)``; a real number's is ``rows``."""
-    coded = [f for f in layout.fields if f.kind != "numeric" and not f.hashed]
-    parts = [np.asarray(layout.counts[f.name], np.int64) for f in coded]
+    parts = [np.asarray(layout.counts[f.name], np.int64) for f in layout.coded if f.own_rows]
     return np.concatenate([*parts, np.full(len(layout.of_kind("numeric")), rows, np.int64)])
 
 
 def gated_names(layout: Layout) -> list[tuple[str, int]]:
     """Return the gated fields and their number of gates, in the gates' order."""
-    coded = [(f.name, f.rows) for f in layout.fields if f.kind != "numeric" and not f.hashed]
+    coded = [(f.name, f.rows) for f in layout.coded if f.own_rows]
     return [*coded, *((f.name, 1) for f in layout.of_kind("numeric"))]
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ctrkit.data.encode.crosses import Column, field_column
+from ctrkit.data.encode.cross_counts import Column, field_column
 from ctrkit.data.hashing import splitmix64
-from ctrkit.data.store.batches import Batch
+from ctrkit.data.store.batch import Batch
 from ctrkit.layout import Layout
 from ctrkit.rank.coded import Coded, Pair, cells_of, parallel
 from ctrkit.rank.spectrum import Spectrum

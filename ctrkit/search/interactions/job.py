@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Unpack, cast
 
 from ctrkit.config.files import to_toml
-from ctrkit.data.encode.crosses import count_crosses, distinct_crosses
+from ctrkit.data.encode.cross_counts import count_crosses, distinct_crosses
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
 from ctrkit.errors import ConfigError, SchemaError
@@ -207,7 +207,7 @@ class _Search(SearchJob):
             "cross_rows": self.names,
             "min_count": least,
             "most_rows": ROWS,
-            "rows": self.data.info["fingerprint"],
+            "rows": self.data.info.fingerprint,
             "format": FORMAT,
         }
         rows = cast(list[int], shared_value(self.config.data, facts, self._count))
@@ -364,7 +364,7 @@ class _Search(SearchJob):
         facts = {
             "pair_information": self.names,
             "most_rows": ROWS,
-            "rows": self.data.info["fingerprint"],
+            "rows": self.data.info.fingerprint,
             "format": FORMAT,
         }
         known = shared_value(self.config.data, facts, self._information)

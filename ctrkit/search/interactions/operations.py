@@ -18,14 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from ctrkit.bundle.inputs import model_inputs, targets
 from ctrkit.config.sections import TrainConfig
-from ctrkit.data.store.batches import Batch, Batches
+from ctrkit.data.store.batch import Batch
+from ctrkit.data.store.batches import Batches
 from ctrkit.models.model import Model
 from ctrkit.nn.gates.pair import OPS, PairGate
 from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
 from ctrkit.search.interactions.config import InteractionSearchConfig
 from ctrkit.train import Callback, Context, FitResult, fit
-from ctrkit.train.device import to_tensors
 
 HELD_SHARE = 8
 """A step's operations learn from a batch this much smaller than that of the weights: a tenth of
@@ -193,10 +194,11 @@ class PairTraining(Callback):
         """Descend the loss of held rows in alpha alone (first order)."""
         model = cast(Model, context.model)
         device = self.gate.weight.device
-        codes, numbers, bags, label, weight = to_tensors(batch, device)
+        inputs = model_inputs(batch, device)
+        label, weight = targets(batch, device)  # (B,)
         branch = cast(Pairs, model.branches["pairs"])
         branch.watch = self.secant
-        logit = model(codes, numbers, bags)  # (B,)
+        logit = model(*inputs)  # (B,)
         if branch.watched is None:
             loss = binary_cross_entropy_with_logits(logit.float(), label, weight)
         else:

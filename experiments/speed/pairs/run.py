@@ -30,7 +30,8 @@ import torch
 
 from ctrkit import jobs
 from ctrkit.config.files import make_config
-from ctrkit.data.store.batches import Batch, Batches
+from ctrkit.data.store.batch import Batch
+from ctrkit.data.store.batches import Batches
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model
 from ctrkit.models.pairs import field_pairs

@@ -46,9 +46,9 @@ def test_codes_fall_by_count_then_by_bytes(encoder):
         "x",
         "m",
     ]
-    tokens, offsets = encoded.bags[0]
+    tokens, lengths = encoded.bags[0]
     assert tokens.tolist() == [3, 4, 0, 3, 3, 3]
-    assert offsets.tolist() == [0, 2, 2, 3, 4, 5, 6]
+    assert lengths.tolist() == [2, 0, 1, 1, 1, 1]
     assert np.isnan(encoded.numbers[3:5]).all()
     assert encoder.layout().counts["a"].tolist() == [1, 1, 0, 2, 2]
 
@@ -151,9 +151,9 @@ def test_tokens_are_hashed_like_values():
     fields = (Field("m", "multi", encoding="hash"), Field("a", "categorical", encoding="hash"))
     encoded = _fitted(frame, *fields).encode(frame)
     abc, minus, missing = encoded.codes[:, 0].tolist()
-    tokens, offsets = encoded.bags[0]
+    tokens, lengths = encoded.bags[0]
     assert tokens.tolist() == [abc, missing, minus, missing]
-    assert offsets.tolist() == [0, 3, 3, 4]
+    assert lengths.tolist() == [3, 0, 1]
 
 
 def test_lists_of_numbers_and_split_text_are_the_same_tokens():
@@ -190,4 +190,4 @@ def test_missing_optional_columns_are_all_missing(encoder):
     assert encoded.codes[:, names.index("ah")].tolist() == [0, 0]
     assert np.isnan(encoded.numbers).all()
     assert encoded.bags[0][0].tolist() == [0, 0]
-    assert encoded.bags[0][1].tolist() == [0, 1, 2]
+    assert encoded.bags[0][1].tolist() == [1, 1]

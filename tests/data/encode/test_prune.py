@@ -6,7 +6,8 @@ import pytest
 
 from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoder
-from ctrkit.data.encode.prune import kept_codes, prune
+from ctrkit.data.encode.field import kept_codes
+from ctrkit.data.encode.prune import prune
 from ctrkit.errors import ConfigError
 from ctrkit.schema import Cross, Field, Schema
 
@@ -62,7 +63,7 @@ def test_where_unseen_values_are_dropped_nothing_needs_to_be_remembered():
     kept = everything(whole)
     kept["c"][[0, 1, 4]] = False  # missing, unseen, b
     small = prune(whole, kept)
-    assert small.states["c"].dropped == ()
+    assert small.fields["c"].state.dropped == ()
     frame = pl.DataFrame({"c": ["never seen", None, "b", "a"]})
     assert small.encode(frame).codes[:, 0].tolist() == [2, 2, 2, 3]
 
@@ -81,8 +82,8 @@ def test_buckets_and_tokens_are_pruned_too(tmp_path):
     again[kept_codes(kept["q"])] = np.arange(kept["q"].sum())
     assert after.codes[:, 1].tolist() == again[before.codes[:, 1]].tolist()
     assert len(small.values("q")) == len(whole.values("q")) - 1
-    (tokens, offsets), (tokens2, offsets2) = before.bags[0], after.bags[0]
-    assert offsets.tolist() == offsets2.tolist()  # a dropped token stays in the bag
+    (tokens, lengths), (tokens2, lengths2) = before.bags[0], after.bags[0]
+    assert lengths.tolist() == lengths2.tolist()  # a dropped token stays in the bag
     assert (tokens2 == 2).tolist() == (tokens == token).tolist()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ctrkit.data.read.sources import frame_source
 from ctrkit.data.store.batches import Batches
-from ctrkit.data.store.dataset import prepare_dataset
+from ctrkit.data.store.dataset import EncodeOptions, prepare_dataset
 from ctrkit.errors import DataError, RunFolderError, SchemaError
 from ctrkit.schema import Field, Schema, Split
 
@@ -30,7 +30,7 @@ def _frame(rows=5000):
 @pytest.fixture
 def dataset(tmp_path, monkeypatch):
     monkeypatch.setattr("ctrkit.data.store.shards.BLOCK_ROWS", 1000)
-    return prepare_dataset(frame_source(_frame()), SCHEMA, cache=tmp_path)
+    return prepare_dataset(frame_source(_frame()), SCHEMA, EncodeOptions(cache=tmp_path))
 
 
 def _epoch(dataset, size=300, start=0, **options):
@@ -61,10 +61,12 @@ def test_ranks_part_each_global_batch(dataset):
 
 
 def test_the_cache_is_hit_and_a_failed_build_leaves_nothing(dataset, tmp_path):
-    assert prepare_dataset(frame_source(_frame()), SCHEMA, cache=tmp_path).info["cache_hit"]
+    assert prepare_dataset(
+        frame_source(_frame()), SCHEMA, EncodeOptions(cache=tmp_path)
+    ).info.cache_hit
     one = frame_source(_frame().with_columns(y=pl.lit(1)))
     with pytest.raises(DataError, match="nothing to learn"):
-        prepare_dataset(one, SCHEMA, cache=tmp_path / "other")
+        prepare_dataset(one, SCHEMA, EncodeOptions(cache=tmp_path / "other"))
     assert not [p for p in (tmp_path / "other").iterdir() if p.is_dir()]
 
 
@@ -138,17 +140,21 @@ def test_one_class_is_told_and_an_unknown_column():
 
 
 def test_a_cached_dataset_holds_its_folder(tmp_path):
-    held = prepare_dataset(frame_source(_frame()), SCHEMA, cache=tmp_path)
-    other = prepare_dataset(frame_source(_frame(900)), SCHEMA, cache=tmp_path, cache_limit=0)
+    held = prepare_dataset(frame_source(_frame()), SCHEMA, EncodeOptions(cache=tmp_path))
+    other = prepare_dataset(
+        frame_source(_frame(900)), SCHEMA, EncodeOptions(cache=tmp_path, cache_limit=0)
+    )
     assert sum(b.num_rows for b in map(held.shards.read, held.shards.blocks("train"))) > 0
     folder, shards = held.shards.folder, held.shards
     del held
     gc.collect()
-    prepare_dataset(frame_source(_frame(900)), SCHEMA, cache=tmp_path, cache_limit=0)
+    prepare_dataset(frame_source(_frame(900)), SCHEMA, EncodeOptions(cache=tmp_path, cache_limit=0))
     assert folder.is_dir()  # the shards hold it still
     del shards
     gc.collect()
-    again = prepare_dataset(frame_source(_frame(900)), SCHEMA, cache=tmp_path, cache_limit=0)
+    again = prepare_dataset(
+        frame_source(_frame(900)), SCHEMA, EncodeOptions(cache=tmp_path, cache_limit=0)
+    )
     assert not folder.exists()
-    assert again.info["cache_hit"]
+    assert again.info.cache_hit
     assert other.shards.folder == again.shards.folder

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ctrkit.config.files import make_config
-from ctrkit.data.encode.prune import kept_codes
+from ctrkit.data.encode.field import kept_codes
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.models.build import build_model, count_parameters
 from ctrkit.models.presets import PRESETS

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ctrkit.config.files import make_config
-from ctrkit.data.store.batches import Batch
+from ctrkit.data.store.batch import Batch
 from ctrkit.errors import ConfigError
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.metrics import auc, logloss

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from ctrkit.data.store.batches import Batch
+from ctrkit.data.store.batch import Batch
 from ctrkit.errors import RunFolderError
 from ctrkit.jobs import rank
 from ctrkit.layout import Layout, LayoutField

@@ -11,20 +11,15 @@ import pytest
 import torch
 
 from ctrkit.data.encode.counts import Counts
-from ctrkit.data.encode.crosses import (
-    CrossCounts,
-    cross_bases,
-    cross_rows,
-    distinct_crosses,
-    load_crosses,
-    save_crosses,
-)
+from ctrkit.data.encode.cross_counts import CrossCounts, distinct_crosses
+from ctrkit.data.encode.cross_keys import cross_bases, load_crosses, save_crosses
+from ctrkit.data.encode.edges import number_codes
 from ctrkit.data.encode.encoder import Encoder
-from ctrkit.data.encode.numeric import number_codes
 from ctrkit.data.encode.prune import prune
 from ctrkit.data.read.sources import open_source
-from ctrkit.data.store.batches import Batch, Batches
-from ctrkit.data.store.dataset import prepare_dataset
+from ctrkit.data.store.batch import Batch
+from ctrkit.data.store.batches import Batches
+from ctrkit.data.store.dataset import EncodeOptions, prepare_dataset
 from ctrkit.errors import ConfigError, RunFolderError
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.schema import Field, Schema
@@ -103,7 +98,7 @@ def by_hand(rows: Batch, pairs=PAIRS) -> Counter:
 
 def test_keys_by_hand():
     """Rows 5, 6, 3+2+1, 5, 4; a x b starts at 0, a x x at 30, b x x at 60."""
-    assert cross_rows(LAYOUT) == [5, 6, 6, 5, 4]
+    assert [f.cross_rows for f in LAYOUT.fields] == [5, 6, 6, 5, 4]
     pairs = [(0, 1), (0, 2), (1, 2)]
     assert cross_bases(LAYOUT, pairs).tolist() == [0, 30, 60, 96]
     counts = counted([batch([3, 3, 4, 2], [5, 5, 0, 3], [0.5, -1.0, np.nan, -7.0])], pairs)
@@ -148,7 +143,7 @@ def test_equal_for_any_batching_window_and_merging(monkeypatch):
     expected = [a.tobytes() for a in whole._kept(1)]
     cuts = ([], [1], [0, 0, 450], list(range(1, 900, 7)), [899])
     for window in (1, 64, 1 << 19):
-        monkeypatch.setattr("ctrkit.data.encode.crosses._WINDOW", window)
+        monkeypatch.setattr("ctrkit.data.encode.cross_counts._WINDOW", window)
         for places in cuts:
             parts = cut(rows, places)
             assert [a.tobytes() for a in counted(parts)._kept(1)] == expected
@@ -260,7 +255,9 @@ def test_shards_of_an_encoder_with_crosses_keep_them_and_others_never_get_them(t
         (None, data.encoder),
         *((y, replace(data.encoder, crosses=counts.frozen(y))) for y in (1, 9)),
     ):
-        found = prepare_dataset(source, SCHEMA, encoder=encoder, cache=tmp_path / "cache")
+        found = prepare_dataset(
+            source, SCHEMA, EncodeOptions(encoder=encoder, cache=tmp_path / "cache")
+        )
         crosses = found.layout.crosses
         assert (None if crosses is None else crosses.min_count) == least
 
@@ -339,7 +336,7 @@ def test_a_number_without_spread_has_one_bucket(values):
     counts.update(pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64)}))
     (f,) = Encoder.fit(schema, counts).layout().fields
     assert f.edges == ()
-    assert cross_rows(Layout((f,))) == [4]
+    assert [f.cross_rows] == [4]
 
 
 def test_the_estimate_of_distinct_crosses_is_near_and_takes_hashed_fields():
