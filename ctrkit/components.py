@@ -177,4 +177,17 @@ STATIC: tuple[Entry, ...] = (
         ("noise", "not distinguishable from noise", ""),
         ("rare", "most rows have a rare value", ""),
     ),
+    *rows("metric", "ctrkit.metrics.auc", ("auc", "area under the ROC curve", "")),
+    *rows(
+        "metric",
+        "ctrkit.metrics.losses",
+        ("logloss", "mean log loss, natural logarithm", ""),
+        ("ne", "normalized entropy: log loss over that of the base rate", "He et al., ADKDD 2014"),
+    ),
+    *rows(
+        "metric",
+        "ctrkit.metrics.calibration",
+        ("calibration", "predicted positives divided by observed ones", ""),
+        ("ece", "expected calibration error over 15 bins of equal counts", ""),
+    ),
 )

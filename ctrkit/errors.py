@@ -1,7 +1,7 @@
-"""Mistakes a user can make, each told in one line: the rule, the offending value, the way out.
+"""User errors, each reported in one line: the rule, the offending value, the way out.
 
-The command line prints the message without a traceback and leaves with exit code 2. A broken
-invariant of our own is an ``assert``, never one of these.
+The command line prints the message without a traceback and exits with code 2. A broken invariant
+of ctrkit itself is an ``assert``, never one of these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class CtrkitError(ValueError):
-    """Base of every mistake that the user can mend."""
+    """Base of every error that the user can fix."""
 
 
 class SchemaError(CtrkitError):
@@ -19,15 +19,15 @@ class SchemaError(CtrkitError):
 
 
 class DataError(CtrkitError):
-    """The data cannot be read, or cannot be learned from."""
+    """The data cannot be read, or a model cannot be trained on them."""
 
 
 class ConfigError(CtrkitError):
-    """A configuration has an unknown key or a value out of bounds."""
+    """A configuration has an unknown key, or a value that is out of bounds."""
 
 
 class UnknownNameError(CtrkitError):
-    """A name that no registry or folder holds."""
+    """A name is unknown to the registry or the folder."""
 
 
 class RunFolderError(CtrkitError):

@@ -1,7 +1,8 @@
 """What the recipes share: arguments, one-line errors, streamed text, a data set written whole.
 
-A recipe is a script beside its ``schema.toml``; it puts this folder on the path and imports
-``recipe``. There is no ``__init__.py`` here: ``datasets`` must not shadow a package of that name.
+A recipe is a script in the folder of its ``schema.toml``; it puts this folder on the path and
+imports ``recipe``. There is no ``__init__.py`` here: ``datasets`` must not shadow a package of that
+name.
 """
 
 from __future__ import annotations

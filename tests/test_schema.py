@@ -1,4 +1,4 @@
-"""What columns mean, as a file that people edit."""
+"""The meaning of columns, as a file that people edit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_toml_reads_back_equal():
     assert Schema.from_toml(SCHEMA.to_toml()) == SCHEMA
 
 
-def test_a_field_may_have_a_role_but_the_label_never():
+def test_a_field_may_have_a_role_but_may_not_be_the_label():
     assert SCHEMA.role_columns() == {"label": "click", "group": "user", "time": "ts"}
     with pytest.raises(SchemaError, match="leak"):
         Schema((Field("click", "categorical"),), label="click")
@@ -67,7 +67,7 @@ def test_select_keeps_crosses_whose_members_remain():
         ("format = 99", "format"),
     ],
 )
-def test_mistakes_are_one_line(text, word):
+def test_user_errors_are_one_line(text, word):
     with pytest.raises(SchemaError, match=word) as caught:
         Schema.from_toml(text)
     assert "\n" not in str(caught.value)
@@ -89,5 +89,5 @@ def test_layout_reads_back_equal():
     assert Layout.from_json(layout.to_json()) == layout
 
 
-def test_nearest_is_silent_when_nothing_is_near():
+def test_nearest_suggests_nothing_when_nothing_is_near():
     assert nearest("zzz", ["autoint"]) == ""

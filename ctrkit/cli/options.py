@@ -8,7 +8,7 @@ writes the options of such a group into the verb's signature, where typer reads 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from typer import Argument, Option
 
@@ -23,86 +23,39 @@ def split_commas(texts: list[str] | None) -> list[str] | None:
     return texts and [name for text in texts for name in text.split(",") if name]
 
 
+def data_option(text: str, *names: str) -> Any:
+    """Return an option of the data panel, with its help text."""
+    return Option(*names, help=text, rich_help_panel=DATA)
+
+
+def data_columns(text: str) -> Any:
+    """Return an option of the data panel that holds column names."""
+    return Option(metavar="NAME,...", callback=split_commas, help=text, rich_help_panel=DATA)
+
+
 class DataOptions(TypedDict, total=False):
     """Options of every verb that reads raw rows; see :class:`ctrkit.runs.inputs.DataOptions`."""
 
-    label: Annotated[str, Option(help="Column that holds the label: 0 or 1.", rich_help_panel=DATA)]
+    label: Annotated[str, data_option("Column that holds the label: 0 or 1.")]
     schema: Annotated[
         Path,
-        Option(
-            help="A schema.toml that says what the columns mean; default: the one in the folder "
-            "of DATA, else inferred.",
-            rich_help_panel=DATA,
+        data_option(
+            "A schema.toml that says what the columns mean; default: the one in the folder of "
+            "DATA, else inferred."
         ),
     ]
-    numeric: Annotated[
-        list[str],
-        Option(
-            metavar="NAME,...",
-            callback=split_commas,
-            help="Columns to read as numbers.",
-            rich_help_panel=DATA,
-        ),
-    ]
-    categorical: Annotated[
-        list[str],
-        Option(
-            metavar="NAME,...",
-            callback=split_commas,
-            help="Columns to read as categories.",
-            rich_help_panel=DATA,
-        ),
-    ]
-    multi: Annotated[
-        list[str],
-        Option(
-            metavar="NAME,...",
-            callback=split_commas,
-            help="Columns that hold lists of categories.",
-            rich_help_panel=DATA,
-        ),
-    ]
-    ignore: Annotated[
-        list[str],
-        Option(
-            metavar="NAME,...",
-            callback=split_commas,
-            help="Columns to leave out.",
-            rich_help_panel=DATA,
-        ),
-    ]
-    time: Annotated[
-        str,
-        Option(help="Column of the event time; rows are then split by time.", rich_help_panel=DATA),
-    ]
+    numeric: Annotated[list[str], data_columns("Columns to read as numbers.")]
+    categorical: Annotated[list[str], data_columns("Columns to read as categories.")]
+    multi: Annotated[list[str], data_columns("Columns that hold lists of categories.")]
+    ignore: Annotated[list[str], data_columns("Columns to leave out.")]
+    time: Annotated[str, data_option("Column of the event time; rows are then split by time.")]
     group: Annotated[
-        str,
-        Option(
-            help="Column to group rows by for the group AUC, such as the user.",
-            rich_help_panel=DATA,
-        ),
+        str, data_option("Column to group rows by for the group AUC, such as the user.")
     ]
-    weight: Annotated[str, Option(help="Column of row weights.", rich_help_panel=DATA)]
-    key: Annotated[
-        str,
-        Option(
-            help="Column whose equal values a random split keeps in the same part.",
-            rich_help_panel=DATA,
-        ),
-    ]
-    columns: Annotated[
-        list[str],
-        Option(
-            metavar="NAME,...",
-            callback=split_commas,
-            help="Column names of a text file, in order.",
-            rich_help_panel=DATA,
-        ),
-    ]
-    no_header: Annotated[
-        bool,
-        Option("--no-header", help="The text file has no header row.", rich_help_panel=DATA),
-    ]
+    weight: Annotated[str, data_option("Column of row weights.")]
+    key: Annotated[str, data_option("Column whose equal values a random split keeps together.")]
+    columns: Annotated[list[str], data_columns("Column names of a text file, in order.")]
+    no_header: Annotated[bool, data_option("The text file has no header row.", "--no-header")]
     set: Annotated[
         list[str],
         Option(
@@ -124,8 +77,8 @@ class TrainOptions(DataOptions, total=False):
     seed: Annotated[
         int,
         Option(
-            help="Seed of the weights, the batches and the sampler of a search (train.seed); the "
-            "split has data.split_seed.",
+            help="Seed of the weights and batches, and of the sampler of a search (train.seed); "
+            "the split has a seed of its own, data.split_seed.",
             rich_help_panel=MODEL,
         ),
     ]

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctrkit.evaluate.scoring import Scores
-from ctrkit.metrics import GroupAuc, group_auc
-from ctrkit.metrics.sorted_rows import SortedRows
+from ctrkit.metrics import GroupAuc, SortedRows, evaluate_sorted, group_auc, of_groups
 
 _PART_ROWS = 1 << 20
 
@@ -27,14 +26,10 @@ def judge(scores: Scores, shift: float = 0.0, *, intervals: bool = True) -> dict
         ``groups`` and ``groups_skipped`` too.
     """
     parts = [(scores.label, scores.logit, scores.weight)]
-    metrics = SortedRows(len(scores.logit), parts, shift).metrics(intervals)
+    rows = SortedRows(len(scores.logit), parts, shift)
+    metrics = evaluate_sorted(rows, intervals=intervals)
     if intervals and scores.group is not None:
-        within = _within_groups(scores, scores.group)
-        metrics |= {
-            "group_auc": within.auc,
-            "groups": within.groups,
-            "groups_skipped": within.skipped,
-        }
+        metrics |= of_groups(_within_groups(scores, scores.group))
     return metrics
 
 

@@ -9,12 +9,18 @@ from ctrkit.components import Kind
 from ctrkit.registry import load_plugin, registry
 from ctrkit.runs.inputs import PathLike
 from ctrkit.testing.contracts import check_interaction
+from ctrkit.testing.flags import check_flag
+from ctrkit.testing.metrics import check_metric
+from ctrkit.testing.scores import check_score
 from ctrkit.testing.splits import check_split
 from ctrkit.testing.verdicts import Verdict
 
 SUITES: dict[Kind, Callable[[str], list[Verdict]]] = {
     "interaction": check_interaction,
     "split": check_split,
+    "score": check_score,
+    "flag": check_flag,
+    "metric": check_metric,
 }
 """Contract suite of each kind of component that has one."""
 

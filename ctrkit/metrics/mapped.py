@@ -1,8 +1,9 @@
-"""Arrays of held-out rows that do not claim memory: long ones lie in an unnamed temporary file."""
+"""Arrays that do not occupy memory: long ones are mapped from an unnamed temporary file."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from typing import Any
 
@@ -16,8 +17,8 @@ IN_MEMORY_ROWS = 1 << 17
 def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an uninitialised array (rows,); a long one is mapped from a temporary file.
 
-    The operating system writes such pages out when it needs the memory. The file has no name
-    (it lies where ``TMPDIR`` says) and goes with the array.
+    The operating system writes such pages out when it needs the memory. The file is in ``TMPDIR``,
+    has no name, and is deleted with the array.
 
     Raises:
         OSError: The disk is full.
@@ -26,7 +27,7 @@ def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.empty(rows, dtype)
     size = rows * np.dtype(dtype).itemsize
     with tempfile.TemporaryFile() as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, not a signal later
+        if sys.platform == "linux":  # a full disk is an error here, not a signal later
             os.posix_fallocate(file.fileno(), 0, size)
         else:
             file.truncate(size)
@@ -36,7 +37,7 @@ def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 class MappedColumn:
     """Rows that arrive in parts, in one growing array; a long one is kept on disk.
 
-    Small parts that are kept would tear holes into the heap, which grows by many times their size.
+    Keeping many small parts instead would fragment the heap, which grows by many times their size.
     """
 
     def __init__(self, dtype: npt.DTypeLike) -> None:
@@ -45,7 +46,7 @@ class MappedColumn:
         self._absent = False
 
     def add(self, part: npt.NDArray[Any] | None) -> None:
-        """Add rows; None: they are not known, and so the column is not."""
+        """Add rows; None: the column is absent."""
         if part is None:
             self._absent = True
             return
@@ -58,5 +59,5 @@ class MappedColumn:
         self._rows = stop
 
     def array(self) -> Any:
-        """Return the rows; None where they are not known."""
+        """Return the rows; None: the column is absent."""
         return None if self._absent else self._values[: self._rows]

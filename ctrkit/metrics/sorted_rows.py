@@ -1,26 +1,27 @@
-"""Exact metrics of many rows in little memory: eight bytes a row, sorted in place, on disk.
+"""Many scored rows in little memory: eight bytes a row, sorted in place, on disk.
 
-The plain path is :func:`ctrkit.metrics.evaluate_logits`, which the tests hold this one against.
+Metrics of these rows equal those of rows in memory (:func:`ctrkit.metrics.evaluate_logits`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ctrkit.errors import DataError
-from ctrkit.metrics import Reliability, sigmoid
+from ctrkit.metrics.arrays import NAN, Floats, sigmoid
+from ctrkit.metrics.bins import Reliability
+from ctrkit.metrics.intervals import Interval
 from ctrkit.metrics.mapped import mapped_empty
 
 BINS = 15
 NORMAL_95 = 1.959963984540054
-NAN = float("nan")
 Keys = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float64]
 Rows = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32] | None]
 _BLOCK = 1 << 16
 _SIGN = np.uint32(1 << 31)
@@ -30,11 +31,14 @@ _LOGIT = np.uint64(32)
 
 
 class Cells(NamedTuple):
-    """Rows of equal logit together, ascending; (k,) each.
+    """Rows grouped by equal logit, ascending; (k,) each.
 
     Attributes:
-        positive: Weight of the positive rows; ``negative`` of the others.
-        positive2: Sum of the squared weights of the positive rows; ``negative2`` of the others.
+        logit: Logit of the rows.
+        positive: Weight of the positive rows.
+        negative: Weight of the negative rows.
+        positive2: Sum of the squared weights of the positive rows.
+        negative2: Sum of the squared weights of the negative rows.
     """
 
     logit: Floats
@@ -44,16 +48,37 @@ class Cells(NamedTuple):
     negative2: Floats
 
 
+class Sums(NamedTuple):
+    """Weighted sums over the rows.
+
+    Attributes:
+        won: Pairs of a positive and a negative row in the right order; ties count one half.
+        lost: Log loss.
+        predicted: Predicted positives.
+    """
+
+    won: float
+    lost: float
+    predicted: float
+
+
 class SortedRows:
-    """Rows by logit, a key each: order-preserving bits of the logit, label, bits of the weight."""
+    """Rows sorted by logit, a key each: order-preserving bits of the logit, label, weight bits.
+
+    Attributes:
+        rows: Number of rows.
+        ones: Number of positive rows.
+        weights: (2,) total weight of the negative and of the positive rows.
+        shift: Added to every logit.
+    """
 
     def __init__(self, rows: int, parts: Iterable[Rows], shift: float = 0.0) -> None:
         """Sort rows.
 
         Args:
-            rows: How many there are in all parts.
-            parts: Labels (n,) of 0 and 1, logits (n,), weights (n,) at or above 0 (None: 1).
-            shift: Is added to every logit.
+            rows: Number of rows in all parts.
+            parts: Labels (n,) of 0 and 1, logits (n,), weights (n,) from 0 (None: ones).
+            shift: Added to every logit.
 
         Raises:
             DataError: A logit is nan.
@@ -61,14 +86,14 @@ class SortedRows:
         self.shift, self.rows, self.ones = shift, rows, 0
         self.weights = np.zeros(2)  # (2,) of negative, of positive rows
         self.keys: Keys = mapped_empty(rows, np.uint64)
-        at = 0
+        start = 0
         for label, logit, weight in parts:
-            for cut in _blocks(0, len(logit)):
-                part = None if weight is None else weight[cut]
-                stop = at + len(logit[cut])
-                self.keys[at:stop] = self._key(label[cut], logit[cut], part)
-                at = stop
-        assert at == rows, (at, rows)
+            for block in _blocks(0, len(logit)):
+                of_block = None if weight is None else weight[block]
+                stop = start + len(logit[block])
+                self.keys[start:stop] = self._key(label[block], logit[block], of_block)
+                start = stop
+        assert start == rows, (start, rows)
         self.keys.sort()
 
     def _key(
@@ -77,7 +102,7 @@ class SortedRows:
         assert logit.dtype == np.float32, logit.dtype
         logit = logit + np.float32(0)  # -0 ties with 0
         if np.isnan(logit).any():
-            raise DataError("a logit is a number; some of the scores are nan")
+            raise DataError("logits must be numbers; some are nan")
         w = np.ones(len(logit), np.float32) if weight is None else np.abs(weight)  # -0 is 0
         one = label > 0
         self.ones += int(one.sum())
@@ -112,10 +137,9 @@ class SortedRows:
             yield Cells(self._logits(keys[first]), *sums)
             start = stop
 
-    def metrics(self, intervals: bool = True) -> dict[str, Any]:
-        """Return the metrics of :func:`judge` but those within groups."""
-        zeros, ones = self.weights.tolist()
-        total = zeros + ones
+    @cached_property
+    def sums(self) -> Sums:
+        """Sums over the rows; one pass over the cells."""
         won = lost = predicted = below = 0.0
         for c in self.cells():
             before = below + np.cumsum(c.negative) - c.negative / 2
@@ -125,70 +149,73 @@ class SortedRows:
                 c.positive @ np.logaddexp(0, -c.logit) + c.negative @ np.logaddexp(0, c.logit)
             )
             predicted += float((c.positive + c.negative) @ sigmoid(c.logit))
-        area = won / (ones * zeros) if ones and zeros else NAN
-        loss = lost / total if total else NAN
-        table = self.reliability()
-        gap = float(table.rows @ np.abs(table.predicted - table.observed)) / total if total else NAN
-        found: dict[str, Any] = {
-            "auc": area,
-            "logloss": loss,
-            "ne": self._normalised(loss),
-            "calibration": predicted / ones if ones else NAN,
-            "ece": gap,
-            "rows": self.rows,
-            "positives": self.ones,
-        }
-        return found | self._intervals(area, loss) if intervals else found
+        return Sums(won, lost, predicted)
 
-    def _normalised(self, loss: float) -> float:
+    @property
+    def auc(self) -> float:
+        """Area under the ROC curve; nan without both classes."""
         zeros, ones = self.weights.tolist()
-        rate = ones / (zeros + ones) if zeros + ones else NAN
-        if not 0 < rate < 1:
-            return NAN
-        return loss / -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate))
+        return self.sums.won / (ones * zeros) if ones and zeros else NAN
 
-    def _intervals(self, area: float, loss: float) -> dict[str, float]:
-        """DeLong's interval of the AUC, the normal one of the mean loss; a second pass."""
+    @property
+    def logloss(self) -> float:
+        """Mean log loss; nan without rows."""
+        total = sum(self.weights.tolist())
+        return self.sums.lost / total if total else NAN
+
+    @cached_property
+    def squares(self) -> tuple[float, float, float]:
+        """Sums of squares: influence of positives and of negatives on the AUC, and losses.
+
+        A second pass over the cells.
+        """
+        area, loss = self.auc, self.logloss
         zeros, ones = self.weights.tolist()
-        squares = [0.0, 0.0, 0.0]  # influence of positives, of negatives; losses
-        negatives = positives = 0.0
+        of_ones = of_zeros = of_losses = negatives = positives = 0.0
         for c in self.cells():
             before = negatives + np.cumsum(c.negative) - c.negative / 2
             after = ones - (positives + np.cumsum(c.positive) - c.positive / 2)
             if ones and zeros:
-                squares[0] += float(c.positive2 @ (before / zeros - area) ** 2) / ones**2
-                squares[1] += float(c.negative2 @ (after / ones - area) ** 2) / zeros**2
-            each = np.logaddexp(0, -c.logit), np.logaddexp(0, c.logit)
-            squares[2] += float(
-                c.positive2 @ (each[0] - loss) ** 2 + c.negative2 @ (each[1] - loss) ** 2
+                of_ones += float(c.positive2 @ (before / zeros - area) ** 2) / ones**2
+                of_zeros += float(c.negative2 @ (after / ones - area) ** 2) / zeros**2
+            to_one, to_zero = np.logaddexp(0, -c.logit), np.logaddexp(0, c.logit)
+            of_losses += float(
+                c.positive2 @ (to_one - loss) ** 2 + c.negative2 @ (to_zero - loss) ** 2
             )
             negatives += float(c.negative.sum())
             positives += float(c.positive.sum())
-        n, n1, n0 = self.rows, self.ones, self.rows - self.ones
-        reach = error = NAN
-        if ones and zeros and n1 > 1 and n0 > 1:
-            variance = squares[0] * n1 / (n1 - 1) + squares[1] * n0 / (n0 - 1)
-            reach = NORMAL_95 * math.sqrt(variance)
-        if n > 1 and not math.isnan(loss):
-            error = NORMAL_95 * math.sqrt(squares[2] * n / (n - 1)) / float(ones + zeros)
-        return {
-            "auc_low": NAN if math.isnan(reach) else max(0.0, area - reach),
-            "auc_high": NAN if math.isnan(reach) else min(1.0, area + reach),
-            "logloss_low": loss - error,
-            "logloss_high": loss + error,
-        }
+        return of_ones, of_zeros, of_losses
+
+    def auc_interval(self) -> Interval:
+        """Return DeLong's 95 % interval of the AUC."""
+        zeros, ones = self.weights.tolist()
+        area, n1, n0 = self.auc, self.ones, self.rows - self.ones
+        if not (ones and zeros and n1 > 1 and n0 > 1):
+            return Interval(area, NAN, NAN)
+        variance = self.squares[0] * n1 / (n1 - 1) + self.squares[1] * n0 / (n0 - 1)
+        reach = NORMAL_95 * math.sqrt(variance)
+        return Interval(area, max(0.0, area - reach), min(1.0, area + reach))
+
+    def logloss_interval(self) -> Interval:
+        """Return the normal 95 % interval of the mean log loss."""
+        loss, n = self.logloss, self.rows
+        if n < 2 or math.isnan(loss):
+            return Interval(loss, NAN, NAN)
+        total = float(self.weights.sum())
+        error = NORMAL_95 * math.sqrt(self.squares[2] * n / (n - 1)) / total
+        return Interval(loss, loss - error, loss + error)
 
     def reliability(self) -> Reliability:
-        """Return bins of equal counts, equal predictions together."""
+        """Return bins of equal counts, equal predictions in one bin."""
         if not self.rows:
-            return Reliability(*(np.zeros(0) for _ in range(3)))
+            return Reliability.empty()
         cuts = self.keys[np.arange(BINS) * self.rows // BINS] >> _LOGIT << _LOGIT
         starts = np.unique(np.searchsorted(self.keys, cuts, side="left"))
         stops = np.append(starts[1:], self.rows)
         sums = np.zeros((3, len(starts)))
         for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-            for at in _blocks(int(start), int(stop)):
-                keys = np.asarray(self.keys[at])
+            for block in _blocks(int(start), int(stop)):
+                keys = np.asarray(self.keys[block])
                 weight = _weights(keys)
                 sums[0, i] += weight.sum()
                 sums[1, i] += weight @ sigmoid(self._logits(keys))
@@ -206,5 +233,5 @@ def _weights(keys: Keys) -> Floats:
 
 
 def _blocks(start: int, stop: int) -> Iterator[slice]:
-    for at in range(start, stop, _BLOCK):
-        yield slice(at, min(at + _BLOCK, stop))
+    for first in range(start, stop, _BLOCK):
+        yield slice(first, min(first + _BLOCK, stop))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import random
 
 import numpy as np
 import polars as pl
-import pytest
 import xxhash
 
-from ctrkit.data.columns.text import canonical
 from ctrkit.data.hashing import field_salt, fold, splitmix64, stable_hash, xxhash64
-from ctrkit.errors import DataError
 
 GOLDEN = {
     "": 0xEF46DB3751D8E999,
@@ -41,32 +37,6 @@ def test_every_length_agrees_with_the_reference() -> None:
 def test_null_stays_null_and_differs_from_empty_text() -> None:
     assert stable_hash(pl.Series("x", [None, ""])).to_list() == [None, GOLDEN[""]]
     assert len(stable_hash(pl.Series("x", [], dtype=pl.String))) == 0
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        (pl.Series([2**53 + 1, -1, None]), ["9007199254740993", "-1", None]),
-        (pl.Series([True, False]), ["1", "0"]),
-        (pl.Series(["007", "7"]), ["007", "7"]),
-        (pl.Series([dt.date(2026, 1, 2)]), ["2026-01-02"]),
-        (pl.Series(["b", "a"], dtype=pl.Categorical), ["b", "a"]),
-        (pl.Series([None, None]), [None, None]),
-    ],
-)
-def test_canonical_text(values: pl.Series, text: list[str | None]) -> None:
-    assert canonical(values).to_list() == text
-
-
-def test_the_unit_of_a_time_does_not_change_its_text() -> None:
-    instant = pl.Series([dt.datetime(2026, 1, 2, 3, 4, 5)])
-    texts = [canonical(instant.cast(pl.Datetime(unit))).item() for unit in ("ms", "us", "ns")]
-    assert len(set(texts)) == 1
-
-
-def test_floats_are_refused() -> None:
-    with pytest.raises(DataError, match="got Float64: declare it numeric"):
-        canonical(pl.Series("price", [1.0]))
 
 
 def test_splitmix_golden_and_fold_bounds() -> None:

@@ -1,4 +1,4 @@
-"""What a column's type and values tell, and the flags that rule over them."""
+"""Kinds inferred from types and values, and the options that override them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCE = frame_source(
 )
 
 
-def test_kinds_and_warnings() -> None:
+def test_kinds_are_inferred_with_warnings() -> None:
     schema, warnings = infer_schema(SOURCE, Overrides(label="y"))
     assert {f.name: f.kind for f in schema.fields} == {
         "id": "categorical",
@@ -36,12 +36,12 @@ def test_kinds_and_warnings() -> None:
     assert any("--ignore one" in w for w in warnings)
 
 
-def test_row_ids_are_warned_about() -> None:
+def test_row_ids_give_a_warning() -> None:
     _, warnings = infer_schema(frame_source({"i": list(range(2000))}), Overrides())
     assert "looks like a row id" in warnings[0]
 
 
-def test_flags() -> None:
+def test_options_override_what_is_inferred() -> None:
     flags = Overrides(label="y", time="at", numeric=("id",), ignore=("one",))
     schema, _ = infer_schema(SOURCE, flags)
     assert schema.field("id").kind == "numeric"

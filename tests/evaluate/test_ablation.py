@@ -25,7 +25,7 @@ def test_permuting_moves_only_the_named_fields(rows):
     assert rows_of(encoded) == before, "the rows themselves are untouched"
 
 
-def test_ablation_tells_synergy_from_additive_from_nothing():
+def test_ablation_separates_synergy_additive_effect_and_no_effect():
     """XOR of a and b (synergy), n alone (additive), m nothing."""
     draw = np.random.default_rng(0)
     rows = 20_000

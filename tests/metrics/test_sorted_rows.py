@@ -1,4 +1,4 @@
-"""Judging in little memory against the plain path."""
+"""Metrics in little memory against metrics of rows in memory."""
 
 import sys
 
@@ -32,10 +32,10 @@ def _some_rows(kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def on_disk(monkeypatch):
-    """Make small data take the paths of large data: blocks, files, parts of the groups."""
+    """Make small data take the paths of large data: blocks, files, groups in parts."""
     monkeypatch.setattr("ctrkit.metrics.sorted_rows._BLOCK", 1000)
     monkeypatch.setattr("ctrkit.metrics.mapped.IN_MEMORY_ROWS", 500)
-    monkeypatch.setattr(sys.modules[judge.__module__], "_PART", 3000)
+    monkeypatch.setattr(sys.modules[judge.__module__], "_PART_ROWS", 3000)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -44,7 +44,7 @@ def on_disk(monkeypatch):
     "kind",
     ["plain", "ties", "one value", "zeros", "one class", "none", "one row", "two rows"],
 )
-def test_judging_in_little_memory_is_the_plain_path(kind, shift, weighted, on_disk):
+def test_metrics_in_little_memory_equal_those_in_memory(kind, shift, weighted, on_disk):
     label, logit = _some_rows(kind)
     draw = np.random.default_rng(4)
     weight = draw.choice([0.0, 0.5, 1.0, 3.25], len(label)).astype(np.float32)
@@ -62,14 +62,14 @@ def test_judging_in_little_memory_is_the_plain_path(kind, shift, weighted, on_di
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-def test_judging_refuses_nan():
+def test_nan_logits_are_errors():
     label, logit = _some_rows("plain")
     logit[5] = np.nan
     with pytest.raises(DataError, match="nan"):
         judge(Scores(logit, label))
 
 
-def test_long_arrays_lie_in_a_file_and_short_ones_in_memory(on_disk):
+def test_long_arrays_are_mapped_from_a_file(on_disk):
     assert not isinstance(mapped_empty(499, np.uint64), np.memmap)
     long = mapped_empty(500, np.uint64)
     assert isinstance(long, np.memmap)

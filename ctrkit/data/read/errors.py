@@ -30,7 +30,7 @@ def reading_errors(path: str, *kinds: type[Exception]) -> Iterator[None]:
 
     Args:
         path: The file that is read.
-        kinds: Types of errors, beside those of the system and of polars.
+        kinds: Types of errors, in addition to those of the system and of polars.
 
     Raises:
         DataError: The file cannot be read.

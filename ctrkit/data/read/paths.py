@@ -43,7 +43,7 @@ def find_files(text: str) -> tuple[list[str], Path | None]:
 
 
 def _data_set_files(folder: Path) -> list[str]:
-    """Return the data files of a folder that has a schema beside its data."""
+    """Return the data files of a folder that contains a schema."""
     if not (folder / "schema.toml").is_file():
         return []
     single = folder / "data.parquet"

@@ -20,7 +20,7 @@ from ctrkit.data.read.parts import FilePart, FramePart, Part, common_columns
 from ctrkit.data.read.paths import find_files, partition_values
 from ctrkit.errors import DataError, nearest
 
-_VIEW_BYTES = 16  # of a text cell, beside its characters
+_VIEW_BYTES = 16  # of a text cell, in addition to its characters
 
 
 @dataclass(frozen=True)

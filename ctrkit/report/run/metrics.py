@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ctrkit.registry import registry
 from ctrkit.report.numbers import DASH
 from ctrkit.report.run.files import RunFiles
 from ctrkit.report.summary import Table
 
-COLUMNS = ("auc", "logloss", "ne", "calibration", "ece", "group_auc")
+COLUMNS = (*registry.names("metric"), "group_auc")
 NOTE = (
     "In brackets: 95 % intervals. logloss: mean log loss in nats; ne: normalized entropy, log loss "
     "divided by the entropy of the base rate; calibration: predicted positives divided by observed "

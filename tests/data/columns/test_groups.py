@@ -35,7 +35,7 @@ def test_missing_groups_form_one_group() -> None:
     assert groups[0] != NO_GROUP
 
 
-def test_no_group_where_none_is_declared_or_none_is_there() -> None:
+def test_no_groups_where_none_are_declared_or_the_column_is_absent() -> None:
     assert group_array(TEXT.to_frame(), Schema(())) is None
     assert group_array(pl.DataFrame({"x": [1]}), SCHEMA) is None
     empty = group_array(TEXT.to_frame().head(0), SCHEMA)

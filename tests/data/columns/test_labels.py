@@ -1,4 +1,4 @@
-"""A label is 0 or 1; anything else is named, with its row."""
+"""A label is 0 or 1; anything else is an error that names the value and its row."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SCHEMA = Schema((), label="y")
 @pytest.mark.parametrize(
     "values", [[0, 1], [False, True], [0.0, 1.0], ["0", "1"], ["false", "True"], ["0.0", "1.0"]]
 )
-def test_accepted(values: list[object]) -> None:
+def test_binary_values_are_labels(values: list[object]) -> None:
     assert label_array(pl.DataFrame({"y": values}), SCHEMA).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("values", [[0, 2], [1.0, 0.5], [True, None], ["1", "yes"]])
-def test_refused_with_row_and_value(values: list[object]) -> None:
+def test_other_values_are_refused_with_row_and_value(values: list[object]) -> None:
     with pytest.raises(DataError, match=rf"got {values[1]!r} in row 11"):
         label_array(pl.DataFrame({"y": values}), SCHEMA, first_row=10)
 
 
-def test_empty() -> None:
+def test_no_rows_have_no_labels() -> None:
     assert label_array(pl.DataFrame({"y": []}, schema={"y": pl.Int64}), SCHEMA).shape == (0,)
 
 

@@ -24,7 +24,7 @@ def test_numbers_and_text_are_read(values: list[object]) -> None:
 
 
 @pytest.mark.parametrize("bad", [None, -1.0, float("nan"), float("inf"), 1e39])
-def test_refused_with_row_and_value(bad: float | None) -> None:
+def test_other_values_are_refused_with_row_and_value(bad: float | None) -> None:
     frame = pl.DataFrame({"w": [1.0, bad]})
     for read in (weight_array, whole_weights):
         with pytest.raises(DataError, match=r"weight 'w' must be finite.*got .* in row 11"):
@@ -38,7 +38,7 @@ def test_a_fraction_is_a_weight_but_not_a_number_of_rows() -> None:
         whole_weights(frame, SCHEMA)
 
 
-def test_no_weights_where_none_are_declared_or_none_are_there() -> None:
+def test_no_weights_where_none_are_declared_or_the_column_is_absent() -> None:
     frame = pl.DataFrame({"w": [1.0]})
     assert weight_array(frame, Schema(())) is None
     assert weight_array(frame.drop("w"), SCHEMA) is None

@@ -78,7 +78,7 @@ def test_csv_over_http_is_text(server, tmp_path):
     assert found["site"].to_list() == ["a", None, "c"]
 
 
-def test_an_absent_file_is_one_line(server):
+def test_an_absent_file_is_an_error_of_one_line(server):
     with pytest.raises(DataError, match=r"nowhere\.parquet") as caught:
         rows(f"{server}/nowhere.parquet")
     assert "\n" not in str(caught.value)

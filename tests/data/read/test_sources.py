@@ -1,4 +1,4 @@
-"""Raw rows arrive untouched, in order, in chunks that depend on nothing but the file."""
+"""Raw rows are read unchanged and in order, in chunks that depend only on the file."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_ids_survive_csv_gz_and_parquet(tmp_path: Path) -> None:
     assert _read(tmp_path / "e.parquet")["id"].to_list() == [2**53 + 1]
 
 
-def test_missing_differs_from_quoted_empty_and_quotes_hold_newlines(tmp_path: Path) -> None:
+def test_missing_differs_from_quoted_empty_and_quotes_may_contain_newlines(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('a,b\n"",1\n,2\n"x\ny",3\n')
     assert _read(tmp_path / "a.csv")["a"].to_list() == ["", None, "x\ny"]
 
 
 @pytest.mark.parametrize("separator", [",", "\t", ";", "|"])
-def test_separator_is_sniffed(tmp_path: Path, separator: str) -> None:
+def test_separator_is_detected(tmp_path: Path, separator: str) -> None:
     (tmp_path / "a.csv").write_text(f"a{separator}b\n1{separator}2\n")
     assert _read(tmp_path / "a.csv").rows() == [("1", "2")]
 
@@ -56,7 +56,7 @@ def test_separator_is_sniffed(tmp_path: Path, separator: str) -> None:
         (b"a,b\n\xe9,2\n", "text_encoding=latin-1"),
     ],
 )
-def test_broken_text_is_told_in_one_line(tmp_path: Path, raw: bytes, message: str) -> None:
+def test_malformed_text_is_an_error_of_one_line(tmp_path: Path, raw: bytes, message: str) -> None:
     (tmp_path / "a.csv").write_bytes(raw)
     with pytest.raises(DataError, match=message) as caught:
         _read(tmp_path / "a.csv")
@@ -119,7 +119,7 @@ def test_hive_partitions_are_text_columns(tmp_path: Path) -> None:
     assert _read(tmp_path).sort("k").rows() == [(1, None), (1, "a b")]
 
 
-def test_files_that_disagree(tmp_path: Path) -> None:
+def test_files_must_have_the_same_columns(tmp_path: Path) -> None:
     pl.DataFrame({"i": pl.Series([1], dtype=pl.Int32)}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"i": [2**40]}).write_parquet(tmp_path / "b.parquet")
     assert _read(tmp_path)["i"].to_list() == [1, 2**40]  # widths widen
@@ -128,7 +128,7 @@ def test_files_that_disagree(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_truncated_parquet_and_nothing_there(tmp_path: Path) -> None:
+def test_truncated_parquet_and_no_file_are_errors(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1abc")
     with pytest.raises(DataError, match=r"a.parquet"):
         open_source(tmp_path / "a.parquet")

@@ -1,4 +1,4 @@
-"""A row's split is a function of the row, and stays what it was."""
+"""A row's split is a function of the row alone; plans and assignments are golden."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_type_of_the_key_does_not_change_the_split(dtype: pl.DataType) -> No
     assert (plan_split(other, schema).assign(next(other.chunks())) == expected).all()
 
 
-def test_time_with_embargo() -> None:
+def test_rows_within_the_embargo_are_left_out() -> None:
     plan = plan_split(SOURCE, BY_TIME)
     assert isinstance(plan, TimeSplit)
     assert plan.bounds == (2400, 2700)
@@ -62,7 +62,7 @@ def test_time_with_embargo() -> None:
     assert (parts[2390:2400] == LEFT_OUT).all()
 
 
-def test_text_dates_and_too_few_times() -> None:
+def test_text_dates_are_split_and_too_few_times_are_an_error() -> None:
     days = [f"2026-01-{d:02d}" for d in range(1, 11)]
     plan = plan_split(frame_source({"t": days}), Schema((), time="t"))
     assert isinstance(plan, TimeSplit)
@@ -73,7 +73,7 @@ def test_text_dates_and_too_few_times() -> None:
         plan_split(frame_source({"t": [1, None, 2]}), Schema((), time="t"))
 
 
-def test_column_and_files() -> None:
+def test_columns_and_files_name_the_split() -> None:
     schema = Schema((), split=Split(by="column", column="s"))
     source = frame_source({"s": ["train", "val", "Test"]})
     assert plan_split(source, schema).assign(next(source.chunks())).tolist() == [0, 1, 2]
@@ -99,7 +99,7 @@ def test_what_a_split_needs_must_be_declared_and_in_the_data() -> None:
         plan_split(SOURCE, Schema(()), by="column")
 
 
-# --- what plans and assignments were in version 0.1: runs that are read again depend on them
+# --- plans and assignments that earlier runs depend on
 
 
 def golden_frame() -> pl.DataFrame:
