@@ -69,7 +69,7 @@ MAY_WRITE = {
     "data/encode/cross_keys.py:save_crosses": "fills a folder that is renamed as a whole",
     "data/read/sources.py:fingerprint": "writes to memory",
     "runs/ranking.py:_write": "fills a hidden folder whose files are then renamed",
-    "testing/contracts.py:_round_trip": "writes to a temporary folder",
+    "testing/models.py:_round_trip": "writes to a temporary folder",
     "testing/splits.py:_write": "writes to a temporary folder",
     "testing/scores.py:_merging": "writes to a temporary folder",
     "bundle/predictor.py:_writer": "is given the path of atomic_path",

@@ -8,15 +8,21 @@ from pathlib import Path
 from ctrkit.components import Kind
 from ctrkit.registry import load_plugin, registry
 from ctrkit.runs.inputs import PathLike
-from ctrkit.testing.contracts import check_interaction
 from ctrkit.testing.flags import check_flag
 from ctrkit.testing.metrics import check_metric
+from ctrkit.testing.models import check_head, check_interaction
+from ctrkit.testing.optimizers import check_optimizer, check_schedule
 from ctrkit.testing.scores import check_score
 from ctrkit.testing.splits import check_split
+from ctrkit.testing.tables import check_table
 from ctrkit.testing.verdicts import Verdict
 
 SUITES: dict[Kind, Callable[[str], list[Verdict]]] = {
     "interaction": check_interaction,
+    "head": check_head,
+    "table": check_table,
+    "optimizer": check_optimizer,
+    "schedule": check_schedule,
     "split": check_split,
     "score": check_score,
     "flag": check_flag,

@@ -12,7 +12,7 @@ from ctrkit.models.build import build_model
 from ctrkit.models.presets import PRESETS
 from ctrkit.nn.gates.value import ValueGate, temperature
 from ctrkit.nn.interactions.fm import FactorizationMachine
-from ctrkit.testing.contracts import LAYOUT, sample_inputs
+from ctrkit.testing.models import LAYOUT, sample_inputs
 from ctrkit.train.optimizers.build import optimizer_kind
 
 

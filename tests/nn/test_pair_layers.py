@@ -16,7 +16,7 @@ from ctrkit.nn.crosses import Buckets, CrossTable
 from ctrkit.nn.gates.pair import PairGate
 from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
 from ctrkit.schema import DROPPED
-from ctrkit.testing.contracts import LAYOUT, check_model, sample_inputs
+from ctrkit.testing.models import LAYOUT, check_model, sample_inputs
 
 ALPHA = torch.tensor([[0.3, 0.1, -0.2]])
 

@@ -15,8 +15,8 @@ from ctrkit.config.files import make_config
 from ctrkit.config.sections import TrainConfig
 from ctrkit.models.build import build_model
 from ctrkit.models.presets import PRESETS
-from ctrkit.testing.contracts import LAYOUT, sample_inputs
 from ctrkit.testing.generated import planted_clicks
+from ctrkit.testing.models import LAYOUT, sample_inputs
 from ctrkit.train import build_optimizers, fit
 
 DEVICE = "cuda"

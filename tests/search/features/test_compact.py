@@ -11,7 +11,7 @@ from ctrkit.models.build import build_model, count_parameters
 from ctrkit.models.presets import PRESETS
 from ctrkit.nn.gates.value import ValueGate
 from ctrkit.search.features.compact import compact
-from ctrkit.testing.contracts import sample_inputs
+from ctrkit.testing.models import sample_inputs
 
 FIELDS = (
     LayoutField("a", "categorical", 40),

@@ -1,6 +1,6 @@
-"""Contract suites that an outsider can run on a component of his own.
+"""The contract of interactions and heads: whole models are built and tried.
 
-``ctrkit check FILE`` prints the verdicts; a test suite asserts on :func:`check_interaction`.
+A test suite asserts on :func:`check_interaction`; ``ctrkit check FILE`` prints its verdicts.
 """
 
 from __future__ import annotations
@@ -27,19 +27,30 @@ LAYOUT = Layout(
         LayoutField("m", "multi", 12),
     )
 )
-"""Three categories, a number and a bag: what every component is tried on."""
+"""Three categories, a number and a bag: the fields that every component is tried on."""
 Inputs = tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]
 
 
 def check_interaction(name: str) -> list[Verdict]:
-    """Try a registered interaction as a model of its own.
+    """Run the contract suite on a registered interaction, as a model of its own.
 
-    Checked: shapes for 0, 1 and 7 rows; a gradient reaches every parameter; finite under bf16
-    autocast; evaluation is deterministic; weights survive a round trip through a file; a row's
-    logit does not depend on the other rows; the seed decides the weights.
+    Checked: shapes for 0, 1 and 7 rows; a gradient reaches every parameter; logits are finite
+    under bf16 autocast; evaluation is deterministic; weights survive a round trip through a file;
+    a row's logit does not depend on the other rows; the seed decides the weights.
     """
     registry.get("interaction", name)
     return check_model(ModelConfig(name=name), component=name)
+
+
+def check_head(name: str) -> list[Verdict]:
+    """Run the contract suite on a registered head, over branches of several widths.
+
+    Checked: the checks of :func:`check_interaction`, and shapes for any number of branches.
+    """
+    registry.get("head", name)
+    config = ModelConfig(name="fm", interactions=("linear", "fm", "flat"), head=name)
+    widths = run_checks(name, config, {"branches": _branches})
+    return [*check_model(config, component=name), *widths]
 
 
 def check_model(config: ModelConfig, *, component: str) -> list[Verdict]:
@@ -88,6 +99,13 @@ def _shapes(config: ModelConfig) -> None:
         require(shape == (rows,), f"{rows} rows give logits of shape {shape}, not ({rows},)")
 
 
+def _branches(config: ModelConfig) -> None:
+    for interactions in (("fm",), ("flat",), ("linear", "flat", "products")):
+        model = _model(config.model_copy(update={"interactions": interactions})).eval()
+        shape = tuple(model(*sample_inputs(7)).shape)
+        require(shape == (7,), f"branches {interactions} give logits of shape {shape}, not (7,)")
+
+
 def _gradients(config: ModelConfig) -> None:
     model = _model(config).train()
     with torch.no_grad():  # away from zero, where a ReLU or a product may hide a parameter
@@ -95,8 +113,8 @@ def _gradients(config: ModelConfig) -> None:
             parameter.add_(torch.randn(parameter.shape, generator=_generator()) * 0.1)
     model(*sample_inputs(64)).square().sum().backward()
     for name, parameter in model.named_parameters():
-        found = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
-        require(found, f"no gradient reaches {name}")
+        reached = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
+        require(reached, f"no gradient reaches {name}")
 
 
 def _generator() -> torch.Generator:
@@ -118,7 +136,10 @@ def _deterministic(config: ModelConfig) -> None:
 
 
 def _round_trip(config: ModelConfig) -> None:
-    model, other = _model(config).eval(), _model(config, seed=1).eval()
+    model, other = _model(config).eval(), _model(config).eval()  # the seed is part of addressing
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.fill_(0.5)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path)
@@ -130,10 +151,10 @@ def _round_trip(config: ModelConfig) -> None:
 def _rows_apart(config: ModelConfig) -> None:
     model: nn.Module = _model(config).eval()
     codes, numbers, bags = sample_inputs(7)
-    whole = model(codes, numbers, bags)
+    together = model(codes, numbers, bags)
     first = int(bags[0][1][0])
     alone = model(codes[:1], numbers[:1], [(bags[0][0][:first], bags[0][1][:1])])
-    require(bool(torch.allclose(whole[:1], alone, atol=1e-5)), "a row's logit depends on others")
+    require(bool(torch.allclose(together[:1], alone, atol=1e-5)), "a row's logit depends on others")
 
 
 def _seeded(config: ModelConfig) -> None:
