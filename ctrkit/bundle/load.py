@@ -1,4 +1,4 @@
-"""Read a bundle: check its parts, ask for consent where it holds code, rebuild the model."""
+"""Read a bundle: check its parts, ask for consent if it holds code, rebuild the model."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def load(
     """Turn a run folder into a predictor of raw rows.
 
     Args:
-        path: The run folder, or a search folder: its winner's.
-        trust_plugins: Run the plug-in code that the folder holds.
-        device: Where the model computes.
+        path: The run folder; a search folder stands for its winner.
+        trust_plugins: Run the plug-in code in the folder.
+        device: Device of the model.
 
     Raises:
-        RunFolderError: The folder is missing, incomplete, of another format, contradicts itself,
-            or holds plug-ins that were changed or are not trusted.
+        RunFolderError: The folder is missing, incomplete or of another format; its files belong
+            to different runs; or it holds plug-ins that were changed or are not trusted.
 
     Example::
 
@@ -52,30 +52,34 @@ def load(
         encoder = _encoder(folder)
         config = read_config(folder)
         layout = _layout(folder, encoder)
-        # The seed is part of hashed addressing, so the weights fit no other.
+        # The seed is part of hashed addressing: the weights fit this seed alone.
         train = config.train
         model = build_model(config.model, layout, seed=train.seed, sparse_from=train.sparse_from)
         load_weights(model, folder / "model.safetensors")
     except RunFolderError:
         raise
     except (CtrkitError, OSError, KeyError, TypeError, ValueError) as error:
-        fault = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
-        raise RunFolderError(f"the run folder {str(folder)!r} cannot be read: {fault}") from error
+        reason = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
+        raise RunFolderError(f"the run folder {str(folder)!r} cannot be read: {reason}") from error
     return Predictor(config, encoder, layout, model.to(device))
 
 
 def check_parts(folder: Path) -> None:
-    """Refuse a path that is no complete run folder."""
+    """Refuse a path that is not a complete run folder.
+
+    Raises:
+        RunFolderError: States what is missing.
+    """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise RunFolderError(f"the run folder {str(folder)!r} {what}; make one with ctrkit train")
     absent = [part for part in PARTS if not (folder / part).exists()]
     if len(absent) == len(PARTS):
-        raise RunFolderError(f"{str(folder)!r} is no run folder: it has no config.json")
+        raise RunFolderError(f"{str(folder)!r} is not a run folder: it has no config.json")
     if absent:
         raise RunFolderError(
             f"the run folder {str(folder)!r} is incomplete: it has no {absent[0]} "
-            "(a run that was cut goes on when its command is given again)"
+            "(re-run the same command to resume a run that was cut)"
         )
 
 
@@ -92,28 +96,28 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def load_plugins(folder: Path, *, trust: bool) -> None:
-    """Import the plug-ins that a run folder holds, if they are trusted and unchanged.
+    """Import the plug-ins in a run folder, if they are trusted and unchanged.
 
     Raises:
-        RunFolderError: There are some, and ``trust`` is not given or a hash differs.
+        RunFolderError: There are some, and ``trust`` is off or a hash differs.
     """
     load_entry_points()
-    place = folder / "plugins"
-    if not place.is_dir() or not any(place.iterdir()):
+    plugins = folder / "plugins"
+    if not plugins.is_dir() or not any(plugins.iterdir()):
         return
     try:
-        index = json.loads((place / "index.json").read_text(encoding="utf-8"))
+        index = json.loads((plugins / "index.json").read_text(encoding="utf-8"))
         listed = {str(entry["file"]): str(entry["sha256"]) for entry in index["plugins"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{str(place / 'index.json')!r} cannot be read: {error}") from error
-    _check_format(index.get("format"), place / "index.json")
+        raise RunFolderError(f"{str(plugins / 'index.json')!r} cannot be read: {error}") from error
+    _check_format(index.get("format"), plugins / "index.json")
     if listed and not trust:
         raise RunFolderError(
             f"the run folder {str(folder)!r} holds plug-in code ({', '.join(listed)}); "
             "read it, then allow it with --trust-plugins (load(..., trust_plugins=True))"
         )
     for name, digest in listed.items():
-        file = place / name
+        file = plugins / name
         if Path(name).name != name or not file.is_file():
             raise RunFolderError(f"the run folder {str(folder)!r} lacks its plug-in {name!r}")
         if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
@@ -123,18 +127,18 @@ def load_plugins(folder: Path, *, trust: bool) -> None:
         load_plugin(file)
 
 
-def _check_format(found: object, path: Path) -> None:
-    if str(found) != str(FORMAT):
-        raise RunFolderError(f"{str(path)!r} has format {found!r}; this ctrkit reads {FORMAT}")
+def _check_format(number: object, path: Path) -> None:
+    if str(number) != str(FORMAT):
+        raise RunFolderError(f"{str(path)!r} has format {number!r}; this ctrkit reads {FORMAT}")
 
 
 def _encoder(folder: Path) -> Encoder:
-    """Read the encoder; the schema beside it must be its own."""
+    """Read the encoder; ``schema.toml`` must hold its schema."""
     schema = Schema.load(folder / "schema.toml")
     encoder = Encoder.load(folder / "encoder")
     if schema != encoder.schema:
-        where = str(folder / "schema.toml")
-        raise RunFolderError(f"{where!r} and the encoder beside it are of unlike runs")
+        path = str(folder / "schema.toml")
+        raise RunFolderError(f"{path!r} and the encoder next to it belong to different runs")
     return encoder
 
 
@@ -142,11 +146,11 @@ def _layout(folder: Path, encoder: Encoder) -> Layout:
     """Return the encoder's layout, which must be the one that the model was built from."""
     path = folder / "layout.json"
     text = path.read_text(encoding="utf-8")
-    found = json.loads(text)
-    _check_format(found.get("format") if isinstance(found, dict) else None, path)
+    data = json.loads(text)
+    _check_format(data.get("format") if isinstance(data, dict) else None, path)
     layout: Layout = encoder.layout()
     if Layout.from_json(text) != layout:
-        raise RunFolderError(f"{str(path)!r} and the encoder beside it are of unlike runs")
+        raise RunFolderError(f"{str(path)!r} and the encoder next to it belong to different runs")
     return layout
 
 
@@ -154,22 +158,23 @@ def load_weights(model: Model, path: Path) -> None:
     """Copy the weights of a ``safetensors`` file into a model.
 
     Raises:
-        RunFolderError: It is missing or damaged, or its names or shapes are not the model's.
+        RunFolderError: The file is missing or damaged, or its names or shapes are not those of
+            the model.
     """
     if not path.is_file():
-        raise RunFolderError(f"no weights file {str(path)!r}")
-    wanted = model.state_dict()
+        raise RunFolderError(f"the weights file {str(path)!r} does not exist")
+    expected = model.state_dict()
     try:
         with safe_open(path, framework="pt") as file:
             _check_format((file.metadata() or {}).get("format"), path)
             stored: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise RunFolderError(f"{str(path)!r} is damaged: {error}") from error
-    unlike = sorted(set(wanted) ^ set(stored))
-    if unlike:
-        side = "lacks" if unlike[0] in wanted else "has an unknown"
-        raise RunFolderError(f"{str(path)!r} does not fit the model: it {side} {unlike[0]!r}")
-    for name, tensor in wanted.items():
+    different = sorted(set(expected) ^ set(stored))
+    if different:
+        side = "lacks" if different[0] in expected else "has the unknown"
+        raise RunFolderError(f"{str(path)!r} does not fit the model: it {side} {different[0]!r}")
+    for name, tensor in expected.items():
         if tensor.shape != stored[name].shape:
             shapes = f"{tuple(stored[name].shape)} where the model has {tuple(tensor.shape)}"
             raise RunFolderError(f"{str(path)!r} does not fit the model: {name!r} is {shapes}")

@@ -1,4 +1,4 @@
-"""Write the parts of a bundle; each is written beside its place and renamed."""
+"""Write the parts of a bundle, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,29 +21,21 @@ from ctrkit.schema import DROPPED, MISSING, UNSEEN
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-
-
-def save_bundle(
-    folder: Path, config: RunConfig, encoder: Encoder, layout: Layout, model: Model
-) -> None:
-    """Write a whole bundle.
-
-    Args:
-        folder: Made where it is missing; parts of an earlier bundle are replaced.
-        config: The resolved configuration; its plug-in files are copied.
-        encoder: Frozen encoder; its schema is written too.
-        layout: What the model was built from.
-        model: The trained model.
-    """
-    save_inputs(folder, config, encoder, layout)
-    save_weights(folder, model, layout)
+KINDS = {MISSING: "missing", UNSEEN: "unseen"}
+"""Reserved code -> the kind of value that it stands for."""
 
 
 def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layout) -> None:
-    """Write everything but the weights: what is settled before the first step.
+    """Write everything but the weights: what is known before the first step.
+
+    Args:
+        folder: The run folder; parts of an earlier bundle are replaced.
+        config: The resolved configuration; its plug-in files are copied.
+        encoder: The fitted encoder; its schema is written too.
+        layout: The layout that the model is built from.
 
     Raises:
-        CtrkitError: A plug-in file of the configuration is gone.
+        CtrkitError: A plug-in file of the configuration does not exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _save_plugins(folder, config.plugins)
@@ -57,57 +49,53 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
     """Write ``model.safetensors``.
 
     Rows that no training row reaches (:func:`zero_unreached`) become zero in ``model`` too, so
-    that the model in memory and the one in the folder score alike.
+    that the model in memory and the one in the folder give the same scores.
     """
     zero_unreached(model, layout)
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
-    metadata = {"format": str(FORMAT)}  # one key: several come in any order
+    metadata = {"format": str(FORMAT)}  # one key: the order of several is not fixed
     with atomic_path(folder / "model.safetensors") as beside:
         save_file(state, beside, metadata=metadata)
 
 
-def zero_unreached(model: Model, layout: Layout) -> dict[str, list[str]]:
-    """Set the rows of codes that training never saw to zero; return the fields, per kind of code.
+def zero_unreached(model: Model, layout: Layout) -> None:
+    """Set the rows of codes that do not occur in training to zero, and warn of them.
 
-    Where no training value was rare, the row of unseen values is still at its random start; zero
-    says "nothing known" instead. The same holds for the row of missing values. Shared rows of
-    hashed tables are left alone.
+    Where no training value was rare, the row of unseen values still has its random start; zero
+    states "nothing known" instead. The same holds for the row of missing values. Rows that fields
+    of hashed tables share are left alone.
     """
-    told: dict[str, list[str]] = {}
+    zeroed: dict[str, list[str]] = {}
     for index, field in enumerate(layout.coded):
         counts = layout.counts.get(field.name)
         if counts is None or field.hashed:
             continue
         codes = [int(c) for c in np.flatnonzero(counts == 0) if c != DROPPED]
         if codes and _zero_rows(model, index, codes):
-            for code in codes:
-                kind = {MISSING: "missing", UNSEEN: "unseen"}.get(code, "other")
-                told.setdefault(kind, [])
-                if field.name not in told[kind]:
-                    told[kind].append(field.name)
-    for kind, names in told.items():
+            for kind in dict.fromkeys(KINDS.get(code, "other") for code in codes):
+                zeroed.setdefault(kind, []).append(field.name)
+    for kind, names in zeroed.items():
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         logger.warning(
-            "%s values of %d fields (%s) were not met in training: they score as a zero vector",
+            "%s values of %d fields (%s) do not occur in training: they score as a zero vector",
             kind,
             len(names),
             shown,
         )
-    return told
 
 
 def _zero_rows(model: Model, index: int, codes: list[int]) -> bool:
-    """Zero a coded field's rows in the tables where they are its own; return whether any were."""
-    found = False
-    place = slice(index, index + 1)
+    """Zero a field's rows in the tables in which they are its own; return whether any were."""
+    zeroed = False
+    columns = slice(index, index + 1)
     for table in (model.table(name) for name in model.tables):
         if table.has_own_rows(index):
-            wanted = torch.tensor(codes, device=table.weight.device).unsqueeze(1)  # (n, 1)
-            table.weight.data[table.row_of(wanted, place).squeeze(1)] = 0.0
-            found = True
-    return found
+            selected = torch.tensor(codes, device=table.weight.device).unsqueeze(1)  # (n, 1)
+            table.weight.data[table.row_of(selected, columns).squeeze(1)] = 0.0
+            zeroed = True
+    return zeroed
 
 
 def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:
@@ -119,7 +107,7 @@ def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:
         for plugin in plugins:
             source = Path(plugin)
             if not source.is_file():
-                raise CtrkitError(f"no plug-in file {plugin!r}")
+                raise CtrkitError(f"the plug-in file {plugin!r} does not exist")
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
             name = f"{digest[:8]}-{source.name}"
             copy(source, beside / name)

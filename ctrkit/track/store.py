@@ -84,7 +84,7 @@ def sync(folder: Path) -> int:
     if (folder / "search.json").is_file():
         return _sync_search(folder)
     if not (folder / "config.json").is_file():
-        raise RunFolderError(f"{str(folder)!r} is no run folder: it has no config.json")
+        raise RunFolderError(f"{str(folder)!r} is not a run folder: it has no config.json")
     text = (folder / "config.json").read_text(encoding="utf-8")
     config = RunConfig.model_validate_json(text)
     name = config.track.run_name or f"{config.model.name}-{config.train.seed}"

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from safetensors.torch import load_file, save_file
 
-from ctrkit.bundle import load, save_bundle
+from ctrkit.bundle import load, save_inputs, save_weights
 from ctrkit.config.files import make_config
 from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoder
@@ -50,7 +50,8 @@ def save(folder, frame, schema=SCHEMA, plugins=(), **sections):
     model = build_model(config.model, layout, seed=1)
     for table in model.tables.values():
         table.weight.data.mul_(30)  # far from zero, so that wrong rows give wrong scores
-    save_bundle(folder, config, encoder, layout, model)
+    save_inputs(folder, config, encoder, layout)
+    save_weights(folder, model, layout)
     return model
 
 
@@ -215,7 +216,7 @@ def test_incomplete_folder(folder, tmp_path, part):
 
 def test_no_folder_a_file_an_empty_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    for name, match in (("none", "does not exist"), ("file", "is a file"), (".", "no run folder")):
+    for name, match in (("none", "does not exist"), ("file", "is a file"), (".", "not a run folder")):
         with pytest.raises(RunFolderError, match=match):
             load(tmp_path / name)
 

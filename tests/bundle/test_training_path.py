@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from ctrkit.bundle import load, save_bundle
+from ctrkit.bundle import load, save_inputs, save_weights
 from ctrkit.config.files import make_config
 from ctrkit.data.read.sources import frame_source
 from ctrkit.data.split.base import SPLITS
@@ -39,7 +39,8 @@ def test_bundle_on_raw_rows_equals_model_on_batches(tmp_path):
     model = build_model(config.model, dataset.layout, seed=0)
     for table in model.tables.values():
         table.weight.data.mul_(30)  # far from zero, so that wrong rows give wrong scores
-    save_bundle(tmp_path / "run", config, dataset.encoder, dataset.layout, model)
+    save_inputs(tmp_path / "run", config, dataset.encoder, dataset.layout)
+    save_weights(tmp_path / "run", model, dataset.layout)
     predictor = load(tmp_path / "run")
 
     plan = plan_split(source, SCHEMA, seed=0)
