@@ -1,9 +1,9 @@
 """The MLflow mirror of a run. The run folder is the truth: a dead store costs one warning."""
 
+from ctrkit.track.replay import sync
 from ctrkit.track.store import (
     make_search_tracker,
     make_tracker,
-    sync,
     tracked_at,
     tracked_below,
     tracking_uri,

@@ -1,7 +1,7 @@
-"""A run as an MLflow model: MLflow runs this file to load it. No pickle holds any of it.
+"""A run as an MLflow model. MLflow runs this file to load it; nothing is pickled.
 
-Requests are ``{"inputs": [{"column": value, ...}, ...]}``: rows as they are, for a table made of
-them would turn ids beside nulls into floats.
+Requests are ``{"inputs": [{"column": value, ...}, ...]}``: plain rows, since a table of them would
+turn integers into floats in columns that have nulls.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from ctrkit.bundle import load
 
-warnings.filterwarnings("ignore", ".*Any type hint is inferred")  # the encoder checks the values
+warnings.filterwarnings("ignore", ".*Any type hint is inferred")  # the encoder checks types
 
 
 class ServedModel(PythonModel):
-    """Raw rows in, click probabilities out."""
+    """A model that takes raw rows and returns click probabilities."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the run folder that the model holds."""
+        """Load the run folder in the model."""
         trust = bool((context.model_config or {}).get("trust_plugins", False))
         self.predictor = load(context.artifacts["run"], trust_plugins=trust)
 
     def predict(self, model_input: list[dict[str, Any]]) -> list[float]:  # type: ignore[override]
         """Return the probability of each row."""
-        found: list[float] = self.predictor.predict(model_input).tolist()
-        return found
+        probabilities: list[float] = self.predictor.predict(model_input).tolist()
+        return probabilities
 
 
 mlflow.models.set_model(ServedModel())

@@ -1,7 +1,8 @@
-"""MLflow's own servers, started on our stores and runs, and runs as MLflow models."""
+"""Runs as MLflow models, and MLflow's own servers for models and stores."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -14,8 +15,9 @@ from typing import Any
 from ctrkit.bundle.load import check_parts, read_config
 from ctrkit.errors import RunFolderError
 from ctrkit.files import copy
+from ctrkit.track.client import open_store, quiet_mlflow
+from ctrkit.track.state import read_state
 from ctrkit.track.store import make_tracker, tracking_uri
-from ctrkit.track.tracker import open_store, quiet_mlflow, read_state
 from ctrkit.version import __version__
 
 SERVED = Path(__file__).with_name("served_model.py")
@@ -28,7 +30,7 @@ BUNDLE = (
     "plugins",
     "record.json",
 )
-"""Of a run folder: what a model needs."""
+"""The parts of a run folder that a model needs."""
 
 
 def save_model(run: Path, target: Path, *, trust_plugins: bool = False) -> None:
@@ -37,12 +39,12 @@ def save_model(run: Path, target: Path, *, trust_plugins: bool = False) -> None:
     Args:
         run: A finished run folder.
         target: The folder to make.
-        trust_plugins: Let the loaded model run the plug-in code that the run holds.
+        trust_plugins: Let the loaded model run the plug-in code in the run folder.
 
     Raises:
-        RunFolderError: It is no complete run folder, or holds plug-ins that are not trusted.
+        RunFolderError: The run folder is incomplete, or holds plug-ins that are not trusted.
     """
-    _checked(run, trust_plugins)
+    _check(run, trust_plugins)
     quiet_mlflow()
     import mlflow
 
@@ -51,29 +53,38 @@ def save_model(run: Path, target: Path, *, trust_plugins: bool = False) -> None:
 
 
 def register_model(run: Path, name: str, *, trust_plugins: bool = False) -> tuple[str, str]:
-    """Add a run to MLflow's registry of models; return the store and the version.
+    """Add a run to MLflow's model registry.
+
+    Args:
+        run: A finished run folder.
+        name: Name of the registered model.
+        trust_plugins: Let the loaded model run the plug-in code in the run folder.
+
+    Returns:
+        The store, and the version of the model.
 
     Raises:
         RunFolderError: See :func:`save_model`; or tracking is off.
     """
-    config = read_config(_checked(run, trust_plugins))
+    _check(run, trust_plugins)
+    config = read_config(run)
     uri = tracking_uri(config.track)
     if uri is None:
         raise RunFolderError("tracking is off: name a store with CTRKIT_TRACKING_URI")
     state = read_state(run)
-    if state is None or state["uri"] != uri:  # never mirrored there: the store needs its run
+    if state is None or state.uri != uri:  # the registry of the store refers to its run
         tracker = make_tracker(config.track, name=f"{config.model.name}-{config.train.seed}")
         tracker.start(run, config.model_dump(mode="json"), {})
         tracker.finish("FINISHED")
         state = read_state(run)
-    if state is None or state["uri"] != uri:
+    if state is None or state.uri != uri:
         raise RunFolderError(f"the store {uri} does not answer; try again when it does")
     open_store(uri, config.track.experiment)
     import mlflow
 
     with _quiet(), _bundle(run) as bundle:
         mlflow.set_tracking_uri(uri)
-        with mlflow.start_run(run_id=state["run_id"]):
+        with mlflow.start_run(run_id=state.run_id):
             info = mlflow.pyfunc.log_model(
                 name="model", registered_model_name=name, **_model(bundle, trust_plugins)
             )
@@ -81,7 +92,7 @@ def register_model(run: Path, name: str, *, trust_plugins: bool = False) -> tupl
 
 
 def serve_command(model: Path, host: str, port: int) -> list[str]:
-    """Return the command that serves a model folder from this very environment."""
+    """Return the command that serves a model folder in the current environment."""
     return [
         sys.executable,
         "-m",
@@ -100,7 +111,7 @@ def serve_command(model: Path, host: str, port: int) -> list[str]:
 
 
 def ui_command(uri: str, host: str, port: int) -> list[str]:
-    """Return the command that shows a store; a fresh one is made first."""
+    """Return the command that shows a store; a store that does not exist is made first."""
     open_store(uri, "ctrkit")
     return [
         sys.executable,
@@ -119,19 +130,18 @@ def ui_command(uri: str, host: str, port: int) -> list[str]:
 
 
 def server_environment() -> dict[str, str]:
-    """Return the environment of MLflow's servers: they look for uvicorn on the path."""
+    """Return the environment of MLflow's servers, which look for uvicorn on the path."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def _checked(run: Path, trust_plugins: bool) -> Path:
+def _check(run: Path, trust_plugins: bool) -> None:
     check_parts(run)
     if (run / "plugins" / "index.json").is_file() and not trust_plugins:
         raise RunFolderError(
             f"the run folder {str(run)!r} holds plug-in code; read it, then allow it with "
             "--trust-plugins (trust_plugins=True)"
         )
-    return run
 
 
 def _model(bundle: Path, trust_plugins: bool) -> dict[str, Any]:
@@ -145,29 +155,27 @@ def _model(bundle: Path, trust_plugins: bool) -> dict[str, Any]:
 
 @contextmanager
 def _bundle(run: Path) -> Iterator[Path]:
-    """Give a copy of what a model needs, without predictions and reports."""
+    """Give a copy of the run without what a model does not need (predictions, reports)."""
     with tempfile.TemporaryDirectory(prefix="ctrkit-") as scratch:
-        place = Path(scratch) / "run"
-        place.mkdir()
+        bundle = Path(scratch) / "run"
+        bundle.mkdir()
         for name in BUNDLE:
             if (run / name).exists():
-                copy(run / name, place / name)
-        yield place
+                copy(run / name, bundle / name)
+        yield bundle
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what MLflow says of itself."""
-    import logging
-
+    """Suppress warnings and log messages of MLflow."""
     loggers = [logging.getLogger(n) for n in ("mlflow", "mlflow.pyfunc", "mlflow.models.model")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.ERROR)
+    levels = [log.level for log in loggers]
+    for log in loggers:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+        for log, level in zip(loggers, levels, strict=True):
+            log.setLevel(level)

@@ -216,7 +216,11 @@ def test_incomplete_folder(folder, tmp_path, part):
 
 def test_no_folder_a_file_an_empty_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    for name, match in (("none", "does not exist"), ("file", "is a file"), (".", "not a run folder")):
+    for name, match in (
+        ("none", "does not exist"),
+        ("file", "is a file"),
+        (".", "not a run"),
+    ):
         with pytest.raises(RunFolderError, match=match):
             load(tmp_path / name)
 

@@ -55,7 +55,7 @@ def test_initial_weights_come_from_a_file_that_fits(clicks, tmp_path):
     assert all(np.allclose(before[name], after[name], atol=1e-6) for name in before)
     with pytest.raises(RunFolderError, match="does not fit"):
         train(clicks, tmp_path / "c", f"train.init={weights}", model="dnn")
-    with pytest.raises(RunFolderError, match="weights file .* does not exist"):
+    with pytest.raises(RunFolderError, match=r"weights file .* does not exist"):
         train(clicks, tmp_path / "d", "train.init=nowhere.safetensors")
 
 

@@ -97,7 +97,7 @@ def test_a_run_is_registered(run, tmp_path, monkeypatch):
     store, version = jobs.register(run, "clicks")
     assert version == "1"
     assert jobs.register(run, "clicks")[1] == "2"
-    from ctrkit.track.tracker import connect
+    from ctrkit.track.client import connect
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

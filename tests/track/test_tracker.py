@@ -15,7 +15,8 @@ import pytest
 from ctrkit.config.sections import RunConfig, TrackConfig
 from ctrkit.records import NullTracker, RunRecord
 from ctrkit.track import MlflowTracker, make_tracker, sync, tracked_at, tracking_uri
-from ctrkit.track.tracker import connect, read_state
+from ctrkit.track.client import connect
+from ctrkit.track.state import read_state
 
 DEAD = "http://127.0.0.1:9"
 

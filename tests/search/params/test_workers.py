@@ -20,7 +20,7 @@ import pytest
 
 from ctrkit import jobs
 from ctrkit.testing.generated import planted_clicks
-from ctrkit.track.tracker import connect, open_store
+from ctrkit.track.client import connect, open_store
 
 SLOW = [
     "train.epochs=20",

@@ -1,0 +1,60 @@
+"""Connections to MLflow: quiet, with short timeouts, one process at a time on a new store."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from ctrkit.data.store.cache import home
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+
+def quiet_mlflow() -> None:
+    """Import MLflow without telemetry and without its log, and with short timeouts."""
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+    ):
+        os.environ.setdefault(name, value)
+    import mlflow.tracking  # noqa: F401
+
+    for name in ("alembic", "mlflow"):  # after the import, which sets its own level
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it logs each retry
+
+
+def connect(uri: str) -> MlflowClient:
+    """Return a client of a store."""
+    quiet_mlflow()
+    from mlflow.tracking import MlflowClient
+
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=uri)
+
+
+def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """Return a client of a store and the identifier of an experiment, which is made if needed.
+
+    One process at a time: the constructor of the client migrates a new database.
+    """
+    home().mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(home() / "tracking.lock"), timeout=120)
+    with lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of MLflow's own dependencies
+        client = connect(uri)
+        existing = client.get_experiment_by_name(experiment)
+        if existing is not None:
+            return client, str(existing.experiment_id)
+        local = uri.startswith("sqlite:")
+        artifacts = (home().absolute() / "artifacts").as_uri() if local else None
+        return client, str(client.create_experiment(experiment, artifact_location=artifacts))

@@ -1,0 +1,145 @@
+"""``ctrkit sync``: send to the store what it missed of a run, or of a search and its trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ctrkit.config.sections import RunConfig, TrackConfig
+from ctrkit.errors import RunFolderError
+from ctrkit.files import copy
+from ctrkit.records import RunRecord
+from ctrkit.track.client import connect
+from ctrkit.track.state import read_pending, read_state
+from ctrkit.track.store import tracked_below, tracking_uri
+from ctrkit.track.tracker import PARENT, MlflowTracker, SearchTracker
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The trial of a search that a run belongs to.
+
+    Attributes:
+        slot: Its number in the search.
+        failed: Whether it failed.
+    """
+
+    slot: int
+    failed: bool
+
+
+def sync(folder: Path) -> int:
+    """Send to the store what it missed of a run, or of a search and its trials.
+
+    Returns:
+        The number of metric lines that were sent.
+
+    Raises:
+        RunFolderError: The folder is neither a run's nor a search's, or the store does not answer.
+    """
+    if (folder / "search.json").is_file():
+        return _sync_search(folder)
+    if not (folder / "config.json").is_file():
+        raise RunFolderError(f"{str(folder)!r} is not a run folder: it has no config.json")
+    config = RunConfig.model_validate(_read_config(folder))
+    path = folder / "record.json"
+    record = RunRecord.load(path) if path.is_file() else None
+    name = config.track.run_name or f"{config.model.name}-{config.train.seed}"
+    pending = read_pending(folder)
+    tracker = MlflowTracker(
+        _store_of(folder, config.track),
+        config.track.experiment,
+        pending.name if pending and pending.name else name,
+    )
+    tags = {"ctrkit.config_sha256": config.sha256(), "ctrkit.run_folder": str(folder.absolute())}
+    return _replay(tracker, folder, tags, record, finished=record is not None)
+
+
+def _sync_search(folder: Path) -> int:
+    """Replay a search: its own run first, which those of its trials refer to."""
+    lines = 0
+    if (folder / "config.json").is_file():
+        config = TrackConfig.model_validate(_read_config(folder).get("track", {}))
+        name = config.run_name or folder.absolute().name
+        tracker = SearchTracker(_store_of(folder, config), config.experiment, name)
+        tags = {"ctrkit.search_folder": str(folder.absolute())}
+        finished = (folder / "record.json").is_file()
+        lines += _replay(tracker, folder, tags, None, finished=finished)
+    for run in _runs_below(folder):
+        _share_state(run)
+        trial = _trial_of(folder, run)
+        with tracked_below(folder, **({"trial": trial.slot} if trial else {})):
+            lines += sync(run)
+        _link(folder, run, trial)
+    return lines
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    """Return the runs in a search folder; the copy of the winner comes after its original."""
+    runs = (path.parent for path in folder.rglob("metrics.jsonl"))
+    ordered = sorted(runs, key=lambda p: (p.name == "run", -len(p.parts), p))
+    return [p for p in ordered if p != folder and (p / "config.json").is_file()]
+
+
+def _share_state(run: Path) -> None:
+    """Let the copy of a run, such as the winner on top, be the tracked run of its original."""
+    pending = read_pending(run)
+    original = Path(pending.tags.get("ctrkit.run_folder", run)) if pending else run
+    if original.absolute() != run.absolute() and read_state(original) is not None:
+        copy(original / "tracking.json", run / "tracking.json")
+
+
+def _trial_of(folder: Path, run: Path) -> Trial | None:
+    """Return the trial that a run belongs to, if its end was noted."""
+    parts = run.relative_to(folder).parts
+    path = folder / "trials" / f"{parts[1] if len(parts) > 1 else ''}.json"
+    if parts[0] != "trials" or not path.is_file():
+        return None
+    note = json.loads(path.read_text(encoding="utf-8"))
+    return Trial(note["slot"], note.get("state") == "FAIL")
+
+
+def _link(folder: Path, run: Path, trial: Trial | None) -> None:
+    """Make a run the child of the search in the store; state there if its trial failed."""
+    parent, state = read_state(folder), read_state(run)
+    if state is None or parent is None or state.uri != parent.uri:
+        return
+    client = connect(state.uri)
+    client.set_tag(state.run_id, PARENT, parent.run_id)
+    if trial is not None and trial.failed:
+        client.set_terminated(state.run_id, "FAILED")
+
+
+def _store_of(folder: Path, config: TrackConfig) -> str:
+    state = read_state(folder)
+    uri = state.uri if state else tracking_uri(config)
+    if uri is None:
+        raise RunFolderError("tracking is off: name a store with CTRKIT_TRACKING_URI")
+    return uri
+
+
+def _replay(
+    tracker: MlflowTracker,
+    folder: Path,
+    tags: Mapping[str, str],
+    record: RunRecord | None,
+    *,
+    finished: bool,
+) -> int:
+    """Send what the store lacks; return the number of metric lines."""
+    state, pending = read_state(folder), read_pending(folder)
+    status = "FINISHED" if finished else state.status if state else "KILLED"
+    parameters = (pending.parameters if pending else None) or _read_config(folder)
+    tracker.start(folder, parameters, {**tags, **(pending.tags if pending else {})})
+    tracker.finish("KILLED" if status == "RUNNING" else status, record)
+    if tracker.dead:
+        raise RunFolderError(f"the store {tracker.uri} does not answer; try again when it does")
+    return tracker.replayed
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return data

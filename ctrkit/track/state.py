@@ -1,0 +1,76 @@
+"""``tracking.json``: where the store holds a run, or what it needs to take the run later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ctrkit.files import write_json
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A run that a store holds.
+
+    Attributes:
+        uri: The store.
+        experiment: Name of the experiment.
+        run_id: Identifier of the run in the store.
+        status: ``RUNNING``, ``FINISHED``, ``KILLED`` or ``FAILED``.
+        step: The last step that the store holds.
+    """
+
+    uri: str
+    experiment: str
+    run_id: str
+    status: str
+    step: int
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A run that no store holds yet.
+
+    Attributes:
+        name: Name of the run.
+        parameters: The configuration, nested.
+        tags: Tags of the run.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+def write_state(folder: Path, state: Tracked | Pending) -> None:
+    """Write ``tracking.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = asdict(state) if isinstance(state, Tracked) else {"run_id": "", **asdict(state)}
+    write_json(folder / "tracking.json", data, default=str)
+
+
+def read_state(folder: Path) -> Tracked | None:
+    """Return what ``tracking.json`` states of a run that a store holds, else None."""
+    data = _read(folder)
+    if data is None or not data["run_id"]:
+        return None
+    return Tracked(**data)
+
+
+def read_pending(folder: Path) -> Pending | None:
+    """Return what ``tracking.json`` states of a run that no store holds yet, else None."""
+    data = _read(folder)
+    if data is None or data["run_id"]:
+        return None
+    return Pending(data.get("name", ""), data.get("parameters", {}), data.get("tags", {}))
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    path = folder / "tracking.json"
+    if not path.is_file():
+        return None
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return data
