@@ -11,57 +11,42 @@ import logging
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
 
-from ctrkit.cli.check import check
 from ctrkit.cli.command import Verb, add_verb
-from ctrkit.cli.demo import demo
-from ctrkit.cli.encode import encode
-from ctrkit.cli.evaluate import evaluate
-from ctrkit.cli.explain import explain
-from ctrkit.cli.list import list_
-from ctrkit.cli.predict import predict
 from ctrkit.cli.printing import LogLines, fail, log_line
-from ctrkit.cli.rank import rank
-from ctrkit.cli.report import report
-from ctrkit.cli.schema import schema
-from ctrkit.cli.search.features import features
-from ctrkit.cli.search.interactions import interactions
-from ctrkit.cli.search.params import params
-from ctrkit.cli.search.pipeline import pipeline
-from ctrkit.cli.serve import register, serve, ui
-from ctrkit.cli.sync import sync
-from ctrkit.cli.train import train
-from ctrkit.cli.version import version
 from ctrkit.errors import CtrkitError
 
 MALLOC = "_RJEM_MALLOC_CONF", "dirty_decay_ms:50,muzzy_decay_ms:0"
 """Variable and value for polars' allocator (jemalloc), read when polars is imported: freed memory
 goes back to the system soon. A ranking of a million rows and 39 columns then peaks at 280 MB, not
 at 360 to 420."""
-VERBS: tuple[Verb, ...] = (
-    schema,
-    rank,
-    encode,
-    train,
-    evaluate,
-    explain,
-    predict,
-    report,
-    serve,
-    register,
-    ui,
-    sync,
-    list_,
-    check,
-    demo,
-    version,
-)
-"""In the order of the help."""
-SEARCHES: tuple[Verb, ...] = (features, interactions, params, pipeline)
-"""The verbs of ``ctrkit search``."""
+VERBS = {
+    "schema": "ctrkit.cli.schema:schema",
+    "rank": "ctrkit.cli.rank:rank",
+    "encode": "ctrkit.cli.encode:encode",
+    "train": "ctrkit.cli.train:train",
+    "search features": "ctrkit.cli.search.features:features",
+    "search interactions": "ctrkit.cli.search.interactions:interactions",
+    "search params": "ctrkit.cli.search.params:params",
+    "search pipeline": "ctrkit.cli.search.pipeline:pipeline",
+    "evaluate": "ctrkit.cli.evaluate:evaluate",
+    "explain": "ctrkit.cli.explain:explain",
+    "predict": "ctrkit.cli.predict:predict",
+    "report": "ctrkit.cli.report:report",
+    "serve": "ctrkit.cli.serve:serve",
+    "register": "ctrkit.cli.serve:register",
+    "ui": "ctrkit.cli.serve:ui",
+    "sync": "ctrkit.cli.sync:sync",
+    "list": "ctrkit.cli.list:list_",
+    "check": "ctrkit.cli.check:check",
+    "demo": "ctrkit.cli.demo:demo",
+    "version": "ctrkit.cli.version:version",
+}
+"""Verb -> its file and function, in the order of the help."""
 UsageError: Any = typer.BadParameter.__mro__[1]
 """Base class of typer's errors about options and arguments: typer exports this subclass alone."""
 
@@ -73,8 +58,20 @@ def help_without_verb(context: typer.Context) -> None:
         raise typer.Exit(2)
 
 
-def make_app() -> typer.Typer:
-    """Return the application with all verbs."""
+def load_verb(name: str) -> Verb:
+    """Import a verb's file and return its function."""
+    module, function = VERBS[name].split(":")
+    verb: Verb = getattr(import_module(module), function)
+    return verb
+
+
+def make_app(first: str = "") -> typer.Typer:
+    """Return the application.
+
+    Args:
+        first: First word of the command line. The files of other verbs are then not imported,
+            which would take a third of the start-up time; if no verb starts with it, all are.
+    """
     app = typer.Typer(
         name="ctrkit",
         help="Train, search and explain feature-interaction models of click-through rates.",
@@ -84,12 +81,10 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    for verb in VERBS:
-        add_verb(app, verb)
     search = typer.Typer(callback=help_without_verb, invoke_without_command=True)
-    for verb in SEARCHES:
-        add_verb(search, verb)
     app.add_typer(search, name="search", help="Search for a better or smaller model.")
+    for name in [n for n in VERBS if n.split()[0] == first] or VERBS:
+        add_verb(search if " " in name else app, name.split()[-1], load_verb(name))
     return app
 
 
@@ -110,7 +105,7 @@ def main() -> None:
 def run() -> int:
     """Run the verb that the command line names; return the exit code."""
     try:
-        code: int = make_app()(standalone_mode=False) or 0
+        code: int = make_app(*sys.argv[1:2])(standalone_mode=False) or 0
     except UsageError as error:
         fail(_usage(error))
         return 2

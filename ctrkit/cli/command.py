@@ -13,14 +13,15 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 Verb = Callable[..., None]
 
 
-def add_verb(app: typer.Typer, verb: Verb) -> None:
-    """Add a function as a command of the same name.
+def add_verb(app: typer.Typer, name: str, verb: Verb) -> None:
+    """Add a function as a command.
 
     Args:
         app: The application, or a group of it.
+        name: Name on the command line.
         verb: Its parameters are the arguments and options; its docstring is the help.
     """
-    app.command(verb.__name__.rstrip("_"), cls=PanelCommand)(with_shared_options(verb))
+    app.command(name, cls=PanelCommand)(with_shared_options(verb))
 
 
 def with_shared_options(verb: Verb) -> Verb:

@@ -82,7 +82,9 @@ def test_rank_errors_are_one_line(ctrkit, clicks, tmp_path):
     args = ("rank", clicks, "--label", "click", "-o", tmp_path / "r")
     fails_in_one_line(ctrkit(*args, "--score", "gian"), "gian", "did you mean 'gain'")
     fails_in_one_line(ctrkit("rank", clicks, "-o", tmp_path / "r"), "--label")
-    fails_in_one_line(ctrkit(*args[:2], "--label", "user", "-o", tmp_path / "r"), "more than 64")
+    fails_in_one_line(
+        ctrkit(*args[:2], "--label", "user", "-o", tmp_path / "r"), "at most 64 classes"
+    )
     assert not (tmp_path / "r").exists()
 
 

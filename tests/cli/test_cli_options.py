@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, TypedDict, Unpack, get_type_hints
 
 import pytest
 import typer
 
-from ctrkit.cli.app import SEARCHES, VERBS, make_app
+from ctrkit.cli.app import VERBS, load_verb, make_app
 from ctrkit.cli.command import with_shared_options
 from ctrkit.cli.options import DataOptions
 from ctrkit.cli.search.interactions import parse_bytes
 from ctrkit.errors import ConfigError
 from ctrkit.runs import inputs
-
-COMMANDS = {verb.__name__.rstrip("_"): verb for verb in VERBS} | {
-    f"search {verb.__name__}": verb for verb in SEARCHES
-}
 
 
 class Group(TypedDict, total=False):
@@ -56,7 +54,7 @@ def test_the_data_options_are_those_of_the_python_interface():
     assert set(get_type_hints(DataOptions)) == set(get_type_hints(inputs.DataOptions))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", VERBS)
 def test_help_describes_every_option_and_has_an_example_that_parses(ctrkit, name):
     code, out, _ = ctrkit(*name.split(), "--help")
     assert code == 0
@@ -69,8 +67,16 @@ def test_help_describes_every_option_and_has_an_example_that_parses(ctrkit, name
         assert parameter.help, parameter.name
         assert parameter.help.endswith((".", "...")), parameter.name
         assert " ".join(parameter.help.split()) in text.replace("- ", "-"), parameter.name
-    example = inspect.getdoc(COMMANDS[name]).split("Example: ctrkit ")[1]
+    example = inspect.getdoc(load_verb(name)).split("Example: ctrkit ")[1]
     command.make_context(name, shlex.split(example)[len(name.split()) :])
+
+
+def test_only_the_verb_of_the_command_line_is_imported():
+    code = "import sys; from ctrkit.cli.app import make_app; make_app('rank'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "ctrkit.cli.rank" in loaded
+    assert not {"ctrkit.cli.train", "ctrkit.cli.search", "ctrkit.jobs", "rich"} & loaded
 
 
 @pytest.mark.parametrize("name", ["encode", "train", "search params"])
