@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 DASH = "–"
 _T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
@@ -47,11 +48,27 @@ def mean_and_spread(values: Sequence[float], digits: int = 5) -> str:
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
 
 
-def difference(tests: Sequence[dict[str, float]]) -> str:
+class PairedInterval(Protocol):
+    """A paired difference and the ends of its 95 % interval."""
+
+    @property
+    def difference(self) -> float:
+        """The difference."""
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+
+
+def difference(tests: Sequence[PairedInterval]) -> str:
     """Write a paired difference with its 95 % interval: over rows, or over several seeds."""
-    values = [t["difference"] for t in tests]
+    values = [t.difference for t in tests]
     if len(values) == 1:
-        return f"{values[0]:+.5f} ({tests[0]['low']:+.5f} to {tests[0]['high']:+.5f})"
+        return f"{values[0]:+.5f} ({tests[0].low:+.5f} to {tests[0].high:+.5f})"
     mean, n = statistics.mean(values), len(values)
     reach = _T95.get(n - 1, 1.96) * statistics.stdev(values) / math.sqrt(n)
     return f"{mean:+.5f} ({mean - reach:+.5f} to {mean + reach:+.5f})"

@@ -55,6 +55,11 @@ class RunResult:
     record: RunRecord
     tracked: str | None
 
+    @classmethod
+    def load(cls, folder: Path) -> RunResult:
+        """Return the finished run in a folder."""
+        return cls(folder, RunRecord.load(folder / "record.json"), tracked_at(folder))
+
 
 def run_training(
     config: RunConfig,
@@ -94,7 +99,7 @@ def run_training(
     work.claim(force=force)
     if work.finished() and not force:
         logger.info("%s already holds this run, finished; --force trains it again", folder)
-        return RunResult(folder, RunRecord.load(folder / "record.json"), tracked_at(folder))
+        return RunResult.load(folder)
     _log_warnings(warnings)
     if config.train.threads:
         torch.set_num_threads(config.train.threads)

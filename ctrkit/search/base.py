@@ -1,42 +1,57 @@
-"""What every search job shares: its folder, its data, its winner, and its honest comparison."""
+"""What every search shares: its folder, its data, the models it trains, and its result."""
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar
 
-import polars as pl
-
-from ctrkit.config.files import load_config, to_toml
 from ctrkit.config.sections import ModelConfig, RunConfig, TrainConfig
-from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
-from ctrkit.errors import ConfigError, RunFolderError, SchemaError
+from ctrkit.data.store.dataset import Dataset
+from ctrkit.errors import ConfigError
 from ctrkit.evaluate import judge, score_batches
 from ctrkit.files import copy, write_atomic, write_json
-from ctrkit.metrics import paired_logloss_test
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
-from ctrkit.records import RunRecord
-from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.records import Progress, RunRecord
+from ctrkit.report import write_report
+from ctrkit.report.summary import Summary
+from ctrkit.runs.folder import SearchFolder
+from ctrkit.runs.inputs import JobData
 from ctrkit.runs.prepare import load_dataset, resolve
 from ctrkit.runs.train import RunResult, run_training
-from ctrkit.schema import Schema
-from ctrkit.track import tracked_at
+from ctrkit.search.compare import better_control
+from ctrkit.search.outcome import FORMAT, Outcome, SearchRecord
+from ctrkit.search.training import TrainingJob, resolved
 from ctrkit.train import pick_device
 
 logger = logging.getLogger(__name__)
-FORMAT = 1
-SPLITS = ("validation", "test")
-_IDENTITY = {"source": "state of the data", "config": "setting", "config_sha256": "setting"}
-"""What the parts of a search's identity are called."""
-Config = TypeVar("Config", bound=RunConfig)
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a search is run; the options are not part of what makes it the same search.
+
+    Attributes:
+        seeds: How often the result and its controls are trained.
+        controls: Which controls are trained: a name that the search knows.
+        force: Whether another search in the folder is overwritten.
+        progress: Shows how far training is.
+    """
+
+    seeds: int = 1
+    controls: str = "default"
+    force: bool = False
+    progress: Progress | None = None
+
+
+DEFAULTS = SearchOptions()
 
 
 @dataclass(frozen=True)
@@ -45,156 +60,67 @@ class Search:
 
     Attributes:
         folder: The search folder; ``run.toml`` in it trains the winner again.
-        record: What ``record.json`` holds.
+        outcome: The record, typed.
         run: The winner, retrained.
+        job: The training job in ``run.toml``.
     """
 
     folder: Path
-    record: dict[str, Any]
+    outcome: SearchRecord
     run: RunResult
+    job: TrainingJob
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """What ``record.json`` holds."""
+        return self.outcome.to_json()
 
 
-def check_repeats(controls: str, known: Iterable[str], seeds: int) -> None:
-    """Refuse controls that are not known, and fewer seeds than one.
-
-    Raises:
-        ConfigError: One line about it.
-    """
-    if controls not in known:
-        raise ConfigError(f"controls are one of {', '.join(known)}; got {controls!r}")
-    if seeds < 1:
-        raise ConfigError(f"seeds is at least 1; got {seeds}")
-
-
-def open_search(
-    data: PathLike | None,
-    options: DataOptions,
-    kind: type[Config],
-    *,
-    model: str | None,
-    seed: int | None,
-    plugins: Sequence[PathLike],
-    more: Mapping[str, Any],
-    otherwise: str | None = None,
-) -> tuple[Config, Source, Schema, list[str]]:
-    """Return what a search begins with: configuration, rows, schema, and warnings.
-
-    Args:
-        data: Rows, or a file of settings (``.toml, .json``) that names them.
-        options: Of the rows.
-        kind: Of the configuration.
-        model: A preset, or a registered interaction alone.
-        seed: Of weights and batches.
-        plugins: Python files that register components.
-        more: Settings from arguments; None: not given.
-        otherwise: The model where neither ``model`` nor a file names one.
-
-    Raises:
-        ConfigError: An option is unknown or out of bounds.
-        SchemaError: No column is the label.
-    """
-    given = None if data is None else Path(data)
-    is_file = given is not None and given.suffix in (".toml", ".json")
-    config = job_config(
-        None if is_file else data,
-        options,
-        config=given if is_file else None,
-        model=model or (None if is_file else otherwise),
-        seed=seed,
-        plugins=plugins,
-        kind=kind,
-        more=more,
-    )
-    rows = open_job(config.data, options)
-    if rows.schema.label is None:
-        raise SchemaError("a search needs a label: name its column with --label")
-    return cast(Config, config), rows.source, rows.schema, rows.warnings
-
-
-class SearchJob:
+class SearchJob(ABC):
     """A search over training runs, in a folder of its own.
 
-    A subclass says in ``top`` which files the winner puts on top of the folder, and in ``parts``
-    what else may lie there.
+    A subclass declares in ``top`` which files of the winner are copied to the top of the folder,
+    in ``parts`` what else may be in the folder, and in ``known_controls`` the names that
+    ``controls`` may have.
     """
 
-    top: ClassVar[tuple[str, ...]] = ("run.toml", "run")
+    top: ClassVar[tuple[str, ...]] = ("run.toml", "schema.toml", "run")
     parts: ClassVar[tuple[str, ...]] = ()
+    known_controls: ClassVar[Iterable[str]] = ("default", "none")
 
     def __init__(
         self,
         config: RunConfig,
-        source: Source,
-        schema: Schema,
+        data: JobData,
         folder: Path,
-        warnings: Sequence[str] = (),
-        progress: Any = None,
+        options: SearchOptions = DEFAULTS,
     ) -> None:
-        """Settle the configuration, ``[search]`` included."""
-        plain = resolve(plain_config(config))
-        self.config = config.model_copy(update={"model": plain.model, "train": plain.train})
-        self.source, self.schema, self.folder = source, schema, folder
-        self.warnings, self.progress = list(warnings), progress
-        self.first = config.train.seed
-        self.force = False
+        """Resolve the configuration; nothing is read or written yet.
+
+        Args:
+            config: A training job and ``[search]``.
+            data: The rows.
+            folder: The search folder.
+            options: How the search is run.
+
+        Raises:
+            ConfigError: An option is unknown or out of bounds.
+        """
+        if options.controls not in self.known_controls:
+            known = ", ".join(self.known_controls)
+            raise ConfigError(f"controls must be one of {known}; got {options.controls!r}")
+        if options.seeds < 1:
+            raise ConfigError(f"seeds must be at least 1; got {options.seeds}")
         pick_device(config.train.device)
+        self.config = resolved(config)
+        self.source, self.schema = data.source, data.schema
+        self.folder, self.options, self.progress = folder, options, options.progress
+        self.warnings = list(data.warnings)
 
     # ---- the folder
 
-    def claim(self, force: bool) -> None:
-        """Refuse a folder of another search or of other files.
-
-        Raises:
-            RunFolderError: It holds another search (``force`` replaces it), or files of none.
-        """
-        known = {*self.top, *self.parts, "search.json", "record.json", "report.html"}
-        if self.folder.is_file():
-            raise RunFolderError(f"the output {str(self.folder)!r} is a file; name a folder")
-        self.force = force
-        present = self._present()
-        foreign = [name for name in present if name not in known]
-        if foreign:
-            raise RunFolderError(
-                f"the folder {str(self.folder)!r} holds files that are no search's "
-                f"({foreign[0]!r}); name another with -o"
-            )
-        if present and not self._same() and not force:
-            raise RunFolderError(
-                f"the folder {str(self.folder)!r} holds another search{self._differs()}; name "
-                "another with -o, or replace it with --force"
-            )
-
-    def open_folder(self) -> None:
-        """Remove another search, or by force this one; not before the data are read."""
-        if self.force or not self._same():
-            for name in self._present():
-                place = self.folder / name
-                shutil.rmtree(place) if place.is_dir() else place.unlink()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "search.json", self.identity())
-
-    def _present(self) -> list[str]:
-        """Return what is there, but for files that a killed process was writing."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return sorted(p.name for p in found if not p.name.startswith("."))
-
-    def _same(self) -> bool:
-        path = self.folder / "search.json"
-        return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == self.identity()
-
-    def _differs(self) -> str:
-        """Say in what the search in the folder is another one."""
-        path = self.folder / "search.json"
-        if not path.is_file():
-            return ""
-        there, ours = json.loads(path.read_text(encoding="utf-8")), self.identity()
-        parts = {
-            _IDENTITY.get(k, k): None for k in {**there, **ours} if there.get(k) != ours.get(k)
-        }
-        return f" (another {', '.join(parts)})"
-
-    def identity(self) -> dict[str, Any]:
-        """Return what makes a search the same one when it is given again."""
+    def identity(self) -> dict[str, object]:
+        """Return what makes a search the same search when its command is run again."""
         return {
             "format": FORMAT,
             "config_sha256": self.config.sha256(),
@@ -202,47 +128,79 @@ class SearchJob:
             "source": self.source.fingerprint(),
         }
 
-    def adopt(self, winner: Path) -> None:
-        """Put the winner on top; its run then says that it came from the ``run.toml`` there."""
-        for name in self.top:
-            copy_over(winner / name, self.folder / name)
-        self.restate()
+    @cached_property
+    def workspace(self) -> SearchFolder:
+        """The folder, and whose it is."""
+        return SearchFolder(self.folder, self.identity(), (*self.top, *self.parts))
 
-    def restate(self) -> None:
-        """Make the run on top say that it came from the ``run.toml`` beside it."""
-        config = resolve(load_config(self.folder / "run.toml"))
-        run = self.folder / "run"
-        write_atomic(run / "config.json", config.canonical_json() + "\n")
-        record = RunRecord.load(run / "record.json")
-        replace(record, config_sha256=config.sha256()).save(run / "record.json")
+    def claim(self) -> None:
+        """Check that the search may use its folder; change nothing.
 
-    def finished(self, record: dict[str, Any]) -> Search:
-        """Return the search with the run on top."""
-        run = self.folder / "run"
-        result = RunResult(run, RunRecord.load(run / "record.json"), tracked_at(run))
-        return Search(self.folder, record, result)
+        Raises:
+            RunFolderError: The folder holds another search, or files of none.
+        """
+        self.workspace.claim(force=self.options.force)
 
-    # ---- the work
-
-    def load(self) -> None:
-        """Encode the rows, or find them in the cache: ``self.data``; then take up the folder."""
+    def open(self) -> None:
+        """Encode the rows or find them in the cache; then make the folder ready to be written."""
         for warning in self.warnings:
             logger.warning(warning)
-        self.data = load_dataset(self.config, self.source, self.schema, self.progress)
+        _ = self.data  # a mistake in the data must leave the folder as it is
         self.open_folder()
 
-    def seeds_from(self, count: int) -> range:
-        """Return the seeds beside the first one."""
-        return range(self.first + 1, self.first + count)
+    def open_folder(self) -> None:
+        """Make the folder ready to be written; call :meth:`claim` first."""
+        self.workspace.open(force=self.options.force)
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The encoded rows."""
+        return load_dataset(self.config, self.source, self.schema, self.progress)
+
+    # ---- the search
+
+    @abstractmethod
+    def run(self) -> Search:
+        """Search, train the winner and the controls, report; resume what was cut.
+
+        Raises:
+            RunFolderError: The folder holds another search, or files of none.
+        """
+
+    @property
+    def first(self) -> int:
+        """The first seed."""
+        return self.config.train.seed
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds, the first one first."""
+        return list(range(self.first, self.first + self.options.seeds))
+
+    def path(self, name: str) -> str:
+        """Return the absolute path of a file in the folder, as configurations hold it."""
+        return str((self.folder / name).absolute())
 
     def warn(self, message: str) -> None:
-        """Say something once, now and in the record."""
+        """Log a warning once and keep it for the record."""
         if message not in self.warnings:
             logger.warning(message)
             self.warnings.append(message)
 
+    def warn_if_better(self, name: str, control: Outcome, ours: Outcome, advice: str = "") -> None:
+        """Warn if validation significantly prefers a control to the search's result."""
+        message = better_control(self.folder, name, control, ours, advice)
+        if message is not None:
+            self.warn(message)
+
     def model(self, seed: int, config: ModelConfig | None = None, ops: Sequence[str] = ()) -> Model:
-        """Build the model at its start; ``config`` and ``ops`` stand in for what is configured."""
+        """Build an untrained model.
+
+        Args:
+            seed: Seed of its weights.
+            config: What to build; None: ``[model]``.
+            ops: Operations of its pairs, in place of the configured ones.
+        """
         model = build_model(
             config or self.config.model,
             self.data.layout,
@@ -254,131 +212,60 @@ class SearchJob:
         model.start_at(shards.positives("train") / shards.rows("train"))
         return model
 
-    def seeded(self, seed: int) -> TrainConfig:
+    def train_config(self, seed: int) -> TrainConfig:
         """Return ``[train]`` with a seed."""
         return self.config.train.model_copy(update={"seed": seed})
 
-    def batches(self, train: TrainConfig) -> Batches:
-        """Return the training batches."""
-        return Batches(
-            self.data.shards,
-            "train",
-            train.batch_size,
-            shuffle=True,
-            seed=train.seed,
-            window=train.shuffle_rows,
-        )
-
     def validation(self, train: TrainConfig) -> Callable[[Model], dict[str, float]]:
-        """Return what judges a model on the validation rows."""
+        """Return a function that evaluates a model on the validation rows."""
 
         def validate(model: Model) -> dict[str, float]:
             held = Batches(self.data.shards, "validation", train.micro_batch or 4096, shuffle=False)
-            judged = judge(score_batches(model, held.epoch(0)), intervals=False)
-            return {name: judged[name] for name in ("auc", "logloss")}
+            metrics = judge(score_batches(model, held.epoch(0)), intervals=False)
+            return {name: metrics[name] for name in ("auc", "logloss")}
 
         return validate
 
-    def train(self, folder: Path, seed: int) -> dict[str, Any]:
-        """Train ``run.toml`` in a folder as ``ctrkit train`` would; return what is compared."""
-        config: RunConfig = load_config(folder / "run.toml")
-        rows = open_job(config.data, {})
-        schema = rows.schema
-        result = run_training(config, rows.source, schema, folder / "run", progress=self.progress)
-        record = result.record
-        return {
-            "seed": seed,
-            "folder": str((folder / "run").relative_to(self.folder)),
-            "fields": len(schema.fields),
-            "parameters": record.parameters["allocated"],
-            "bytes": (folder / "run" / "model.safetensors").stat().st_size,
-            "train_examples_s": record.timings["train_examples_s"],
-            **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
-        }
+    def train(self, job: TrainingJob, run: Path) -> RunResult:
+        """Train a job in a run folder as ``ctrkit train`` does."""
+        return run_training(job.config, self.source, job.schema, run, progress=self.progress)
 
-    # ---- the comparison
+    # ---- the end
 
-    def paired(self, ours: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-        """Test our rows against every other's, seed by seed (log loss on the same test rows)."""
-        return {
-            name: [self.tested(a, b) for a, b in zip(control, rows[ours], strict=True)]
-            for name, control in rows.items()
-            if name != ours
-        }
+    def adopt(self, winner: Path, job: TrainingJob) -> TrainingJob:
+        """Copy the winner to the top of the folder; return its job there."""
+        for name in self.top:
+            if (winner / name).exists():
+                copy(winner / name, self.folder / name)
+        moved = job.moved(winner, self.folder)
+        self.restate(moved.config)
+        return moved
 
-    def prefers(self, theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
-        """Say whether validation surely (95 %) prefers their row of results to ours."""
-        return self.tested(theirs, ours, "validation")["low"] > 0
+    def restate(self, config: RunConfig) -> RunResult:
+        """Make the run on top state that it came from the ``run.toml`` beside it."""
+        config = resolve(config)
+        run = self.folder / "run"
+        write_atomic(run / "config.json", config.canonical_json() + "\n")
+        record = RunRecord.load(run / "record.json")
+        replace(record, config_sha256=config.sha256()).save(run / "record.json")
+        return RunResult.load(run)
 
-    def tested(
-        self, theirs: dict[str, Any], ours: dict[str, Any], split: str = "test"
-    ) -> dict[str, float]:
-        """Return our log loss less theirs on the same rows, with its error and 95 % interval."""
-        columns = ["row", "label", "logit"]
-        paths = (
-            self.folder / r["folder"] / "predictions" / f"{split}.parquet" for r in (theirs, ours)
-        )
-        a, b = (pl.read_parquet(p, columns=columns).sort("row") for p in paths)
-        test = paired_logloss_test(a["label"], a["logit"], b["logit"])
-        return {
-            "difference": test.difference,
-            "error": test.error,
-            "p": test.p,
-            "low": test.difference - 1.96 * test.error,
-            "high": test.difference + 1.96 * test.error,
-        }
+    def finish(self, record: SearchRecord, summary: Summary, job: TrainingJob) -> Search:
+        """Write the record and the report; return the search with the run on top."""
+        write_json(self.folder / "record.json", record.to_json())
+        write_report(summary, self.folder / "report.html")
+        return Search(self.folder, record, RunResult.load(self.folder / "run"), job)
 
 
 @contextmanager
 def quiet_training() -> Iterator[None]:
-    """Leave the lines of single trainings to their folders; warnings are still told."""
+    """Hide the log lines of single trainings, which their folders hold; keep warnings."""
     loggers = [logging.getLogger(name) for name in ("ctrkit.train", "ctrkit.runs")]
-    before = [found.level for found in loggers]
-    for found in loggers:
-        found.setLevel(logging.WARNING)
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        for found, level in zip(loggers, before, strict=True):
-            found.setLevel(level)
-
-
-def plain_config(config: RunConfig) -> RunConfig:
-    """Return the training job of a search's configuration alone."""
-    return RunConfig.model_validate({n: getattr(config, n) for n in RunConfig.model_fields})
-
-
-def sha_of(config: RunConfig) -> str:
-    """Return the identity of a run, or of a search, once it is resolved."""
-    plain = resolve(plain_config(config))
-    return config.model_copy(update={"model": plain.model, "train": plain.train}).sha256()
-
-
-def begun(run: Path, config: RunConfig) -> bool:
-    """Say whether a folder is empty, or holds this very run."""
-    path = run / "config.json"
-    if path.is_file():
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return RunConfig.model_validate(data).sha256() == sha_of(config)
-    return True
-
-
-def copy_over(source: Path, target: Path) -> None:
-    """Copy a file or folder over what is there; what is absent is left out."""
-    if not source.exists() or (target.exists() and source.samefile(target)):
-        return
-    copy(source, target)
-
-
-def job_text(config: RunConfig, pairs: Path) -> str:
-    """Return a job as TOML; the operations of its pairs, if it has any, go into a file beside it.
-
-    Args:
-        config: The job.
-        pairs: The ``pairs.json`` to write.
-    """
-    if config.model.operations is None:
-        return to_toml(config)
-    operations = [o.model_dump(mode="json") for o in config.model.operations]
-    write_json(pairs, {"format": FORMAT, "pairs": operations})
-    return to_toml(config, pairs_file=pairs.name)
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)

@@ -13,7 +13,7 @@ from ctrkit import jobs
 from ctrkit.config.sections import DataConfig
 from ctrkit.runs import prepare
 from ctrkit.runs.shared import shared_folder, shared_value
-from ctrkit.search.interactions import job as interactions
+from ctrkit.search.interactions import pairs as interactions
 from ctrkit.testing.generated import planted_clicks
 
 ASK = """

@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ctrkit.config.sections import TrainConfig
 from ctrkit.data.store.batches import Batches
+from ctrkit.files import atomic_path
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.nn.gates.value import ValueGate
+from ctrkit.records import Progress
 from ctrkit.schema import DROPPED
-from ctrkit.search.features.config import FeatureSearchConfig
-from ctrkit.train import Callback, Context, FitResult, fit
+from ctrkit.search.features.config import FeaturesConfig, FeatureSearchConfig
+from ctrkit.train import Callback, Context, fit
 
 Mask = npt.NDArray[np.bool_]
 PACE = 5.0
@@ -32,29 +34,80 @@ steps (0.5 / (PACE * sigmoid'(0.5)) of them at temperature 1)."""
 DUAL_RATE = 4.0
 """How fast the penalty of a target ratio answers: per unit of ratio and tenth of the steps."""
 GATE = "gate."
+DECISION = "found.npz"
+SNAPSHOT = "snapshot.safetensors"
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search of values found.
+class Attempt:
+    """One thing to try: a penalty, or a share of the values to keep.
 
     Attributes:
-        values: Gate parameter of every value ``(R,)``, fields one after the other.
-        kept: Which of them stay ``(R,)``.
-        snapshot: The model's weights at the rewind epoch, without gates.
-        penalty: The last one, per value.
-        silent: Fields whose gates never received a gradient.
-        touched_only: Whether there were too many values for a penalty on all of them.
-        fit: How the search went.
+        kind: ``penalty``, or ``ratio`` (the penalty then follows the share).
+        value: The penalty in the unit of ``search.unit``, or the share.
     """
 
-    values: npt.NDArray[np.float32]
+    kind: Literal["penalty", "ratio"]
+    value: float
+
+    @property
+    def name(self) -> str:
+        """The name of the candidate's folder."""
+        return f"{self.kind}-{self.value:g}"
+
+
+@dataclass(frozen=True)
+class ValueDecision:
+    """Which feature values a search keeps.
+
+    Attributes:
+        gate: Gate parameter of every value ``(R,)``, fields one after the other.
+        kept: Which of them are kept ``(R,)``.
+        snapshot: The model's weights at the rewind epoch, without gates.
+        penalty: The last penalty of a value.
+        silent: Fields whose gates never received a gradient.
+        touched_only: Whether there were too many values for a penalty on all of them.
+        seconds: Time of the search, evaluations excluded.
+    """
+
+    gate: npt.NDArray[np.float32]
     kept: Mask
     snapshot: dict[str, Tensor]
     penalty: float
     silent: list[str]
     touched_only: bool
-    fit: FitResult
+    seconds: float
+
+    def save(self, folder: Path) -> None:
+        """Write ``snapshot.safetensors``, then ``found.npz``, which marks the search as done."""
+        with atomic_path(folder / SNAPSHOT) as path:
+            save_file({k: v.contiguous() for k, v in self.snapshot.items()}, path)
+        with atomic_path(folder / DECISION) as path, path.open("wb") as file:
+            np.savez(
+                file,
+                gate=self.gate,
+                kept=self.kept,
+                penalty=self.penalty,
+                seconds=self.seconds,
+                silent=np.array(self.silent, np.str_),
+                touched_only=self.touched_only,
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> ValueDecision | None:
+        """Return the decision of a finished search in a folder; None if it is not finished."""
+        if not (folder / DECISION).is_file():
+            return None
+        with np.load(folder / DECISION) as stored:
+            return cls(
+                gate=stored["gate"],
+                kept=stored["kept"],
+                snapshot=load_file(folder / SNAPSHOT),
+                penalty=float(stored["penalty"]),
+                silent=stored["silent"].tolist(),
+                touched_only=bool(stored["touched_only"]),
+                seconds=float(stored["seconds"]),
+            )
 
 
 def open_gates(
@@ -127,57 +180,59 @@ def countable(layout: Layout) -> Mask:
 def search_values(
     model: Model,
     batches: Batches,
-    train: TrainConfig,
-    config: FeatureSearchConfig,
-    penalty: float,
+    config: FeaturesConfig,
+    attempt: Attempt,
     *,
-    rows: int,
-    target: float | None = None,
     evaluate: Callable[[Any], dict[str, float]],
     callbacks: tuple[Callback, ...] = (),
     folder: Path | None = None,
-    progress: Any = None,
-) -> Found:
+    progress: Progress | None = None,
+) -> ValueDecision:
     """Train a model and its gates together; return the decision.
 
+    For a ratio, the penalty follows the share of values that are open (dual ascent), and the
+    values with the highest gates are kept at the end, exactly as many as asked for.
+
     Args:
-        model: Without gates; is trained.
-        batches: Of the training split.
-        train: The loop; its epochs are those of ``config``.
-        config: ``[search]``.
-        penalty: See :func:`open_gates`.
-        rows: Of training.
-        target: Share of the values to keep; the penalty follows it (dual ascent), and what the
-            gates then say last is cut to the number exactly.
+        model: A model without gates; it is trained.
+        batches: Training batches.
+        config: ``[train]`` and ``[search]``; the epochs are those of ``[search]``.
+        attempt: The penalty or ratio.
         evaluate: See :func:`ctrkit.train.fit`.
-        callbacks: Besides the gates' own.
-        folder: Of checkpoints; a search that was cut goes on.
+        callbacks: Callbacks besides the gates' own.
+        folder: Folder of checkpoints, from which a search that was cut resumes.
         progress: See :func:`ctrkit.train.fit`.
     """
-    loop = train.model_copy(
-        update={"epochs": config.epochs, "patience": 0, "evals_per_epoch": 1, "init": None}
+    search = config.search
+    loop = config.train.model_copy(
+        update={"epochs": search.epochs, "patience": 0, "evals_per_epoch": 1, "init": None}
     )
-    steps = batches.steps() * config.epochs
-    gate = model.gate = open_gates(model.layout, config, penalty, rows, steps)
-    met = countable(model.layout)
-    watch = GateTraining(gate, config.rewind, target, met)
+    target = attempt.value if attempt.kind == "ratio" else None
+    penalty = search.penalty[0] if attempt.kind == "ratio" else attempt.value
+    steps = batches.steps() * search.epochs
+    gate = model.gate = open_gates(model.layout, search, penalty, batches.rows, steps)
+    seen = countable(model.layout)
+    training = GateTraining(gate, search.rewind, target, seen)
     result = fit(
         model,
         batches,
         loop,
         evaluate=evaluate,
-        callbacks=(watch, *callbacks),
+        callbacks=(training, *callbacks),
         folder=folder,
         progress=progress,
     )
-    assert watch.final is not None, "the search ended before its last step"
-    values = watch.final.cpu().numpy()
+    assert training.final is not None, "the search ended before its last step"
+    values = training.final.cpu().numpy()
     kept = values > 0
     if target is not None:
-        kept = best_values(np.where(met, values, -np.inf), round(target * int(met.sum())))
+        kept = best_values(np.where(seen, values, -np.inf), round(target * int(seen.sum())))
     names = [name for name, _ in gated_names(model.layout)]
     silent = [n for n, learns in zip(names, gate_learns(gate), strict=True) if not learns]
-    return Found(values, kept, watch.snapshot, gate.penalty, silent, gate.sparse, result)
+    seconds = result.steps * loop.batch_size / result.examples_s
+    return ValueDecision(
+        values, kept, training.snapshot, gate.penalty, silent, gate.sparse, seconds
+    )
 
 
 def gate_learns(gate: ValueGate) -> list[bool]:

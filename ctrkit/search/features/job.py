@@ -1,114 +1,73 @@
-"""``search features``: gates, a hardened list of values, a smaller model, and honest controls."""
+"""``search features``: gates, a list of kept values, a smaller model, and its controls."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from ctrkit.config.files import to_toml
 from ctrkit.data.encode.prune import prune
-from ctrkit.data.read.sources import Source
+from ctrkit.data.store.batches import Batches
 from ctrkit.errors import ConfigError
-from ctrkit.files import atomic_path, write_atomic, write_json
+from ctrkit.files import atomic_path
 from ctrkit.models.build import build_model
 from ctrkit.nn.gates.value import MOST_DENSE
-from ctrkit.report import write_report
-from ctrkit.runs.inputs import DataOptions, PathLike
-from ctrkit.schema import DROPPED, Schema
-from ctrkit.search.base import (
-    FORMAT,
-    Search,
-    SearchJob,
-    check_repeats,
-    open_search,
-    plain_config,
-)
+from ctrkit.runs.inputs import JobData
+from ctrkit.schema import Schema
+from ctrkit.search import compare
+from ctrkit.search.base import DEFAULTS, Search, SearchJob, SearchOptions
 from ctrkit.search.features.compact import compact
 from ctrkit.search.features.config import FeaturesConfig
 from ctrkit.search.features.gates import (
+    Attempt,
     Mask,
+    ValueDecision,
     best_values,
-    countable,
-    gated_names,
     masks,
     open_gates,
     search_values,
-    traffic_counts,
+)
+from ctrkit.search.features.outcome import (
+    ALL_VALUES,
+    AT_RANDOM,
+    BY_FREQUENCY,
+    OURS,
+    FeatureOutcome,
+    FeaturesRecord,
 )
 from ctrkit.search.features.report import summarise_feature_search
+from ctrkit.search.features.values import Values
+from ctrkit.search.training import TrainingJob, plain_config, seeded
 
 logger = logging.getLogger(__name__)
-WHOLE = "all values"
-CONTROLS = {
-    "none": [],
-    "frequency": ["by frequency"],
-    "default": [WHOLE, "by frequency"],
-    "all": [WHOLE, "by frequency", "at random"],
+CONTROLS: Mapping[str, Sequence[str]] = {
+    "none": (),
+    "frequency": (BY_FREQUENCY,),
+    "default": (ALL_VALUES, BY_FREQUENCY),
+    "all": (ALL_VALUES, BY_FREQUENCY, AT_RANDOM),
 }
 
 
-def search_features(
-    data: PathLike | None = None,
-    *,
-    model: str | None = None,
-    out: PathLike = "search",
-    target_ratio: Sequence[float] = (),
-    seed: int | None = None,
-    seeds: int = 1,
-    controls: str = "default",
-    force: bool = False,
-    plugins: Sequence[PathLike] = (),
-    progress: Any = None,
-    **options: Unpack[DataOptions],
-) -> Search:
-    """Learn which feature values earn their row, and train the smaller model.
+@dataclass(frozen=True)
+class Candidate:
+    """A choice of values that was trained, in a folder of its own."""
 
-    Args:
-        data: As of :func:`ctrkit.jobs.train`; or a ``search.toml`` with a ``[search]`` section.
-        model: A preset, or a registered interaction alone.
-        out: The search folder. An equal search that was cut goes on; another needs ``force``.
-        target_ratio: Shares of the values to keep, in place of penalties (``search.penalty``).
-        seed: Of weights and batches.
-        seeds: How often the winner's search, retraining and controls are run.
-        controls: ``default``: the model over all values, and a frequency cut-off of the same
-            size; ``frequency``: that alone; ``all``: also values at random; ``none``. Beside the
-            model over all values, default penalties that drop what is of use drop nothing.
-        force: Replace the search in ``out``.
-        plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
-        **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
-
-    Raises:
-        ConfigError: An option is unknown or out of bounds.
-        RunFolderError: ``out`` holds another search, or files of none.
-    """
-    check_repeats(controls, CONTROLS, seeds)
-    config, source, schema, warnings = open_search(
-        data,
-        options,
-        FeaturesConfig,
-        model=model,
-        seed=seed,
-        plugins=plugins,
-        more={"search.target_ratio": list(target_ratio) or None},
-    )
-    if config.model.table == "hashed":
-        raise ConfigError("gates are of values with rows of their own: set model.table = auto")
-    search = _Search(config, source, schema, Path(out), seeds, controls, warnings, progress)
-    search.claim(force)
-    return search.run()
+    folder: Path
+    job: TrainingJob
+    outcome: FeatureOutcome
 
 
-class _Search(SearchJob):
+class FeatureSearch(SearchJob):
+    """A search for the feature values that are worth an embedding row (OptFS)."""
+
     config: FeaturesConfig
     top: ClassVar = (
         "run.toml",
@@ -119,171 +78,186 @@ class _Search(SearchJob):
         "run",
     )
     parts: ClassVar = ("candidates", "controls", "seeds")
+    known_controls: ClassVar = CONTROLS
 
     def __init__(
         self,
         config: FeaturesConfig,
-        source: Source,
-        schema: Schema,
+        data: JobData,
         folder: Path,
-        seeds: int,
-        controls: str,
-        warnings: list[str],
-        progress: Any,
+        options: SearchOptions = DEFAULTS,
     ) -> None:
-        schema, notices = with_vocabularies(schema)
-        super().__init__(config, source, schema, folder, [*warnings, *notices], progress)
-        self.seeds, self.controls = seeds, controls
+        """Give every categorical field a vocabulary; see :class:`SearchJob`."""
+        if config.model.table == "hashed":
+            raise ConfigError(
+                "search features needs an embedding row for each value: set model.table = auto"
+            )
+        schema, notices = with_vocabularies(data.schema)
+        data = replace(data, schema=schema, warnings=[*data.warnings, *notices])
+        super().__init__(config, data, folder, options)
 
-    # ---- the search
+    @cached_property
+    def values(self) -> Values:
+        """The feature values of the training rows."""
+        return Values(self.data)
 
     def run(self) -> Search:
         """Try every penalty or ratio, choose on validation, add seeds and controls, report."""
-        self.load()
-        search = self.config.search
-        tries = [("penalty", p) for p in search.penalty]
-        tries = [("ratio", r) for r in search.target_ratio] or tries
-        names = {f"{kind}-{value:g}": (kind, value) for kind, value in tries}
-        found = {
-            name: self.candidate(self.folder / "candidates" / name, *one, self.first)
-            for name, one in names.items()
+        self.claim()
+        self.open()
+        attempts = {attempt.name: attempt for attempt in self._attempts()}
+        candidates = {
+            name: self.candidate(self.folder / "candidates" / name, attempt, self.first)
+            for name, attempt in attempts.items()
         }
-        winner = min(found, key=lambda n: found[n]["validation"]["logloss"])
-        chosen = self.folder / "candidates" / winner
-        if self._needs_all(found[winner]):
-            chosen, found[WHOLE] = self._keep_all(chosen)
-            winner = WHOLE
-        rows = {"optfs": [found[winner]]}
-        for seed in self.seeds_from(self.seeds):
+        winner = min(candidates, key=lambda n: candidates[n].outcome.validation.logloss)
+        if self._drops_too_much(candidates[winner].outcome):
+            candidates[ALL_VALUES] = self._keep_all(candidates[winner].folder)
+            winner = ALL_VALUES
+        ours = [candidates[winner].outcome]
+        for seed in self.seeds[1:]:
             place = self.folder / "seeds" / str(seed)
-            more = (
-                self.control(WHOLE, {"seed": seed})
-                if winner == WHOLE
-                else self.candidate(place, *names[winner], seed)
+            again = (
+                self.control(ALL_VALUES, seed)
+                if winner == ALL_VALUES
+                else self.candidate(place, attempts[winner], seed)
             )
-            rows["optfs"].append(more)
-        for control in CONTROLS[self.controls]:
-            rows[control] = [self.control(control, row) for row in rows["optfs"]]
-        self._warn_of_loss(rows)
-        self.adopt(chosen)
-        record = self.record(found, winner, rows)
-        write_json(self.folder / "record.json", record)
-        frame = pl.read_parquet(self.folder / "features.parquet")
-        write_report(summarise_feature_search(record, frame), self.folder / "report.html")
-        return self.finished(record)
+            ours.append(again.outcome)
+        rows = {OURS: ours}
+        for name in CONTROLS[self.options.controls]:
+            rows[name] = [self._control_of(name, row) for row in ours]
+        self._warn_of_controls(rows)
+        job = self.adopt(candidates[winner].folder, candidates[winner].job)
+        tried = [candidate.outcome for candidate in candidates.values()]
+        record = self._record(tried, winner, rows, job)
+        features = pl.read_parquet(self.folder / "features.parquet")
+        return self.finish(record, summarise_feature_search(record, features), job)
 
-    def _needs_all(self, best: dict[str, Any]) -> bool:
-        """Say whether what the default penalties dropped was surely of use, by validation.
+    def _attempts(self) -> list[Attempt]:
+        search = self.config.search
+        ratios = [Attempt("ratio", value) for value in search.target_ratio]
+        return ratios or [Attempt("penalty", value) for value in search.penalty]
 
-        Who names a penalty, a ratio or a preset gets what it keeps.
+    def _drops_too_much(self, best: FeatureOutcome) -> bool:
+        """Return whether validation significantly prefers all values to the default penalties.
+
+        A penalty, ratio or preset that the user chose is left as it is.
         """
         search = self.config.search
         if search.target_ratio or "penalty" in search.model_fields_set:
             return False
-        if WHOLE not in CONTROLS[self.controls]:
+        if ALL_VALUES not in CONTROLS[self.options.controls]:
             return False
-        whole = self.control(WHOLE, best)
-        return self.prefers(whole, best)
+        whole = self.control(ALL_VALUES, self.first).outcome
+        return compare.prefers(self.folder, whole, best)
 
-    def _keep_all(self, best: Path) -> tuple[Path, dict[str, Any]]:
+    def _keep_all(self, best: Path) -> Candidate:
         """Make the model over all values the winner; its gates are those of a candidate."""
-        row = self.control(WHOLE, {"seed": self.first})
-        folder = (self.folder / row["folder"]).parent
-        with np.load(best / "found.npz") as stored:
-            gate = stored["gate"]
-        with atomic_path(folder / "features.parquet") as beside:
-            self.features(gate, np.ones(len(gate), bool)).write_parquet(beside)
+        whole = self.control(ALL_VALUES, self.first)
+        decision = ValueDecision.load(best)
+        assert decision is not None
+        table = self.values.table(decision.gate, np.ones(len(decision.gate), bool))
+        write_table(table, whole.folder / "features.parquet")
         self.warn(
-            "nothing is dropped: on validation the model over all values is surely better than "
-            "those that the default penalties left; for a smaller one name --target-ratio"
+            "nothing is dropped: on validation the model over all values is significantly better "
+            "(95 % CI) than those that the default penalties left; set --target-ratio for a "
+            "smaller one"
         )
-        return folder, {**row, "penalty": 0.0, "search_s": 0.0}
+        return replace(whole, outcome=replace(whole.outcome, penalty=0.0, search_s=0.0))
 
-    def _warn_of_loss(self, rows: dict[str, list[dict[str, Any]]]) -> None:
-        """Say where validation prefers the model over all values."""
-        if "all values" in rows:
-            ours, whole = (rows[n][0]["validation"]["logloss"] for n in ("optfs", "all values"))
-            if ours > whole:
-                self.warn(
-                    f"pruning costs quality here: on validation all values have a log loss of "
-                    f"{whole:.5f}, the search {ours:.5f}; keep them all, or more by a lower "
-                    "search.penalty or a higher --target-ratio"
+    def _warn_of_controls(self, rows: Mapping[str, Sequence[FeatureOutcome]]) -> None:
+        ours = rows[OURS][0]
+        for name, controls in rows.items():
+            if name != OURS:
+                advice = (
+                    "to keep more values, lower search.penalty or raise --target-ratio"
+                    if name == ALL_VALUES
+                    else ""
                 )
+                self.warn_if_better(repr(name), controls[0], ours, advice)
 
-    def candidate(self, folder: Path, kind: str, value: float, seed: int) -> dict[str, Any]:
-        """Search, harden, prune and retrain in one folder; what is there is not done again."""
+    # ---- candidates and controls
+
+    def candidate(self, folder: Path, attempt: Attempt, seed: int) -> Candidate:
+        """Search, prune and retrain in one folder; what is finished there is not done again."""
         folder.mkdir(parents=True, exist_ok=True)
-        done = folder / "found.npz"
-        if not done.is_file():
-            self._search(folder, kind, value, seed)
-        with np.load(done) as stored:
-            kept, gate = stored["kept"], stored["gate"]
-            facts = {"penalty": float(stored["penalty"]), "search_s": float(stored["seconds"])}
-            self._notices(stored["silent"].tolist(), bool(stored["touched_only"]))
-        state = load_file(folder / "snapshot.safetensors")
-        self._prune(folder, kept, seed, state)
-        with atomic_path(folder / "features.parquet") as beside:
-            self.features(gate, kept).write_parquet(beside)
-        return {"name": folder.name, **facts, **self._train(folder, kept, seed)}
+        decision = ValueDecision.load(folder) or self._search(folder, attempt, seed)
+        self._warn_of_gates(decision)
+        job = self._prune(folder, decision.kept, seed, decision)
+        write_table(self.values.table(decision.gate, decision.kept), folder / "features.parquet")
+        outcome = self._train(folder, folder.name, job, decision.kept)
+        outcome = replace(outcome, penalty=decision.penalty, search_s=decision.seconds)
+        return Candidate(folder, job, outcome)
 
-    def _counts(self) -> np.ndarray[Any, Any]:
-        return traffic_counts(self.data.layout, self.data.shards.rows("train"))
-
-    def _search(self, folder: Path, kind: str, value: float, seed: int) -> None:
-        search, train = self.config.search, self.seeded(seed)
-        rows = self.data.shards.rows("train")
-        start = value if kind == "penalty" else search.penalty[0]
-        logger.info("searching with %s %g, seed %d", kind, value, seed)
-        found = search_values(
+    def _search(self, folder: Path, attempt: Attempt, seed: int) -> ValueDecision:
+        config = seeded(self.config, seed)
+        logger.info("searching with %s %g, seed %d", attempt.kind, attempt.value, seed)
+        train = config.train
+        batches = Batches(
+            self.data.shards,
+            "train",
+            train.batch_size,
+            shuffle=True,
+            seed=seed,
+            window=train.shuffle_rows,
+        )
+        decision = search_values(
             self.model(seed),
-            self.batches(train),
-            train,
-            search,
-            start,
-            rows=rows,
-            target=value if kind == "ratio" else None,
+            batches,
+            config,
+            attempt,
             evaluate=self.validation(train),
             folder=folder / "search",
             progress=self.progress,
         )
-        with atomic_path(folder / "snapshot.safetensors") as beside:
-            save_file({k: v.contiguous() for k, v in found.snapshot.items()}, beside)
-        seconds = found.fit.steps * train.batch_size / found.fit.examples_s
-        with atomic_path(folder / "found.npz") as beside, beside.open("wb") as file:
-            np.savez(
-                file,
-                gate=found.values,
-                kept=found.kept,
-                penalty=found.penalty,
-                seconds=seconds,
-                silent=np.array(found.silent, np.str_),
-                touched_only=found.touched_only,
-            )
+        decision.save(folder)
         shutil.rmtree(folder / "search", ignore_errors=True)
+        return decision
 
-    def _notices(self, silent: list[str], touched_only: bool) -> None:
-        """Say once what a search noticed, also where it was done before."""
-        if silent:
+    def _warn_of_gates(self, decision: ValueDecision) -> None:
+        if decision.silent:
             self.warn(
-                f"the gates of {', '.join(silent[:5])} never received a gradient: "
+                f"the gates of {', '.join(decision.silent[:5])} never received a gradient: "
                 "does the model read these fields?"
             )
-        if touched_only:
+        if decision.touched_only:
             self.warn(
                 f"more than {MOST_DENSE:,} values: the penalty reached those of each batch only"
             )
 
+    def _control_of(self, name: str, searched: FeatureOutcome) -> FeatureOutcome:
+        """Return a control of the same size and seed as a result of the search."""
+        if searched.name == ALL_VALUES:  # any other choice of all values is the same one
+            return replace(searched, name=name)
+        return self.control(name, searched.seed, searched.kept).outcome
+
+    def control(self, name: str, seed: int, count: int = 0) -> Candidate:
+        """Train the same model on values that are chosen without a search.
+
+        Args:
+            name: ``all values``, ``by frequency`` or ``at random``.
+            seed: Seed of the run and of the draw.
+            count: How many values are kept; all of them for ``all values``.
+        """
+        kept = np.ones(len(self.values.seen), bool)
+        if name != ALL_VALUES:
+            draw = np.random.default_rng(seed).random(len(kept))
+            score = draw if name == AT_RANDOM else self.values.counts.astype(np.float64)
+            kept = best_values(np.where(self.values.seen, score, -np.inf), count)
+        folder = self.folder / "controls" / name.replace(" ", "-") / str(seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        job = self._prune(folder, kept, seed)
+        return Candidate(folder, job, self._train(folder, name, job, kept))
+
     def _prune(
-        self, folder: Path, kept: Mask, seed: int, state: dict[str, torch.Tensor] | None
-    ) -> None:
-        """Write the pruned encoder, its schema, the rewound weights and ``run.toml``."""
+        self, folder: Path, kept: Mask, seed: int, decision: ValueDecision | None = None
+    ) -> TrainingJob:
+        """Write the pruned encoder, the rewound weights and the job that trains on them."""
         kept_of = masks(self.data.layout, kept)
         encoder = prune(self.data.encoder, kept_of)
         encoder.save(folder / "encoder")
-        encoder.schema.save(folder / "schema.toml")
         init = None
-        if state is not None and self.config.search.init == "rewind":
-            old = self.model(seed)
+        if decision is not None and self.config.search.init == "rewind":
             new = build_model(
                 self.config.model,
                 encoder.layout(),
@@ -291,108 +265,67 @@ class _Search(SearchJob):
                 sparse_from=self.config.train.sparse_from,
             )
             factor = open_gates(self.data.layout, self.config.search, 1.0, 1, 1).factor
-            weights = compact(state, old, new, kept_of, factor)
-            with atomic_path(folder / "init.safetensors") as beside:
-                tensors = {k: v.contiguous() for k, v in weights.items()}
-                save_file(tensors, beside, metadata={"format": "1"})
-            init = "init.safetensors"
-        config = plain_config(self.config)
-        data = config.data.model_copy(update={"schema_path": "schema.toml", "encoder": "encoder"})
-        train = config.train.model_copy(update={"seed": seed, "init": init})
-        text = to_toml(config.model_copy(update={"data": data, "train": train}))
-        write_atomic(folder / "run.toml", text)
+            weights = compact(decision.snapshot, self.model(seed), new, kept_of, factor)
+            init = folder / "init.safetensors"
+            with atomic_path(init) as path:
+                save_file(
+                    {k: v.contiguous() for k, v in weights.items()}, path, metadata={"format": "1"}
+                )
+        job = self._job(folder, encoder.schema, seed, init)
+        job.save(folder / "run.toml")
+        return job
 
-    def _train(self, folder: Path, kept: Mask, seed: int) -> dict[str, Any]:
-        """Train ``run.toml``; return what a comparison needs."""
-        met, counts = countable(self.data.layout), self._counts()
-        return {
-            "values": int(met.sum()),
-            "kept": int((kept & met).sum()),
-            "ratio": float((kept & met).sum() / max(1, met.sum())),
-            "traffic": float(counts[kept & met].sum() / max(1, counts[met].sum())),
-            **self.train(folder, seed),
+    def _job(self, folder: Path, schema: Schema, seed: int, init: Path | None) -> TrainingJob:
+        """Return the job that trains on the pruned encoder in a folder."""
+        job = TrainingJob(plain_config(self.config), self.schema)
+        config = job.narrowed(schema, folder / "schema.toml").config
+        encoder = str((folder / "encoder").absolute())
+        start = None if init is None else str(init.absolute())
+        update = {
+            "data": config.data.model_copy(update={"encoder": encoder}),
+            "train": config.train.model_copy(update={"seed": seed, "init": start}),
         }
+        return TrainingJob(config.model_copy(update=update), schema)
 
-    def control(self, name: str, row: dict[str, Any]) -> dict[str, Any]:
-        """Train the same model on values chosen otherwise, as many as the search kept."""
-        seed, met = row["seed"], countable(self.data.layout)
-        counts = self._counts()
-        if row.get("name") == WHOLE:  # any other choice of all values is the same one
-            return {**row, "name": name}
-        if name == WHOLE:
-            kept = np.ones(len(met), bool)
-        else:
-            draw = np.random.default_rng(seed).random(len(met))
-            score = draw if name == "at random" else counts.astype(np.float64)
-            kept = best_values(np.where(met, score, -np.inf), row["kept"])
-        folder = self.folder / "controls" / name.replace(" ", "-") / str(seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._prune(folder, kept, seed, None)
-        return {"name": name, **self._train(folder, kept, seed)}
+    def _train(self, folder: Path, name: str, job: TrainingJob, kept: Mask) -> FeatureOutcome:
+        """Train a job; return what is compared."""
+        run = self.train(job, folder / "run")
+        return FeatureOutcome.of(
+            run,
+            self.folder,
+            name=name,
+            fields=len(job.schema.fields),
+            train_examples_s=run.record.timings["train_examples_s"],
+            **self.values.shares(kept),
+        )
 
-    # ---- what is said
-
-    def features(self, gate: np.ndarray[Any, Any], kept: Mask) -> pl.DataFrame:
-        """Return ``features.parquet``: field, value, code, gate, kept, count, traffic."""
-        layout = self.data.layout
-        counts, rows = self._counts(), self.data.shards.rows("train")
-        names, parts, start = gated_names(layout), [], 0
-        for name, size in names:
-            at = slice(start, start + size)
-            start += size
-            coded = name in layout.counts
-            values = self.data.encoder.values(name) if coded else [None]
-            frame = pl.DataFrame(
-                {
-                    "field": [name] * size,
-                    "value": values,
-                    "code": range(size) if coded else [None],
-                    "gate": gate[at],
-                    "kept": kept[at],
-                    "count": counts[at],
-                    "traffic": counts[at] / rows,
-                },
-                schema={
-                    "field": pl.String,
-                    "value": pl.String,
-                    "code": pl.UInt32,
-                    "gate": pl.Float32,
-                    "kept": pl.Boolean,
-                    "count": pl.Int64,
-                    "traffic": pl.Float64,
-                },
-            )
-            parts.append(frame.filter(pl.col("code").is_null() | (pl.col("code") != DROPPED)))
-        return pl.concat(parts)
-
-    def record(
-        self, found: dict[str, dict[str, Any]], winner: str, rows: dict[str, list[dict[str, Any]]]
-    ) -> dict[str, Any]:
-        """Return ``record.json``."""
-        return {
-            "format": FORMAT,
-            "kind": "features",
-            "model": self.config.model.name,
-            "config_sha256": self.config.sha256(),
-            "winner": winner,
-            "search": self.config.search.model_dump(mode="json"),
-            "candidates": list(found.values()),
-            "rows": rows,
-            "paired": self.paired("optfs", rows),
-            "warnings": self.warnings,
-            "fields_dropped": sorted(
-                set(self.schema.names) - set(Schema.load(self.folder / "schema.toml").names)
-            ),
-        }
+    def _record(
+        self,
+        candidates: Sequence[FeatureOutcome],
+        winner: str,
+        rows: Mapping[str, Sequence[FeatureOutcome]],
+        job: TrainingJob,
+    ) -> FeaturesRecord:
+        return FeaturesRecord(
+            model=self.config.model.name,
+            config_sha256=self.config.sha256(),
+            winner=winner,
+            search=self.config.search,
+            candidates=candidates,
+            rows=rows,
+            paired=compare.paired_tests(self.folder, OURS, rows),
+            warnings=self.warnings,
+            fields_dropped=sorted(set(self.schema.names) - set(job.schema.names)),
+        )
 
 
 def with_vocabularies(schema: Schema) -> tuple[Schema, list[str]]:
-    """Return the schema with a vocabulary for every category, for gates are of values."""
+    """Return the schema with a vocabulary for every category, since gates belong to values."""
     coded = [f for f in schema.fields if f.kind != "numeric"]
-    hashed = [f.name for f in coded if f.encoding == "hash"]
     notices = [
-        f"field {name!r} is encoded with a vocabulary for the search: gates are of values"
-        for name in hashed
+        f"field {f.name!r} is encoded with a vocabulary instead of hashes: each value has a gate"
+        for f in coded
+        if f.encoding == "hash"
     ]
     if schema.crosses:
         notices.append("crosses are hashed and have no gates: the search leaves them as they are")
@@ -400,3 +333,9 @@ def with_vocabularies(schema: Schema) -> tuple[Schema, list[str]]:
         replace(f, encoding="vocabulary") if f.kind != "numeric" else f for f in schema.fields
     )
     return replace(schema, fields=fields), notices
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    with atomic_path(path) as beside:
+        table.write_parquet(beside)

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import polars as pl
 
 from ctrkit.report.charts import Line, Scatter
 from ctrkit.report.numbers import DIFFERENCE_NOTE, average, difference, mean_and_spread
 from ctrkit.report.summary import Summary, Table
+from ctrkit.search.features.outcome import OURS, FeaturesRecord
 
 _POINTS = 1500
 _SHOWN = 20
 
 
-def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> Summary:
+def summarise_feature_search(record: FeaturesRecord, features: pl.DataFrame) -> Summary:
     """Summarise a search folder.
 
     Args:
-        record: Its ``record.json``.
+        record: The search's record.
         features: Its ``features.parquet``.
     """
-    best = record["rows"]["optfs"][0]
+    best = record.rows[OURS][0]
     met = features.filter(pl.col("count") > 0)
-    dropped = record["fields_dropped"]
+    dropped, data = record.fields_dropped, record.to_json()
     return Summary(
-        title=f"Feature values of {record['model']}: {best['ratio']:.1%} kept",
+        title=f"Feature values of {record.model}: {best.ratio:.1%} kept",
         facts={
-            "values": f"{best['values']:,}, kept {best['kept']:,}",
-            "traffic kept": f"{best['traffic']:.1%} of the training occurrences",
+            "values": f"{best.values:,}, kept {best.kept:,}",
+            "traffic kept": f"{best.traffic:.1%} of the training occurrences",
             "fields dropped": ", ".join(dropped) or "none",
-            "parameters": f"{best['parameters']:,}",
-            "chosen": f"{record['winner']}, on validation, of {len(record['candidates'])} tried",
-            "config": record["config_sha256"][:12],
+            "parameters": f"{best.parameters:,}",
+            "chosen": f"{record.winner}, on validation, of {len(record.candidates)} tried",
+            "config": record.config_sha256[:12],
         },
-        warnings=list(record["warnings"]),
+        warnings=list(record.warnings),
         tables=[
             _comparison(record),
             _candidates(record),
@@ -43,25 +43,25 @@ def summarise_feature_search(record: dict[str, Any], features: pl.DataFrame) -> 
             _most_frequent_dropped(met),
         ],
         curves=[c for c in (_pareto(record), _kept_share(met), _gate_chart(met)) if c],
-        data={k: record[k] for k in ("winner", "candidates", "rows", "paired")},
+        data={k: data[k] for k in ("winner", "candidates", "rows", "paired")},
     )
 
 
-def _comparison(record: dict[str, Any]) -> Table:
+def _comparison(record: FeaturesRecord) -> Table:
     rows = []
-    for name, members in record["rows"].items():
-        tests = record["paired"].get(name)
+    for name, members in record.rows.items():
+        tests = record.paired.get(name)
         rows.append(
             [
-                "the search" if name == "optfs" else name,
+                "the search" if name == OURS else name,
                 str(len(members)),
-                mean_and_spread([m["test"]["auc"] for m in members]),
-                mean_and_spread([m["test"]["logloss"] for m in members]),
+                mean_and_spread([m.test.auc for m in members]),
+                mean_and_spread([m.test.logloss for m in members]),
                 "" if tests is None else difference(tests),
-                f"{average(m['ratio'] for m in members):.1%}",
-                f"{average(m['traffic'] for m in members):.1%}",
-                f"{average(m['parameters'] for m in members):,.0f}",
-                f"{average(m['bytes'] for m in members) / 1e6:,.2f}",
+                f"{average(m.ratio for m in members):.1%}",
+                f"{average(m.traffic for m in members):.1%}",
+                f"{average(m.parameters for m in members):,.0f}",
+                f"{average(m.bytes for m in members) / 1e6:,.2f}",
             ]
         )
     columns = [
@@ -78,17 +78,17 @@ def _comparison(record: dict[str, Any]) -> Table:
     return Table("Against the controls", columns, rows, DIFFERENCE_NOTE)
 
 
-def _candidates(record: dict[str, Any]) -> Table:
+def _candidates(record: FeaturesRecord) -> Table:
     rows = [
         [
-            c["name"],
-            f"{c['ratio']:.2%}",
-            f"{c['validation']['logloss']:.5f}",
-            f"{c['validation']['auc']:.5f}",
-            f"{c['fields']}",
-            f"{c['bytes'] / 1e6:,.2f}",
+            c.name,
+            f"{c.ratio:.2%}",
+            f"{c.validation.logloss:.5f}",
+            f"{c.validation.auc:.5f}",
+            f"{c.fields}",
+            f"{c.bytes / 1e6:,.2f}",
         ]
-        for c in record["candidates"]
+        for c in record.candidates
     ]
     columns = ["tried", "kept", "validation log loss", "validation AUC", "fields", "MB"]
     return Table("What was tried", columns, rows, "The lowest log loss on validation wins.")
@@ -136,12 +136,12 @@ def _most_frequent_dropped(met: pl.DataFrame) -> Table:
     return Table(title, columns, rows, "All of them: features.parquet.")
 
 
-def _pareto(record: dict[str, Any]) -> Line | None:
-    controls = {k: v for k, v in record["rows"].items() if k != "optfs"}
-    points = sorted([c["bytes"] / 1e6, c["test"]["logloss"]] for c in record["candidates"])
+def _pareto(record: FeaturesRecord) -> Line | None:
+    controls = {k: v for k, v in record.rows.items() if k != OURS}
+    points = sorted([c.bytes / 1e6, c.test.logloss] for c in record.candidates)
     lines = {"the search": points}
     for name, members in controls.items():
-        lines[name] = [[members[0]["bytes"] / 1e6, members[0]["test"]["logloss"]]]
+        lines[name] = [[members[0].bytes / 1e6, members[0].test.logloss]]
     if len(points) < 2 and not controls:
         return None
     return Line("Size against log loss", "MB", "test log loss", lines)

@@ -1,11 +1,12 @@
-"""What pairs of encoded fields tell of the label: the figures beside a search's choice of pairs.
+"""What pairs of encoded fields tell about the label: figures beside a search's choice of pairs.
 
-Source: methods.md 3.9; the corrections are the ranking's own (outrank.md 2.2).
+The corrections for chance are those of the ranking (:mod:`ctrkit.rank.scores`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,28 +19,39 @@ from ctrkit.rank.coded import Coded, Pair, cells_of, parallel
 from ctrkit.rank.spectrum import Spectrum
 from ctrkit.rank.statistics import Scorer
 
-_BATCH = 64  # pairs whose counts are held together
+_BATCH = 64  # pairs whose counts are in memory at once
+
+
+@dataclass(frozen=True)
+class Information:
+    """What a pair of fields tells about the label, in nats.
+
+    Attributes:
+        mi: Plug-in mutual information of the joint value and the label.
+        miller_madow: The same with the Miller-Madow correction.
+        excess: ``mi`` less its exact expectation under permuted labels.
+        interaction: ``excess`` of the pair less that of each of its fields alone.
+    """
+
+    mi: float = 0.0
+    miller_madow: float = 0.0
+    excess: float = 0.0
+    interaction: float = 0.0
 
 
 def pair_information(
     batches: Iterable[Batch], layout: Layout, pairs: Sequence[Pair], most_rows: int = 1_000_000
-) -> list[dict[str, str | float]]:
-    """Return, per pair, what its two fields together tell of the label, in nats.
+) -> list[Information]:
+    """Return what the two fields of each pair together tell about the label.
 
-    Numbers go by their buckets; a list is its set of tokens, as one value. Rows count once,
-    whatever their weight.
+    Numbers count by their buckets; a list counts as one value, its set of tokens. Every row
+    counts once, whatever its weight.
 
     Args:
-        batches: An epoch of training rows, shuffled where they are more than ``most_rows``.
-        layout: Of the batches.
-        pairs: Positions of the members in layout order.
+        batches: An epoch of training rows, shuffled if there are more than ``most_rows``.
+        layout: Layout of the batches.
+        pairs: Positions of the two fields in layout order.
         most_rows: Batches are read until there are this many rows.
-
-    Returns:
-        ``a, b`` (names); ``mi``: plug-in mutual information of the joint value and the label;
-        ``miller_madow``: less the bias of its three entropies' occupied cells; ``excess``: less
-        its exact expectation under permuted labels; ``interaction``: ``excess`` less that of each
-        member alone.
     """
     held: list[Batch] = []
     rows = 0
@@ -49,40 +61,34 @@ def pair_information(
         if rows >= most_rows:
             break
     label = np.concatenate([b.label for b in held]) if held else np.zeros(0, np.uint8)
-    names = layout.names
-    known = [{"a": names[i], "b": names[j]} for i, j in pairs]
-    nothing = dict.fromkeys(("mi", "miller_madow", "excess", "interaction"), 0.0)
     totals = np.bincount(label, minlength=2)
     if totals.min() == 0:  # the label is certain
-        return [{**pair, **nothing} for pair in known]
+        return [Information() for _ in pairs]
     coded, places = _coded(held, label, layout, pairs)
-    return [
-        {**pair, **found}
-        for pair, found in zip(known, _figures(coded, places, Scorer(totals)), strict=True)
-    ]
+    return _figures(coded, places, Scorer(totals))
 
 
-def _figures(coded: Coded, pairs: Sequence[Pair], scorer: Scorer) -> list[dict[str, float]]:
-    """Score each pair, and each of the members once."""
+def _figures(coded: Coded, pairs: Sequence[Pair], scorer: Scorer) -> list[Information]:
+    """Score each pair, and each single field once."""
     rows, members = coded.rows, sorted({i for pair in pairs for i in pair})
     singles = parallel(lambda i: _single(coded, i), members)
     alone = {i: scorer.adjusted(s)[2] for i, s in zip(members, singles, strict=True)}
-    found = []
+    figures = []
     for start in range(0, len(pairs), _BATCH):
         some = pairs[start : start + _BATCH]
         spectra = parallel(lambda pair: Spectrum.of(cells_of(coded, pair)[1]), some)
         for (a, b), s in zip(some, spectra, strict=True):
             mi, _, excess, _ = scorer.adjusted(s)
             cells = sum(int(h.values[h.count > 0].sum()) for h in s.classes)
-            found.append(
-                {
-                    "mi": mi,
-                    "miller_madow": mi + (s.values + coded.classes - cells - 1) / (2 * rows),
-                    "excess": excess,
-                    "interaction": excess - alone[a] - alone[b],
-                }
+            figures.append(
+                Information(
+                    mi=mi,
+                    miller_madow=mi + (s.values + coded.classes - cells - 1) / (2 * rows),
+                    excess=excess,
+                    interaction=excess - alone[a] - alone[b],
+                )
             )
-    return found
+    return figures
 
 
 def _single(coded: Coded, i: int) -> Spectrum:
@@ -94,7 +100,7 @@ def _single(coded: Coded, i: int) -> Spectrum:
 def _coded(
     held: Sequence[Batch], label: npt.NDArray[np.uint8], layout: Layout, pairs: Sequence[Pair]
 ) -> tuple[Coded, list[Pair]]:
-    """Code the members without gaps; return them, and the pairs as places among them."""
+    """Return the fields coded without gaps, and the pairs as positions among them."""
     members = sorted({i for pair in pairs for i in pair})
     columns, sizes = [], []
     for position in members:
@@ -107,12 +113,12 @@ def _coded(
 
 
 def _one_value(column: Column) -> npt.NDArray[np.unsignedinteger]:
-    """Return one value a row: of a list, a hash of its set of tokens."""
+    """Return one value per row; for a list, a hash of its set of tokens."""
     if column.lengths is None:
         return column.codes
     rows = np.repeat(np.arange(len(column.lengths), dtype=np.uint64), column.lengths)
-    met = np.unique(rows << np.uint64(32) | column.codes)
-    found = np.zeros(len(column.lengths), np.uint64)
-    mixed = splitmix64(met & np.uint64(0xFFFFFFFF))
-    np.add.at(found, (met >> np.uint64(32)).astype(np.int64), mixed)  # sums do not know order
-    return found
+    tokens = np.unique(rows << np.uint64(32) | column.codes)
+    hashes = np.zeros(len(column.lengths), np.uint64)
+    mixed = splitmix64(tokens & np.uint64(0xFFFFFFFF))
+    np.add.at(hashes, (tokens >> np.uint64(32)).astype(np.int64), mixed)  # in any order
+    return hashes

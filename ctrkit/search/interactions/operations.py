@@ -7,10 +7,11 @@ said where it stands.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +20,17 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from ctrkit.bundle.inputs import model_inputs, targets
-from ctrkit.config.sections import TrainConfig
 from ctrkit.data.store.batch import Batch
 from ctrkit.data.store.batches import Batches
+from ctrkit.files import write_json
 from ctrkit.models.model import Model
 from ctrkit.nn.gates.pair import OPS, PairGate
 from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
-from ctrkit.search.interactions.config import InteractionSearchConfig
-from ctrkit.train import Callback, Context, FitResult, fit
+from ctrkit.records import Progress
+from ctrkit.search.interactions.config import InteractionsConfig, InteractionSearchConfig
+from ctrkit.train import Callback, Context, fit
 
+DECISION = "found.json"
 HELD_SHARE = 8
 """A step's operations learn from a batch this much smaller than that of the weights: a tenth of
 the rows then lasts about as long as the rest."""
@@ -35,22 +38,50 @@ PRICE_RATE = 0.05
 """How fast the price of memorizing answers, per step, to a budget that is exceeded by one half."""
 
 
-@dataclass(frozen=True)
-class FoundPairs:
-    """What a search of operations found.
+class GateBatches(NamedTuple):
+    """Training batches of a search over pairs.
 
     Attributes:
-        ops: Of each pair.
-        probability: Of the three choices (P, 3), columns as :data:`OPS`; without noise, at the
-            temperature 1 where they can still be told apart. Pairs that were not searched: naive.
-        price: The last one, of memorizing.
-        fit: How the search went.
+        weights: Batches from which the weights learn.
+        operations: Batches from which the operations learn; None: the same as the weights.
+    """
+
+    weights: Batches
+    operations: Batches | None = None
+
+
+@dataclass(frozen=True)
+class PairDecision:
+    """Which operation a search chooses for each pair.
+
+    Attributes:
+        ops: The operations.
+        probability: Of the three choices (P, 3), columns as :data:`OPS`; without noise, at
+            temperature 1, where they still differ. Pairs that were not searched are naive.
+        price: Last price of memorizing.
+        seconds: Time of the search, evaluations excluded.
+        steps: Training steps of the search.
     """
 
     ops: list[str]
     probability: npt.NDArray[np.float64]
     price: float
-    fit: FitResult
+    seconds: float
+    steps: int
+
+    def save(self, folder: Path) -> None:
+        """Write ``found.json``, which marks the search as done."""
+        probability = self.probability.round(6).tolist()
+        write_json(folder / DECISION, {**vars(self), "probability": probability})
+
+    @classmethod
+    def load(cls, folder: Path) -> PairDecision | None:
+        """Return the decision of a finished search in a folder; None if it is not finished."""
+        path = folder / DECISION
+        if not path.is_file():
+            return None
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**data, "probability": np.asarray(data["probability"])})
 
 
 def open_pairs(
@@ -80,62 +111,61 @@ def open_pairs(
 
 def search_pairs(
     model: Model,
-    batches: Batches,
-    held: Batches | None,
-    train: TrainConfig,
-    config: InteractionSearchConfig,
+    batches: GateBatches,
+    config: InteractionsConfig,
     *,
     cost: Sequence[float] | None = None,
     evaluate: Callable[[Any], dict[str, float]],
     callbacks: tuple[Callback, ...] = (),
     folder: Path | None = None,
-    progress: Any = None,
-) -> FoundPairs:
-    """Train a model and its pairs' operations together; return the decision.
+    progress: Progress | None = None,
+) -> PairDecision:
+    """Train a model and the operations of its pairs together; return the decision.
 
     Args:
-        model: Its pairs are ``undecided``, or naive where they are not searched; is trained.
-        batches: Of the weights.
-        held: Of the operations; None: they learn from the weights' batches.
-        train: The loop; its epochs are those of ``config``.
-        config: ``[search]``.
+        model: A model with ``undecided`` pairs; those that are not searched are naive. It is
+            trained.
+        batches: Training batches.
+        config: ``[train]`` and ``[search]``; the epochs are those of ``[search]``.
         cost: See :func:`open_pairs`.
         evaluate: See :func:`ctrkit.train.fit`.
-        callbacks: Besides the gate's own.
-        folder: Of checkpoints; a search that was cut goes on.
+        callbacks: Callbacks besides the gate's own.
+        folder: Folder of checkpoints, from which a search that was cut resumes.
         progress: See :func:`ctrkit.train.fit`.
     """
-    paper = config.select == "best"
+    search, train = config.search, config.train
+    paper = search.select == "best"
     loop = train.model_copy(
         update={
-            "epochs": config.epochs,
+            "epochs": search.epochs,
             "patience": train.patience if paper else 0,
             "init": None,
-            "lr": config.lr or train.lr,
+            "lr": search.lr or train.lr,
         }
     )
-    gate = open_pairs(model, config, batches.steps() * config.epochs, cost)
-    watch = PairTraining(gate, held, config, train.monitor)
+    gate = open_pairs(model, search, batches.weights.steps() * search.epochs, cost)
+    training = PairTraining(gate, batches.operations, search, train.monitor)
     result = fit(
         model,
-        batches,
+        batches.weights,
         loop,
         evaluate=evaluate,
-        callbacks=(watch, *callbacks),
+        callbacks=(training, *callbacks),
         folder=folder,
         progress=progress,
     )
     if not paper:
-        assert watch.chosen is not None, "the search ended before its last step"
+        assert training.chosen is not None, "the search ended before its last step"
         with torch.no_grad():
-            gate.weight.copy_(watch.chosen)
+            gate.weight.copy_(training.chosen)
     branch = cast(Pairs, model.branches["pairs"])
     ops = [OPS[2]] * len(branch.pairs)
     probability = np.tile([0.0, 0.0, 1.0], (len(ops), 1))  # (P, 3)
     soft = torch.softmax(gate.weight.detach().double().cpu(), dim=1).numpy()
     for place, (pair, op) in enumerate(zip(branch.crossed, gate.derive(), strict=True)):
         ops[pair], probability[pair] = op, soft[place]
-    return FoundPairs(ops, probability, gate.price, result)
+    seconds = result.steps * train.batch_size / result.examples_s
+    return PairDecision(ops, probability, gate.price, seconds, result.steps)
 
 
 class PairTraining(Callback):

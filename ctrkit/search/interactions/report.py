@@ -4,64 +4,70 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
 
 from ctrkit.report.charts import Groups, Line, Operations
 from ctrkit.report.numbers import DIFFERENCE_NOTE, average, difference, mean_and_spread
 from ctrkit.report.summary import Summary, Table
+from ctrkit.search.interactions.information import Information
+from ctrkit.search.interactions.outcome import (
+    OPERATIONS,
+    OURS,
+    InteractionsRecord,
+    PairChoice,
+    PairsOutcome,
+)
 
-OPERATIONS = ("memorize", "factorize", "naive")
 DONE = {"memorize": "memorized", "factorize": "factorized", "naive": "left alone"}
-FIGURES = ("mi", "miller_madow", "excess", "interaction")
-_SEARCH = "optinter"
 
 
-def summarise_interaction_search(record: dict[str, Any]) -> Summary:
+def summarise_interaction_search(record: InteractionsRecord) -> Summary:
     """Summarise a search folder.
 
     Args:
         record: Its ``record.json``.
     """
-    best = record["rows"][_SEARCH][0]
-    met = Counter(pair["op"] for pair in record["pairs"])
-    told = ", ".join(f"{met[op]:,} {DONE[op]}" for op in OPERATIONS)
+    best, data = record.rows[OURS][0], record.to_json()
+    counts = Counter(pair.op for pair in record.pairs)
+    chosen = ", ".join(f"{counts[op]:,} {DONE[op]}" for op in OPERATIONS)
     facts = {
-        "fields": f"{len(record['fields']):,}",
-        "pairs": f"{len(record['pairs']):,}: {told}",
-        "cross rows": f"{best['cross_rows']:,} ({best['cross_bytes'] / 1e6:,.2f} MB)",
-        "parameters": f"{best['parameters']:,}",
-        "search": f"{best['search_s']:,.0f} s",
+        "fields": f"{len(record.fields):,}",
+        "pairs": f"{len(record.pairs):,}: {chosen}",
+        "cross rows": f"{best.cross_rows:,} ({best.cross_bytes / 1e6:,.2f} MB)",
+        "parameters": f"{best.parameters:,}",
+        "search": f"{best.search_s or 0:,.0f} s",
+        "config": record.config_sha256[:12],
     }
-    if "config_sha256" in record:
-        facts["config"] = record["config_sha256"][:12]
     return Summary(
-        title=f"Pairs of fields of {record['model']}: {told}",
+        title=f"Pairs of fields of {record.model}: {chosen}",
         facts=facts,
-        warnings=list(record["warnings"]),
+        warnings=list(record.warnings),
         tables=[_comparison(record), _by_operation(record), _pairs(record)],
         curves=[c for c in (_map(record), *_information(record), _sizes(record)) if c],
-        data={k: record[k] for k in ("search", "fields", "pairs", "rows", "paired")},
+        data={k: data[k] for k in ("search", "fields", "pairs", "rows", "paired")},
     )
 
 
-def _comparison(record: dict[str, Any]) -> Table:
+def _comparison(record: InteractionsRecord) -> Table:
     rows = []
-    for name, members in record["rows"].items():
-        tests = record["paired"].get(name)
-        searched = [m["search_s"] for m in members if m.get("search_s")]
-        counts = [f"{average(m['pairs'].get(op, 0) for m in members):,.3g}" for op in OPERATIONS]
+    for name, members in record.rows.items():
+        tests = record.paired.get(name)
+        searched = [m.search_s for m in members if m.search_s]
+        counts = [f"{average(m.pairs.get(op, 0) for m in members):,.3g}" for op in OPERATIONS]
         rows.append(
             [
                 _arm(name, members),
                 str(len(members)),
-                mean_and_spread([m["test"]["auc"] for m in members]),
-                mean_and_spread([m["test"]["logloss"] for m in members]),
+                mean_and_spread([m.test.auc for m in members]),
+                mean_and_spread([m.test.logloss for m in members]),
                 difference(tests) if tests else "",
                 " / ".join(counts),
-                *(f"{average(m[k] for m in members):,.0f}" for k in ("cross_rows", "parameters")),
-                *(f"{average(m[k] for m in members) / 1e6:,.2f}" for k in ("cross_bytes", "bytes")),
-                f"{average(m['train_examples_s'] for m in members):,.0f}",
+                f"{average(m.cross_rows for m in members):,.0f}",
+                f"{average(m.parameters for m in members):,.0f}",
+                f"{average(m.cross_bytes for m in members) / 1e6:,.2f}",
+                f"{average(m.bytes for m in members) / 1e6:,.2f}",
+                f"{average(m.train_examples_s for m in members):,.0f}",
                 f"{average(searched):,.0f}" if searched else "",
             ]
         )
@@ -83,25 +89,26 @@ def _comparison(record: dict[str, Any]) -> Table:
     return Table("Against the controls", columns, rows, note)
 
 
-def _arm(name: str, members: Sequence[dict[str, Any]]) -> str:
-    labels = dict.fromkeys(m["label"] for m in members if m.get("label"))
-    plain = "the search" if name == _SEARCH else name
+def _arm(name: str, members: Sequence[PairsOutcome]) -> str:
+    labels = dict.fromkeys(m.label for m in members if m.label)
+    plain = "the search" if name == OURS else name
     return f"{plain} ({', '.join(labels)})" if labels else plain
 
 
-def _by_operation(record: dict[str, Any]) -> Table:
+def _by_operation(record: InteractionsRecord) -> Table:
     rows = []
     for index, op in enumerate(OPERATIONS):
-        members = [p for p in record["pairs"] if p["op"] == op]
-        known = [p["information"] for p in members if p.get("information")]
+        members = [p for p in record.pairs if p.op == op]
+        known = [p.information for p in members if p.information is not None]
+        figures = zip(*map(astuple, known), strict=True) if known else [None] * 4
         rows.append(
             [
                 DONE[op],
                 f"{len(members):,}",
-                f"{average(p['probability'][index] for p in members):.3f}" if members else "–",
-                f"{sum(p['rows'] for p in members):,}",
-                *(_nats(average(k[f] for k in known) if known else None) for f in FIGURES),
-                _nats(statistics.median(k["interaction"] for k in known) if known else None),
+                f"{average(p.probability[index] for p in members):.3f}" if members else "–",
+                f"{sum(p.rows for p in members):,}",
+                *(_nats(None if values is None else average(values)) for values in figures),
+                _nats(statistics.median(k.interaction for k in known) if known else None),
             ]
         )
     columns = [
@@ -123,18 +130,18 @@ def _by_operation(record: dict[str, Any]) -> Table:
     return Table("By operation", columns, rows, note)
 
 
-def _pairs(record: dict[str, Any]) -> Table:
-    rows, exact = [], any(pair.get("min_count") for pair in record["pairs"])
-    for pair in sorted(record["pairs"], key=_order):
-        known = pair.get("information") or {}
+def _pairs(record: InteractionsRecord) -> Table:
+    rows, exact = [], any(pair.min_count for pair in record.pairs)
+    for pair in sorted(record.pairs, key=_order):
+        known = [None] * 4 if pair.information is None else astuple(pair.information)
         rows.append(
             [
-                " × ".join(pair["fields"]),
-                DONE[pair["op"]],
-                *(f"{p:.3f}" for p in pair["probability"]),
-                f"{pair['rows']:,}",
-                *([f"{pair['min_count']:,}" if pair["min_count"] else ""] if exact else []),
-                *(_nats(known.get(f)) for f in FIGURES),
+                " × ".join(pair.fields),
+                DONE[pair.op],
+                *(f"{p:.3f}" for p in pair.probability),
+                f"{pair.rows:,}",
+                *([f"{pair.min_count:,}" if pair.min_count else ""] if exact else []),
+                *map(_nats, known),
             ]
         )
     columns = [
@@ -156,56 +163,56 @@ def _pairs(record: dict[str, Any]) -> Table:
     return Table("Pairs", columns, rows, note)
 
 
-def _order(pair: dict[str, Any]) -> tuple[int, float, list[str]]:
-    known = pair.get("information") or {}
-    return OPERATIONS.index(pair["op"]), -known.get("interaction", 0.0), pair["fields"]
+def _order(pair: PairChoice) -> tuple[int, float, list[str]]:
+    interaction = 0.0 if pair.information is None else pair.information.interaction
+    return OPERATIONS.index(pair.op), -interaction, list(pair.fields)
 
 
 def _nats(value: float | None) -> str:
     return "–" if value is None else f"{value:+.6f}"
 
 
-def _map(record: dict[str, Any]) -> Operations:
-    places = {name: index for index, name in enumerate(record["fields"])}
+def _map(record: InteractionsRecord) -> Operations:
+    places = {name: index for index, name in enumerate(record.fields)}
     cells = [
-        [*(places[f] for f in pair["fields"]), pair["op"], max(pair["probability"])]
-        for pair in record["pairs"]
+        [*(places[f] for f in pair.fields), pair.op, max(pair.probability)] for pair in record.pairs
     ]
     title = "What was chosen for each pair (stronger: more certain)"
-    return Operations(title, list(record["fields"]), DONE, cells)
+    return Operations(title, list(record.fields), DONE, cells)
 
 
-def _information(record: dict[str, Any]) -> list[Groups]:
-    """Draw how the corrected figures lie by operation, one point a pair."""
+def _information(record: InteractionsRecord) -> list[Groups]:
+    """Draw how the corrected figures are distributed by operation, one point per pair."""
+    figures: tuple[tuple[str, str, Callable[[Information], float]], ...] = (
+        ("interaction", "Operation against interaction information", lambda i: i.interaction),
+        ("excess", "Operation against corrected mutual information", lambda i: i.excess),
+    )
     charts = []
-    for figure, title in (
-        ("interaction", "Operation against interaction information"),
-        ("excess", "Operation against corrected mutual information"),
-    ):
+    for name, title, figure in figures:
         groups = {
             DONE[op]: [
-                float(p["information"][figure])
-                for p in record["pairs"]
-                if p["op"] == op and p.get("information")
+                float(figure(p.information))
+                for p in record.pairs
+                if p.op == op and p.information is not None
             ]
             for op in OPERATIONS
         }
         if any(groups.values()):
-            charts.append(Groups(title, f"{figure}, nats", groups))
+            charts.append(Groups(title, f"{name}, nats", groups))
     return charts
 
 
-def _sizes(record: dict[str, Any]) -> Line | None:
+def _sizes(record: InteractionsRecord) -> Line | None:
     """Draw log loss against the rows of crosses, one point an arm."""
-    if len(record["rows"]) < 2:
+    if len(record.rows) < 2:
         return None
     lines = {
         _arm(name, members): [
             [
-                average(m["cross_bytes"] for m in members) / 1e6,
-                average(m["test"]["logloss"] for m in members),
+                average(m.cross_bytes for m in members) / 1e6,
+                average(m.test.logloss for m in members),
             ]
         ]
-        for name, members in record["rows"].items()
+        for name, members in record.rows.items()
     }
     return Line("Size of the crosses against log loss", "MB of crosses", "test log loss", lines)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar
 
 import torch
 from filelock import FileLock
 
-from ctrkit.data.read.sources import Source
 from ctrkit.data.store.cache import home
 from ctrkit.errors import CtrkitError
 from ctrkit.files import write_json
 from ctrkit.records import Tracker
-from ctrkit.runs.inputs import DataOptions, PathLike
-from ctrkit.runs.prepare import load_dataset
-from ctrkit.schema import Schema
-from ctrkit.search.base import Search, SearchJob, check_repeats, open_search, quiet_training
+from ctrkit.runs.inputs import JobData
+from ctrkit.search.base import (
+    DEFAULTS,
+    Search,
+    SearchJob,
+    SearchOptions,
+    quiet_training,
+)
 from ctrkit.search.params.build import make_space
 from ctrkit.search.params.clock import Clock, SavedClock
 from ctrkit.search.params.conclude import DECISIONS, Conclusion
@@ -41,88 +43,8 @@ from ctrkit.search.params.workers import POLL_S, Workers
 from ctrkit.track import make_search_tracker
 
 logger = logging.getLogger(__name__)
-CONTROLS = ("default", "none")
 HOPELESS = 5
 """A search stops if its first trials, so many, all failed."""
-
-
-def search_params(
-    data: PathLike | None = None,
-    *,
-    model: str | None = None,
-    out: PathLike = "search",
-    trials: int | None = None,
-    timeout: float | None = None,
-    objectives: Sequence[str] = (),
-    sampler: str | None = None,
-    pruner: str | None = None,
-    over: str | None = None,
-    interactions: Sequence[str] = (),
-    jobs: int | None = None,
-    storage: str | None = None,
-    seed: int | None = None,
-    seeds: int = 1,
-    controls: str = "default",
-    force: bool = False,
-    plugins: Sequence[PathLike] = (),
-    progress: Any = None,
-    **options: Unpack[DataOptions],
-) -> Search:
-    """Search for settings: of the model, of its training, or of another search.
-
-    The first trial takes the settings before the search, as near as the space has them. The same
-    call goes on where it was cut; given twice at once, or on several machines with one
-    ``storage``, the processes share the trials.
-
-    Args:
-        data: As of :func:`ctrkit.jobs.train`; or a ``search.toml`` with a ``[search]`` section.
-        model: A preset, or a registered interaction alone.
-        out: The search folder.
-        trials: ``search.trials``: how many in all.
-        timeout: ``search.timeout``: seconds, over all resumes, after which no trial begins.
-        objectives: ``logloss``, ``auc``, ``bytes``, ``latency``; several give a Pareto set.
-        sampler: ``tpe``, ``random``, ``gp``, ``nsgaii`` or ``qmc``.
-        pruner: ``auto``, ``median``, ``hyperband``, ``halving`` or ``none``.
-        over: ``params``; ``features`` or ``interactions``: the knobs of that search.
-        interactions: A pool of interaction layers, each in or out.
-        jobs: Worker processes.
-        storage: Optuna's database; without one, a journal file in ``out``.
-        seed: Of weights, batches and the sampler.
-        seeds: How often the winner and the control are trained.
-        controls: ``default``: the model with the settings that it had before the search; ``none``.
-        force: Replace the search in ``out``.
-        plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
-        **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
-
-    Raises:
-        ConfigError: An option or a dimension of the space is unknown or out of bounds.
-        RunFolderError: ``out`` holds another search, or files of none.
-    """
-    check_repeats(controls, CONTROLS, seeds)
-    flags = {
-        "trials": trials,
-        "timeout": timeout,
-        "sampler": sampler,
-        "pruner": pruner,
-        "over": over,
-        "jobs": jobs,
-        "storage": storage,
-        "objectives": list(objectives) or None,
-        "interactions": list(interactions) or None,
-    }
-    config, source, schema, warnings = open_search(
-        data,
-        options,
-        ParamsConfig,
-        model=model,
-        seed=seed,
-        plugins=plugins,
-        more={f"search.{k}": v for k, v in flags.items()},
-    )
-    job = ParamsJob(config, source, schema, Path(out), warnings, progress)
-    job.claim(force)
-    return job.run(seeds, controls)
 
 
 class ParamsJob(SearchJob):
@@ -147,19 +69,19 @@ class ParamsJob(SearchJob):
     def __init__(
         self,
         config: ParamsConfig,
-        source: Source,
-        schema: Schema,
+        data: JobData,
         folder: Path,
-        warnings: Sequence[str] = (),
-        progress: Any = None,
+        options: SearchOptions = DEFAULTS,
     ) -> None:
         """Build the space and choose the storage; nothing is read or written yet."""
         self.given = with_absolute_paths(config)
         self.space = make_space(self.given)
-        super().__init__(self.given, source, schema, folder.absolute(), warnings, progress)
+        super().__init__(self.given, data, folder.absolute(), options)
         self.search = config.search
         self.url = storage_url(config)
-        self.runner = TrialRunner(self.folder, self.search, self.space, source, schema, progress)
+        self.runner = TrialRunner(
+            self.folder, self.search, self.space, self.source, self.schema, self.progress
+        )
         if self.search.jobs > 1 and "latency" in self.search.objectives:
             self.warnings.append(
                 "latency is measured while other workers train; use --jobs 1 for exact values"
@@ -171,10 +93,10 @@ class ParamsJob(SearchJob):
         """Return what makes a search the same search; how long and how widely it runs does not."""
         return search_identity(self.config, self.schema, self.source)
 
-    def claim(self, force: bool) -> None:
+    def claim(self) -> None:
         """Check that the search may use its folder, one process at a time."""
         with self._door():
-            super().claim(force)
+            super().claim()
 
     def open_folder(self) -> None:
         """Make the folder ready, and leave in it what a worker needs."""
@@ -187,7 +109,7 @@ class ParamsJob(SearchJob):
 
     def join(self) -> None:
         """Load the rows as a worker; the folder belongs to another process."""
-        self.data = load_dataset(self.config, self.source, self.schema, self.progress)
+        _ = self.data
 
     def _door(self) -> FileLock:
         """Return a lock for what one process does at a time; it leaves no trace in the folder."""
@@ -202,9 +124,10 @@ class ParamsJob(SearchJob):
 
     # ---- the search
 
-    def run(self, seeds: int, controls: str) -> Search:
+    def run(self) -> Search:
         """Search, retrain the winner, compare, report."""
-        self.load()
+        self.claim()
+        self.open()
         trials = self.trials()
         self._report_resumed(trials)
         tracker = self._tracker()
@@ -213,9 +136,7 @@ class ParamsJob(SearchJob):
         try:
             self._run_trials(trials, clock, history)
             with FileLock(str(self.folder / WORKERS / "finish.lock")), quiet_training():
-                record = Conclusion(self, self.given, self.runner, trials).write(
-                    clock.seconds(), seeds, controls
-                )
+                search = Conclusion(self, self.given, self.runner, trials).write(clock.seconds())
         except KeyboardInterrupt:
             tracker.finish("KILLED")
             raise
@@ -225,7 +146,7 @@ class ParamsJob(SearchJob):
         finally:
             trials.close()
         tracker.finish("FINISHED")
-        return self.finished(record)
+        return search
 
     def _run_trials(self, trials: Trials, clock: Clock, history: History) -> None:
         """Run trials in this process, or in workers, until all have finished or time is up."""
@@ -249,7 +170,7 @@ class ParamsJob(SearchJob):
         finished = len(trials.finished())
         if self.url is not None:
             logger.info("study %s in %s", trials.name, hide_password(self.url))
-        if finished and self.force:
+        if finished and self.options.force:
             self.warn(
                 f"--force does not clear a database: {finished} trials of the study count; "
                 "start another study with --set search.study=NAME"

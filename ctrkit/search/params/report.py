@@ -11,6 +11,7 @@ import polars as pl
 from ctrkit.report.charts import Axis, Bars, Chart, Parallel, Trials
 from ctrkit.report.numbers import DIFFERENCE_NOTE, difference, mean_and_spread
 from ctrkit.report.summary import Summary, Table
+from ctrkit.search.outcome import PairedDifference
 
 _SLICES = 8
 _SHOWN = 30
@@ -90,7 +91,7 @@ def _comparison(record: dict[str, Any]) -> Table:
                 str(len(members)),
                 mean_and_spread([m["test"]["auc"] for m in members]),
                 mean_and_spread([m["test"]["logloss"] for m in members]),
-                "" if tests is None else difference(tests),
+                "" if tests is None else difference([PairedDifference(**t) for t in tests]),
                 f"{mean['parameters']:,.0f}",
                 f"{mean['bytes'] / 1e6:,.2f}",
                 f"{mean['seconds']:,.1f}",

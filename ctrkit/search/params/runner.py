@@ -12,14 +12,14 @@ from typing import Any
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import CtrkitError
-from ctrkit.files import remove, write_atomic
+from ctrkit.files import remove
 from ctrkit.records import RunRecord
+from ctrkit.runs.folder import RunFolder
+from ctrkit.runs.inputs import JobData
 from ctrkit.runs.train import run_training
 from ctrkit.schema import Schema
-from ctrkit.search.base import begun, job_text, sha_of
-from ctrkit.search.features.config import FeaturesConfig
-from ctrkit.search.features.job import search_features
-from ctrkit.search.interactions.job import search_interactions
+from ctrkit.search.base import SearchOptions
+from ctrkit.search.kinds import KINDS
 from ctrkit.search.params.config import ParamsSearchConfig
 from ctrkit.search.params.latency import latency
 from ctrkit.search.params.pareto import front
@@ -27,6 +27,7 @@ from ctrkit.search.params.samplers import Pruning, prunes
 from ctrkit.search.params.space import Space
 from ctrkit.search.params.study import Claim, Trials
 from ctrkit.search.params.trial import COMPLETE, FAIL, PRUNED, TrialNote, TrialResult
+from ctrkit.search.training import resolved, save_config
 from ctrkit.track import tracked_below
 from ctrkit.train import Callback, Pruned
 
@@ -124,30 +125,37 @@ class TrialRunner:
         """Train, or search, in a folder, resuming what was cut; return the run folder."""
         if type(config) is not RunConfig:
             place.parent.mkdir(parents=True, exist_ok=True)
-            file = place.with_suffix(".toml")
-            text = job_text(config, place.with_name(f"{place.name}-pairs.json"))
-            same = file.is_file() and file.read_text(encoding="utf-8") == text
-            write_atomic(file, text)
-            features = isinstance(config, FeaturesConfig)
-            inner = search_features if features else search_interactions
-            inner(file, out=place, controls="none", force=not same, progress=self.progress)
-            return place / "run"
+            save_config(
+                config,
+                place.with_suffix(".toml"),
+                pairs=place.with_name(f"{place.name}-pairs.json"),
+            )
+            kind, data = KINDS[self.search.over].job, JobData(self.source, self.schema, [])
+            folder = kind(config, data, place).workspace
+            another = bool(folder.present()) and not folder.same()
+            options = SearchOptions(controls="none", force=another, progress=self.progress)
+            return kind(config, data, place, options).run().run.folder
         run_training(
             config,
             self.source,
             self.schema,
             place,
             progress=self.progress,
-            force=not begun(place, config),
+            force=not self.holds(place, config),
             callbacks=callbacks,
         )
         return place
+
+    def holds(self, run: Path, config: RunConfig) -> bool:
+        """Return whether a run folder is empty, or holds the run of a configuration."""
+        folder = RunFolder(run, resolved(config), self.schema, self.source.fingerprint())
+        return not folder.present() or folder.same()
 
     def _evaluate(self, trials: Trials, claim: Claim) -> TrialResult:
         """Draw, train and evaluate; a result that an earlier attempt recorded is taken over."""
         started = time.perf_counter()
         config = self.config(trials.draw(claim, self.space), claim.slot)
-        identity = sha_of(config)
+        identity = resolved(config).sha256()
         claim.trial.set_user_attr("config_sha256", identity)
         note = TrialNote.load(self._note_path(claim))
         if note is not None and note.result and note.result.config_sha256 == identity:

@@ -18,7 +18,7 @@ import torch
 from ctrkit.config.files import load_config
 from ctrkit.data.read.sources import open_source
 from ctrkit.errors import CtrkitError
-from ctrkit.runs.inputs import read_options
+from ctrkit.runs.inputs import JobData, read_options
 from ctrkit.schema import Schema
 from ctrkit.search.params.clock import Clock
 from ctrkit.search.params.config import ParamsConfig
@@ -46,7 +46,7 @@ def open_job_of(folder: Path) -> ParamsJob:
     schema = Schema.load(folder / "schema.toml")
     assert config.data.path is not None
     source = open_source(config.data.path, read_options(config.data, schema.columns or None))
-    return ParamsJob(config, source, schema, folder)
+    return ParamsJob(config, JobData(source, schema, []), folder)
 
 
 def main(arguments: list[str]) -> int:

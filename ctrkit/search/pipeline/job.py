@@ -1,467 +1,244 @@
-"""``search pipeline``: rank, features, interactions, params, train; what each step bought."""
+"""``search pipeline``: rank, features, interactions, params, train; what each step changed."""
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import ClassVar
 
-from ctrkit.config.files import load_config
-from ctrkit.config.sections import RunConfig, Section
-from ctrkit.data.read.sources import Source
+from ctrkit.config.sections import RunConfig
 from ctrkit.errors import ConfigError, nearest
 from ctrkit.files import copy, write_atomic, write_json
-from ctrkit.rank import RankOptions
-from ctrkit.rank.result import FORMAT as RANKING
-from ctrkit.records import RunRecord
-from ctrkit.report import write_report
-from ctrkit.runs.inputs import DataOptions, PathLike, open_job
-from ctrkit.runs.ranking import run_ranking
-from ctrkit.runs.shared import shared_folder
-from ctrkit.runs.train import RunResult, run_training
-from ctrkit.schema import Schema
+from ctrkit.runs.inputs import JobData
+from ctrkit.runs.train import RunResult
+from ctrkit.search import compare
 from ctrkit.search.base import (
-    FORMAT,
-    SPLITS,
+    DEFAULTS,
     Search,
     SearchJob,
-    check_repeats,
-    copy_over,
-    job_text,
-    open_search,
+    SearchOptions,
     quiet_training,
 )
-from ctrkit.search.features.job import search_features
-from ctrkit.search.interactions.job import search_interactions
-from ctrkit.search.params.job import search_params
+from ctrkit.search.outcome import Outcome
 from ctrkit.search.pipeline.config import PipelineConfig
+from ctrkit.search.pipeline.outcome import (
+    BEFORE,
+    OURS,
+    PLAIN,
+    PipelineRecord,
+    StepOutcome,
+)
 from ctrkit.search.pipeline.report import summarise_pipeline
-from ctrkit.track.tracker import flatten
+from ctrkit.search.pipeline.steps import (
+    STEPS,
+    SavedJob,
+    StepContext,
+    StepResult,
+    search,
+    tuned_section,
+)
+from ctrkit.search.training import TrainingJob, with_init, with_paths
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step: its name, and what it does with the file that the last one left."""
-
-    name: str
-    run: Callable[[Pipeline, Path, Path], Outcome]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a step left.
-
-    Attributes:
-        file: The ``run.toml`` that the next step starts from.
-        run: Its trained run.
-        models: How many models it trained.
-        said: One line about what it decided.
-        must: Whether it is taken even where validation prefers the model before it.
-    """
-
-    file: Path
-    run: Path
-    models: int
-    said: str
-    must: bool = False
-
-
-def search_pipeline(
-    data: PathLike | None = None,
-    *,
-    model: str | None = None,
-    out: PathLike = "search",
-    trials: int | None = None,
-    jobs: int | None = None,
-    skip: Sequence[str] = (),
-    seed: int | None = None,
-    seeds: int = 1,
-    controls: str = "default",
-    force: bool = False,
-    plugins: Sequence[PathLike] = (),
-    progress: Any = None,
-    **options: Unpack[DataOptions],
-) -> Search:
-    """Rank features, select values, choose interactions, search settings, train; compare.
-
-    Every step starts from what the last one left, and is resumed by itself: the same call goes on
-    where it was cut. A step is not taken where validation surely (95 %) prefers the model before
-    it, unless it drops fields that leak the label, or values to a size that ``features`` asks for.
-
-    Args:
-        data: As of :func:`ctrkit.jobs.train`; or a ``pipeline.toml``, whose tables ``features``,
-            ``interactions`` and ``params`` are the ``[search]`` of the steps.
-        model: A preset, or a registered interaction alone.
-        out: The search folder.
-        trials: ``params.trials``.
-        jobs: ``params.jobs``: worker processes.
-        skip: Steps to leave out: ``rank``, ``features``, ``interactions``, ``params``.
-        seed: Of weights and batches.
-        seeds: How often the last model and the plain one are trained.
-        controls: ``default``: the plain model, searched with as many trials as the steps trained
-            models; ``none``.
-        force: Replace the search in ``out``.
-        plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
-        **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
-
-    Raises:
-        ConfigError: An option is unknown or out of bounds.
-        RunFolderError: ``out`` holds another search, or files of none.
-    """
-    skippable = [step.name for step in STEPS if step.name != "train"]
-    for name in skip:
-        if name not in skippable:
-            known = ", ".join(skippable)
-            raise ConfigError(f"no step {name!r} to skip{nearest(name, skippable)}: {known}")
-    check_repeats(controls, ("default", "none"), seeds)
-    config, source, schema, warnings = open_search(
-        data,
-        options,
-        PipelineConfig,
-        model=model,
-        seed=seed,
-        plugins=plugins,
-        more={"params.trials": trials, "params.jobs": jobs},
-    )
-    steps = [step for step in STEPS if step.name not in skip]
-    job = Pipeline(config, source, schema, Path(out).absolute(), steps, seeds, warnings, progress)
-    job.claim(force)
-    return job.run(controls)
-
-
 class Pipeline(SearchJob):
-    """The steps of one pipeline, in a folder of its own."""
+    """The steps of one pipeline, each resumable by itself, in one folder."""
 
     config: PipelineConfig
     top: ClassVar = ("run.toml", "schema.toml", "encoder", "pairs.json", "init.safetensors", "run")
     parts: ClassVar = (
         "plain.toml",
+        "plain-schema.toml",
         "plain-pairs.json",
         "steps",
-        "before",
+        BEFORE,
         "rank",
         "features",
         "interactions",
         "params",
         "train",
-        "plain",
+        PLAIN,
     )
 
     def __init__(
         self,
         config: PipelineConfig,
-        source: Source,
-        schema: Schema,
+        data: JobData,
         folder: Path,
-        steps: Sequence[Step],
-        seeds: int,
-        warnings: Sequence[str] = (),
-        progress: Any = None,
+        options: SearchOptions = DEFAULTS,
+        skip: Sequence[str] = (),
     ) -> None:
-        """Settle the configuration; ``given`` is as the user wrote it."""
-        super().__init__(config, source, schema, folder, warnings, progress)
-        self.given, self.steps, self.seeds = config, list(steps), seeds
+        """Choose the steps; see :class:`SearchJob`.
 
-    def identity(self) -> dict[str, Any]:
-        """Return what makes a pipeline the same one."""
+        Args:
+            config: A training job and the ``[search]`` of each step.
+            data: The rows.
+            folder: The search folder.
+            options: How the search is run.
+            skip: Names of steps to leave out; ``train`` is always run.
+
+        Raises:
+            ConfigError: ``skip`` names an unknown step.
+        """
+        skippable = [step.name for step in STEPS if step.name != "train"]
+        for name in skip:
+            if name not in skippable:
+                raise ConfigError(
+                    f"there is no step {name!r} to skip{nearest(name, skippable)}; "
+                    f"expected {', '.join(skippable)}"
+                )
+        super().__init__(config, data, folder.absolute(), options)
+        self.steps = [step for step in STEPS if step.name not in skip]
+        self.context = StepContext(config, data, self.folder, options.progress)
+
+    def identity(self) -> dict[str, object]:
+        """Return what makes a pipeline the same one: its steps, too."""
         return {**super().identity(), "steps": [step.name for step in self.steps]}
+
+    def run(self) -> Search:
+        """Run the steps, tune the plain model with as many trials, report."""
+        self.claim()
+        self.open()
+        plain = self._plain_job()
+        before, saved = self._kept(BEFORE, lambda: self._before(plain))
+        rows, best = [before], before
+        for step in self.steps:
+            take = partial(step.run, self.context, saved, self.folder / step.name)
+            row, made = self._kept(step.name, take)
+            row = replace(row, taken=row.must or not compare.prefers(self.folder, best, row))
+            rows.append(row)
+            if row.used:
+                best, saved = row, made
+            else:
+                logger.info(
+                    "step %s: result not used, validation is significantly better without it "
+                    "(95 %% CI)",
+                    step.name,
+                )
+        members = {OURS: self._seeded("train", saved.job)}
+        if self.options.controls == "default":
+            trials = sum(row.models for row in rows[1:])
+            row, tuned = self._kept(PLAIN, lambda: self._tune(plain, trials))
+            rows.append(row)
+            members[PLAIN] = self._seeded("plain/seeds", tuned.job)
+            advice = f"{row.file} trains it again"
+            self.warn_if_better("the plain model, tuned with as many trials,", row, best, advice)
+        job = self._adopt(saved.job)
+        record = self._record(rows, members)
+        return self.finish(record, summarise_pipeline(record), job)
 
     # ---- the steps
 
-    def run(self, controls: str) -> Search:
-        """Take the steps, then the plain model's share of trials, and report."""
-        self.load()
-        file = self._plain_file()
-        rows = [self._before(file)]
-        best = rows[0]
-        for step in self.steps:
-            rows.append(row := self._take(step, file))
-            row["taken"] = row["must"] or not self.prefers(best, row)
-            if row["taken"]:
-                best, file = row, self.folder / row["file"]
-            else:
-                logger.info("step %s is not taken: validation prefers the model before", step.name)
-        members = {"pipeline": self._seeded("train", file)}
-        if controls == "default":
-            rows.append(self._plain(sum(row["models"] for row in rows[1:])))
-            members["plain"] = self._seeded("plain/seeds", self.folder / rows[-1]["file"])
-            if self.prefers(rows[-1], best):
-                self.warn(
-                    "validation prefers the plain model, searched with as many trials: "
-                    f"{rows[-1]['file']} trains it"
-                )
-        self._adopt(file)
-        record = self._record(rows, members)
-        write_json(self.folder / "record.json", record)
-        write_report(summarise_pipeline(record), self.folder / "report.html")
-        return self.finished(record)
-
-    def _plain_file(self) -> Path:
-        """Write the training job as it was given."""
-        self.schema.save(self.folder / "schema.toml")
-        data = self.given.model_dump(
+    def _plain_job(self) -> SavedJob:
+        """Write the training job as the user configured it, without the searches."""
+        given = self.context.config
+        data = given.model_dump(
             mode="json", by_alias=True, exclude_unset=True, include=set(RunConfig.model_fields)
         )
-        plain = RunConfig.model_validate(data)
-        path = str(Path(str(plain.data.path)).absolute()) if plain.data.path else None
-        path = plain.data.path if path and "://" in str(plain.data.path) else path
-        update = {"schema_path": str(self.folder / "schema.toml"), "path": path}
-        plain = plain.model_copy(update={"data": plain.data.model_copy(update=update)})
-        text = job_text(plain, self.folder / "plain-pairs.json")
-        file = self.folder / "plain.toml"
-        write_atomic(file, text)
-        return file
+        config = with_paths(RunConfig.model_validate(data), _absolute)
+        paths = {"schema_path": self.path("plain-schema.toml")}
+        if config.data.path is not None:
+            paths["path"] = _absolute(config.data.path)
+        config = config.model_copy(update={"data": config.data.model_copy(update=paths)})
+        job, file = TrainingJob(config, self.schema), self.folder / "plain.toml"
+        job.save(file, pairs="plain-pairs.json")
+        return SavedJob(job, file)
 
-    def _before(self, file: Path) -> dict[str, Any]:
-        return self._kept("before", lambda: self._trained(file, "before", "as given"))
+    def _before(self, plain: SavedJob) -> StepResult:
+        run = self.context.train(plain.job, self.folder / BEFORE)
+        return StepResult(plain, run, 1, "as given")
 
-    def _take(self, step: Step, file: Path) -> dict[str, Any]:
-        return self._kept(step.name, lambda: step.run(self, file, self.folder / step.name))
+    def _tune(self, plain: SavedJob, trials: int) -> StepResult:
+        """Tune the plain model with as many trials as the steps trained models."""
+        count = max(1, trials)
+        section = tuned_section(self.context.config).model_copy(update={"trials": count})
+        job = with_init(plain.job, "random")
+        result = search("params", section, self.context, job, self.folder / PLAIN / "search")
+        decision = f"{trials} trials on the model as given"
+        return replace(result, models=count, decision=decision)
 
-    def _plain(self, trials: int) -> dict[str, Any]:
-        """Search the plain model's settings with as many trials as the steps trained models."""
-
-        def take() -> Outcome:
-            folder = self.folder / "plain"
-            more = [*self._params_settings(), f"search.trials={max(1, trials)}"]
-            found = search_params(
-                self.folder / "plain.toml",
-                out=folder / "search",
-                set=more,
-                controls="none",
-                progress=self.progress,
-            )
-            return Outcome(
-                folder / "search" / "run.toml",
-                found.run.folder,
-                max(1, trials),
-                f"{trials} trials on the model as given",
-            )
-
-        return self._kept("plain", take)
-
-    def _kept(self, name: str, take: Callable[[], Outcome]) -> dict[str, Any]:
-        """Return a finished step's row; take the step where there is none."""
+    def _kept(self, name: str, take: Callable[[], StepResult]) -> tuple[StepOutcome, SavedJob]:
+        """Return a finished step's outcome and job; run the step if it is not finished."""
         path = self.folder / "steps" / f"{name}.json"
         if path.is_file():
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
+            row = StepOutcome.from_json(json.loads(path.read_text(encoding="utf-8")))
+            file = self.folder / row.file
+            return row, SavedJob(TrainingJob.load(file), file)
         logger.info("step %s", name)
         clock = path.with_suffix(".seconds")
         path.parent.mkdir(exist_ok=True)
-        before = float(clock.read_text()) if clock.is_file() else 0.0
+        before = float(clock.read_text(encoding="utf-8")) if clock.is_file() else 0.0
         started = time.monotonic()
         try:
-            outcome = take()
-        finally:  # a step that was cut counts all its parts
+            result = take()
+        finally:  # a step that is interrupted and resumed counts the time of all its parts
             seconds = before + time.monotonic() - started
             write_atomic(clock, str(seconds))
-        row = {
-            **self._figures(outcome.run),
-            "step": name,
-            "models": outcome.models,
-            "seconds": seconds,
-            "said": outcome.said,
-            "must": outcome.must,
-            "file": str(outcome.file.relative_to(self.folder)),
-        }
-        write_json(path, row)
-        return row
-
-    def _figures(self, run: Path) -> dict[str, Any]:
-        record = RunRecord.load(run / "record.json")
-        return {
-            "folder": str(run.relative_to(self.folder)),
-            "seed": record.seed,
-            "parameters": record.parameters["allocated"],
-            "bytes": (run / "model.safetensors").stat().st_size,
-            **{s: {k: record.metrics[s][k] for k in ("auc", "logloss")} for s in SPLITS},
-        }
-
-    def _trained(self, file: Path, place: str, said: str) -> Outcome:
-        run = self._train(file, self.folder / place, None)
-        return Outcome(file, run.folder, 1, said)
-
-    def _train(self, file: Path, place: Path, seed: int | None) -> RunResult:
-        config: RunConfig = load_config(file, flags={"train.seed": seed})
-        rows = open_job(config.data, {})
-        return run_training(
-            config, rows.source, rows.schema, place, warnings=rows.warnings, progress=self.progress
+        row = StepOutcome.of(
+            result.run,
+            self.folder,
+            step=name,
+            models=result.models,
+            seconds=seconds,
+            said=result.decision,
+            must=result.required,
+            file=str(result.saved.file.relative_to(self.folder)),
         )
+        write_json(path, row.to_json())
+        return row, result.saved
 
-    def _seeded(self, place: str, file: Path) -> list[dict[str, Any]]:
-        """Train a file with every seed."""
+    def _seeded(self, place: str, job: TrainingJob) -> list[Outcome]:
+        """Train a job with every seed."""
         with quiet_training():
             return [
-                self._figures(self._train(file, self.folder / place / str(seed), seed).folder)
-                for seed in (self.first, *self.seeds_from(self.seeds))
+                Outcome.of(self._run(job.seeded(seed), place, seed), self.folder)
+                for seed in self.seeds
             ]
 
-    def settings(self, section: Section) -> list[str]:
-        """Return a step's ``[search]``, as far as the user set it, as texts of ``--set``."""
-        data = section.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-        return [f"search.{key}={json.dumps(value)}" for key, value in flatten(data)]
-
-    def _params_settings(self) -> list[str]:
-        """Return the settings of the search for settings: what the user set is not searched."""
-        found = [*self.settings(self.given.params), "train.init=random"]
-        if "free" not in self.given.params.model_fields_set:
-            found.append("search.free=true")
-            space = dict(flatten(self.given.params.space))
-            fixed = [f"train.{n}" for n in self.given.train.model_fields_set]
-            fixed += [f"model.{n}" for n in self.given.model.model_fields_set - {"parameters"}]
-            fixed += [
-                f"model.{owner}.{key}"
-                for owner, table in self.given.model.parameters.items()
-                for key in table
-            ]
-            free = (
-                "train.seed",
-                "train.device",
-                "train.threads",
-                "train.init",
-                "train.monitor",
-                "train.checkpoint_s",
-                "train.shuffle_rows",
-            )
-            found += [
-                f"search.space.{key}=false"
-                for key in fixed
-                if key not in free and not any(k == key or k.startswith(f"{key}.") for k in space)
-            ]
-        return found
+    def _run(self, job: TrainingJob, place: str, seed: int) -> RunResult:
+        return self.context.train(job, self.folder / place / str(seed))
 
     # ---- the end
 
-    def _adopt(self, file: Path) -> None:
-        """Put the last model on top of the folder, as the training job that makes it."""
-        config: RunConfig = load_config(file)
-        data, text = config.data, file.read_text(encoding="utf-8")
-        for key, found in (("schema", data.schema_path), ("encoder", data.encoder)):
-            if found is not None:
-                name = "schema.toml" if key == "schema" else key
-                copy_over(Path(found), self.folder / name)
-                text = re.sub(rf"(?m)^{key} = .*$", f'{key} = "{name}"', text)
-        for name in ("pairs.json", "init.safetensors"):
-            copy_over(file.parent / name, self.folder / name)
-        write_atomic(self.folder / "run.toml", text)
-        copy_over(self.folder / "train" / str(self.first), self.folder / "run")
-        self.restate()
+    def _adopt(self, job: TrainingJob) -> TrainingJob:
+        """Copy the last model to the top of the folder, with the job that trains it again."""
+        config, names = job.config, {}
+        for path, name in (
+            (config.data.schema_path, "schema.toml"),
+            (config.data.encoder, "encoder"),
+            (config.train.init, "init.safetensors"),
+        ):
+            if path is not None and path != "random":
+                names[path] = self.path(name)
+                if Path(path).exists():
+                    copy(Path(path), self.folder / name)
+        top = replace(job, config=with_paths(config, lambda path: names[path]))
+        top.save(self.folder / "run.toml")
+        copy(self.folder / "train" / str(self.first), self.folder / "run")
+        self.restate(top.config)
+        return top
 
     def _record(
-        self, rows: list[dict[str, Any]], members: dict[str, list[dict[str, Any]]]
-    ) -> dict[str, Any]:
-        against = {row["step"]: self.tested(rows[0], row) for row in rows[1:]}
-        return {
-            "format": FORMAT,
-            "kind": "pipeline",
-            "model": self.config.model.name,
-            "config_sha256": self.config.sha256(),
-            "steps": rows,
-            "against_before": against,
-            "rows": members,
-            "paired": self.paired("pipeline", members),
-            "warnings": self.warnings,
-        }
+        self, rows: Sequence[StepOutcome], members: dict[str, list[Outcome]]
+    ) -> PipelineRecord:
+        return PipelineRecord(
+            model=self.config.model.name,
+            config_sha256=self.config.sha256(),
+            steps=rows,
+            against_before={
+                row.step: compare.paired_test(self.folder, rows[0], row) for row in rows[1:]
+            },
+            rows=members,
+            paired=compare.paired_tests(self.folder, OURS, members),
+            warnings=self.warnings,
+        )
 
 
-def _rank(job: Pipeline, file: Path, folder: Path) -> Outcome:
-    """Narrow the schema to the features that carry signal, and train on them."""
-    if not (folder / "rank.json").is_file():
-        facts = {
-            "ranking": RANKING,
-            "schema": job.schema.to_toml(),
-            "source": job.source.fingerprint(),
-        }
-
-        def build(place: Path) -> None:
-            run_ranking(
-                job.source.hold(), job.schema, place, RankOptions(order=2), progress=job.progress
-            )
-
-        with shared_folder(job.config.data, facts, build) as ranking:
-            copy(ranking, folder)
-    kept = Schema.load(folder / "schema.toml")
-    dropped = [n for n in job.schema.names if n not in kept.names]
-    text = file.read_text(encoding="utf-8")
-    whole = str(job.folder / "schema.toml")
-    narrow = folder.parent / "steps" / "rank.toml"
-    narrowed = text.replace(json.dumps(whole), json.dumps(str(folder / "schema.toml")))
-    write_atomic(narrow, narrowed)
-    said = f"dropped {', '.join(dropped)}" if dropped else "kept every field"
-    leaks = [n for n in dropped if n in _leaking(folder)]
-    said += f"; leaking: {', '.join(leaks)}" if leaks else ""
-    return replace(job._trained(narrow, "steps/rank", said), must=bool(leaks))
-
-
-def _leaking(folder: Path) -> set[str]:
-    """Return the fields that a ranking found to know the label: no validation can judge them."""
-    leaks = {"leaking", "near_copy"}
-    ranking = json.loads((folder / "rank.json").read_text(encoding="utf-8"))
-    return {row["name"] for row in ranking["features"] if leaks & set(row["flags"])}
-
-
-def _features(job: Pipeline, file: Path, folder: Path) -> Outcome:
-    """Drop the values that do not earn their row."""
-    found = search_features(
-        file,
-        out=folder,
-        controls="none",
-        progress=job.progress,
-        set=job.settings(job.given.features),
-    )
-    best = found.record["rows"]["optfs"][0]
-    said = f"kept {best['kept']:,} of {best['values']:,} values"
-    tried = 2 * len(found.record["candidates"])
-    asked = bool({"target_ratio", "penalty", "preset"} & job.given.features.model_fields_set)
-    return Outcome(folder / "run.toml", found.run.folder, tried, said, must=asked)
-
-
-def _interactions(job: Pipeline, file: Path, folder: Path) -> Outcome:
-    """Choose an operation for each pair."""
-    found = search_interactions(
-        file,
-        out=folder,
-        controls="none",
-        progress=job.progress,
-        set=job.settings(job.given.interactions),
-    )
-    pairs = json.loads((folder / "pairs.json").read_text(encoding="utf-8"))["pairs"]
-    ops = [pair["op"] for pair in pairs]
-    said = ", ".join(f"{ops.count(op)} {op}" for op in ("memorize", "factorize", "naive"))
-    return Outcome(folder / "run.toml", found.run.folder, 2, said)
-
-
-def _params(job: Pipeline, file: Path, folder: Path) -> Outcome:
-    """Search the settings of what is left."""
-    found = search_params(
-        file, out=folder, controls="none", set=job._params_settings(), progress=job.progress
-    )
-    counts = found.record["counts"]
-    ended = sum(counts[k] for k in ("complete", "pruned", "fail"))
-    said = f"trial {found.record['winner']['trial']} of {ended}"
-    return Outcome(folder / "run.toml", found.run.folder, ended, said)
-
-
-def _train(job: Pipeline, file: Path, folder: Path) -> Outcome:
-    """Train the outcome; the other seeds follow."""
-    run = job._train(file, folder / str(job.first), job.first)
-    return Outcome(file, run.folder, 1, "the outcome, trained", must=True)
-
-
-STEPS = (
-    Step("rank", _rank),
-    Step("features", _features),
-    Step("interactions", _interactions),
-    Step("params", _params),
-    Step("train", _train),
-)
-"""In order; another step is another entry."""
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(Path(path).absolute())

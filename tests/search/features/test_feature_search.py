@@ -14,6 +14,7 @@ from ctrkit import jobs
 from ctrkit.cli import main
 from ctrkit.config.files import load_config
 from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.metrics import paired_logloss_test
 from ctrkit.nn.gates.value import ValueGate
 from ctrkit.schema import Schema
 from ctrkit.search.features.config import FeaturesConfig
@@ -79,10 +80,23 @@ def test_size_falls_with_the_ratio(searched):
         assert all(control["kept"] == ours["kept"] for control, ours in rows)
 
 
-def test_it_is_said_when_all_values_are_better(searched):
-    ours, whole = (searched.record["rows"][n][0]["validation"] for n in ("optfs", "all values"))
-    told = [w for w in searched.record["warnings"] if "pruning costs quality here" in w]
-    assert len(told) == (ours["logloss"] > whole["logloss"])
+def test_controls_that_validation_prefers_are_named(searched):
+    """The warnings are those of a paired test on the validation rows, seed 0."""
+
+    def scores(row):
+        path = searched.folder / row["folder"] / "predictions" / "validation.parquet"
+        return pl.read_parquet(path).sort("row")
+
+    rows = searched.record["rows"]
+    ours = scores(rows["optfs"][0])
+    better = set()
+    for name in set(rows) - {"optfs"}:
+        theirs = scores(rows[name][0])
+        test = paired_logloss_test(theirs["label"], theirs["logit"], ours["logit"])
+        if test.difference - 1.96 * test.error > 0:
+            better.add(name)
+    warnings = [w for w in searched.record["warnings"] if "significantly better" in w]
+    assert {w.split("'")[1] for w in warnings} == better
 
 
 def test_the_winning_file_trains_the_winner_again(searched, tmp_path):
@@ -244,7 +258,7 @@ def test_fields_without_a_kept_value_leave_the_schema(clicks, tmp_path):
         ({"set": ["search.penalti=1"]}, "did you mean 'penalty'"),
         ({"set": ["search.preset=criteo-deepfn"]}, "did you mean 'criteo-deepfm'"),
         ({"set": ["search.rewind=9"]}, r"search\.rewind"),
-        ({"controls": "some"}, "controls are one of"),
+        ({"controls": "some"}, "controls must be one of"),
         ({"set": ["model.table=hashed"]}, r"model\.table"),
         ({"model": "deepfn"}, "did you mean 'deepfm'"),
     ],

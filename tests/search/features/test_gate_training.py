@@ -13,6 +13,7 @@ from ctrkit.models.build import build_model
 from ctrkit.nn.gates.value import ValueGate
 from ctrkit.search.features.config import FeaturesConfig
 from ctrkit.search.features.gates import (
+    Attempt,
     best_values,
     countable,
     masks,
@@ -26,7 +27,7 @@ class Rows:
     """Encoded rows in memory, with the interface of batches."""
 
     def __init__(self, codes, label, size):
-        self.codes, self.label, self.size = codes, label, size
+        self.codes, self.label, self.size, self.rows = codes, label, size, len(label)
 
     def steps(self):
         return -(-len(self.label) // self.size)
@@ -85,11 +86,8 @@ def small_search(search=None, target=None, callbacks=(), folder=None, seed=0, de
     found = search_values(
         model,
         Rows(codes, label, 256),
-        config.train,
-        config.search,
-        1.0,
-        rows=len(label),
-        target=target,
+        config,
+        Attempt("penalty", 1.0) if target is None else Attempt("ratio", target),
         evaluate=judged_on(codes[:500], label[:500]),
         callbacks=callbacks,
         folder=folder,
@@ -139,7 +137,7 @@ def test_a_cut_search_goes_on_with_the_same_result(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         small_search(target=0.3, callbacks=(Watch(stop_at=25),), folder=tmp_path)
     _, _, again = small_search(target=0.3, callbacks=(Watch(),), folder=tmp_path)
-    np.testing.assert_array_equal(whole.values, again.values)
+    np.testing.assert_array_equal(whole.gate, again.gate)
     np.testing.assert_array_equal(whole.kept, again.kept)
     assert whole.penalty == again.penalty
     assert all(torch.equal(whole.snapshot[k], again.snapshot[k]) for k in whole.snapshot)
@@ -157,8 +155,8 @@ def test_a_cut_search_goes_on_with_the_same_result(tmp_path):
 )
 def test_every_way_of_searching_learns(search):
     _, layout, found = small_search(search)
-    assert np.isfinite(found.values).all()
-    moved = found.values[countable(layout)] != 0.5
+    assert np.isfinite(found.gate).all()
+    moved = found.gate[countable(layout)] != 0.5
     assert moved.mean() > 0.9
     assert found.silent == []
 
@@ -170,10 +168,10 @@ def test_gates_of_very_many_values_are_updated_row_by_row(monkeypatch):
         _, layout, found = small_search(search)
         assert found.touched_only
         met = countable(layout)
-        assert (found.values[met] != 0.5).mean() > 0.9
-        assert (found.values[~met] == 0.5).all()
+        assert (found.gate[met] != 0.5).mean() > 0.9
+        assert (found.gate[~met] == 0.5).all()
     _, _, dense = small_search({"update": "descent"}, dense=True)
-    agree = np.corrcoef(found.values[met], dense.values[met])[0, 1]
+    agree = np.corrcoef(found.gate[met], dense.gate[met])[0, 1]
     assert agree > 0.8, agree  # the penalty is the same in expectation
 
 
@@ -227,10 +225,8 @@ class Trial:
             found = search_values(
                 self.model(),
                 Rows(self.codes[self.train], self.label[self.train], 1024),
-                self.config.train,
-                self.config.search,
-                penalty,
-                rows=self.rows,
+                self.config,
+                Attempt("penalty", penalty),
                 evaluate=judged_on(self.codes[self.held], self.label[self.held]),
             )
             kept = masks(self.layout, found.kept)

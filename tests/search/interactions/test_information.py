@@ -1,6 +1,7 @@
 """What pairs tell of the label: golden values, no figure for noise, lists and numbers."""
 
 import json
+from dataclasses import astuple
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from ctrkit.errors import RunFolderError
 from ctrkit.jobs import rank
 from ctrkit.layout import Layout, LayoutField
 from ctrkit.rank.folder import pairs_from_ranking
-from ctrkit.search.interactions.information import pair_information
+from ctrkit.search.interactions.information import Information, pair_information
 
 
 def rows_of(*columns, label, numbers=None, bags=()) -> Batch:
@@ -38,14 +39,13 @@ def test_golden_xor():
     a, b, y = xor(40_000)
     batch = rows_of(a + 3, b + 3, label=y)
     (found,) = pair_information([batch], categorical(5, 5), [(0, 1)])
-    assert (found["a"], found["b"]) == ("f0", "f1")
-    assert found["mi"] == pytest.approx(0.368064, abs=5e-7)
+    assert found.mi == pytest.approx(0.368064, abs=5e-7)
     # Four cells of two labels: (4 + 2 - 8 - 1) / 2n less.
-    assert found["miller_madow"] == pytest.approx(found["mi"] - 3 / 80_000, abs=1e-12)
-    assert found["excess"] == pytest.approx(0.368064, abs=1e-4)
-    assert found["interaction"] == pytest.approx(0.368064, abs=1e-4)
+    assert found.miller_madow == pytest.approx(found.mi - 3 / 80_000, abs=1e-12)
+    assert found.excess == pytest.approx(0.368064, abs=1e-4)
+    assert found.interaction == pytest.approx(0.368064, abs=1e-4)
     (alone,) = pair_information([rows_of(a + 3, 0 * b, label=y)], categorical(5, 5), [(0, 1)])
-    assert abs(alone["mi"]) < 1e-12
+    assert abs(alone.mi) < 1e-12
 
 
 @pytest.mark.parametrize("size", [5, 30, 300])
@@ -57,12 +57,12 @@ def test_permuted_labels_have_no_corrected_information(size):
     (found,) = pair_information([rows_of(a, b, label=y)], layout, [(0, 1)])
     # 90,000 cells spread by sqrt(cells / 2) / n = 0.002 of themselves.
     least = 1e-3 if size < 300 else 5e-3
-    assert abs(found["excess"]) < least
-    assert abs(found["interaction"]) < least
+    assert abs(found.excess) < least
+    assert abs(found.interaction) < least
     if size < 300:  # with about a row a cell its correction is none
-        assert abs(found["miller_madow"]) < 1e-3
+        assert abs(found.miller_madow) < 1e-3
     else:
-        assert found["mi"] > 0.1
+        assert found.mi > 0.1
 
 
 def test_what_fields_tell_alone_is_no_interaction():
@@ -70,8 +70,8 @@ def test_what_fields_tell_alone_is_no_interaction():
     a, b = draw.integers(3, 6, (2, 50_000))
     y = draw.random(50_000) < np.array([0.1, 0.5, 0.9])[a - 3]
     (found,) = pair_information([rows_of(a, b, label=y)], categorical(6, 6), [(0, 1)])
-    assert found["excess"] > 0.2
-    assert abs(found["interaction"]) < 1e-3
+    assert found.excess > 0.2
+    assert abs(found.interaction) < 1e-3
 
 
 def test_equal_to_a_known_library_under_any_batching_and_gaps_in_codes():
@@ -83,14 +83,14 @@ def test_equal_to_a_known_library_under_any_batching_and_gaps_in_codes():
     whole = pair_information([rows_of(*codes, label=y)], layout, pairs)
     for (i, j), found in zip(pairs, whole, strict=True):
         joint = [f"{u},{v}" for u, v in zip(codes[i], codes[j], strict=True)]
-        assert found["mi"] == pytest.approx(mutual_info_score(joint, y), abs=1e-10)
+        assert found.mi == pytest.approx(mutual_info_score(joint, y), abs=1e-10)
     parts = [rows_of(*codes[:, k : k + 77], label=y[k : k + 77]) for k in range(0, 3000, 77)]
     assert pair_information(parts, layout, pairs) == whole
     assert pair_information(parts[::-1], layout, pairs) == whole
     some = pair_information(parts, layout, pairs, most_rows=100)
     assert some == pair_information(parts[:2], layout, pairs)
     (one,) = pair_information(parts, layout, pairs[1:2])
-    assert one == pytest.approx(whole[1], abs=1e-12)
+    assert astuple(one) == pytest.approx(astuple(whole[1]), abs=1e-12)
 
 
 def test_numbers_go_by_buckets_and_lists_by_their_set():
@@ -109,9 +109,9 @@ def test_numbers_go_by_buckets_and_lists_by_their_set():
     (found,) = pair_information([batch], layout, [(0, 1)])
     share = y.mean()
     entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
-    assert found["mi"] == pytest.approx(entropy, abs=1e-12), "it is a function of the two"
+    assert found.mi == pytest.approx(entropy, abs=1e-12), "it is a function of the two"
     # 3 buckets (missing, below, from) of 3 sets ({3, 4}, {3}, {}); each cell has one label.
-    assert found["miller_madow"] - found["mi"] == pytest.approx((9 + 2 - 9 - 1) / 40_000, abs=1e-12)
+    assert found.miller_madow - found.mi == pytest.approx((9 + 2 - 9 - 1) / 40_000, abs=1e-12)
 
 
 @pytest.mark.parametrize("label", [[], [0], [1, 1, 1]])
@@ -119,7 +119,7 @@ def test_a_certain_label_has_no_information(label):
     n = len(label)
     batch = rows_of(np.full(n, 3), np.arange(n) + 3, label=label)
     (found,) = pair_information([batch] if n else [], categorical(9, 9), [(0, 1)])
-    assert [found[k] for k in ("mi", "miller_madow", "excess", "interaction")] == [0.0] * 4
+    assert found == Information(0.0, 0.0, 0.0, 0.0)
 
 
 def ranking(folder, features, **facts) -> None:

@@ -96,7 +96,7 @@ def test_a_search_leaves_a_plain_run_that_trains_again(clicks, tmp_path):
         set(p["information"]) == {"mi", "miller_madow", "excess", "interaction"}
         for p in record["pairs"]
     )
-    told = {w.split("'")[1] for w in record["warnings"] if "did not pay" in w}
+    told = {w.split("'")[1] for w in record["warnings"] if "significantly better" in w}
     better = {
         name
         for name, rows in record["rows"].items()
@@ -209,8 +209,8 @@ def test_retrained_model_starts_with_no_weight_of_the_search(clicks, tmp_path, m
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"controls": "every"}, ConfigError, "controls are one of"),
-        ({"seeds": 0}, ConfigError, "seeds is at least 1"),
+        ({"controls": "every"}, ConfigError, "controls must be one of"),
+        ({"seeds": 0}, ConfigError, "seeds must be at least 1"),
         ({"budget": 0}, ConfigError, "search.budget"),
         ({"more": ("search.update=bilevl",)}, ConfigError, "search.update"),
         ({"more": ("search.epoch=1",)}, ConfigError, "did you mean 'epochs'"),
@@ -249,7 +249,7 @@ def test_an_architecture_from_a_file_is_checked(clicks, tmp_path):
             out=tmp_path / "run",
             set=[*FAST[1:], f"model.pairs={path}"],
         )
-    with pytest.raises(ConfigError, match=r"is no pairs.json"):
+    with pytest.raises(ConfigError, match=r"must name a pairs.json"):
         jobs.train(
             clicks,
             label="click",
@@ -272,6 +272,6 @@ def test_it_is_said_when_a_control_is_surely_better(clicks, tmp_path, monkeypatc
     rows = found.record["rows"]
     theirs, ours = (rows[n][0]["validation"]["logloss"] for n in ("all memorize", "optinter"))
     assert theirs < ours - 0.05
-    said = [w for w in found.record["warnings"] if "did not pay" in w]
+    said = [w for w in found.record["warnings"] if "significantly better" in w]
     assert "'all memorize'" in " ".join(said)
     assert "'all naive'" not in " ".join(said), "it is the same model"

@@ -18,8 +18,9 @@ from ctrkit.evaluate import judge, score_batches
 from ctrkit.models.build import build_model
 from ctrkit.models.pairs import field_pairs
 from ctrkit.nn.gates.pair import PairGate
-from ctrkit.search.interactions.config import InteractionSearchConfig
+from ctrkit.search.interactions.config import InteractionsConfig, InteractionSearchConfig
 from ctrkit.search.interactions.operations import (
+    GateBatches,
     PairTraining,
     open_pairs,
     random_ops,
@@ -82,10 +83,8 @@ def search(data, folder=None, callbacks=(), **options):
     model = model_of(data, mlp={"hidden": [16]})
     return model, search_pairs(
         model,
-        rest,
-        held,
-        TRAIN,
-        config,
+        GateBatches(rest, held),
+        InteractionsConfig(train=TRAIN, search=config),
         evaluate=validation_of(data),
         folder=folder,
         callbacks=callbacks,
@@ -149,10 +148,11 @@ def test_a_search_that_was_cut_goes_on_bit_for_bit(small, tmp_path, options):
     whole, found = search(small, tmp_path / "whole", **options)
     train = TRAIN.model_copy(update={"checkpoint_s": 0.0})
     rest, held = parts_of(small, TRAIN.batch_size)
-    config = InteractionSearchConfig(epochs=2, **options)
+    search_section = InteractionSearchConfig(epochs=2, **options)
+    config = InteractionsConfig(train=train, search=search_section)
     for callbacks in ((Cut(),), (Callback(),)):
         model = model_of(small, mlp={"hidden": [16]})
-        job = (model, rest, held, train, config)
+        job = (model, GateBatches(rest, held), config)
         try:
             again = search_pairs(
                 *job, evaluate=validation_of(small), folder=tmp_path / "cut", callbacks=callbacks
@@ -214,10 +214,8 @@ def test_budget_makes_the_search_memorize_less(small):
         rest, held = parts_of(small, 256)
         found = search_pairs(
             model_of(small, mlp={"hidden": [16]}),
-            rest,
-            held,
-            TRAIN,
-            config,
+            GateBatches(rest, held),
+            InteractionsConfig(train=TRAIN, search=config),
             cost=cost,
             evaluate=validation_of(small),
         )
@@ -282,10 +280,8 @@ def test_planted_operations_are_found(tmp_path):
         rest, held = parts_of(data, 1024, seed)
         found = search_pairs(
             model,
-            rest,
-            held,
-            train.model_copy(update={"seed": seed}),
-            InteractionSearchConfig(),
+            GateBatches(rest, held),
+            InteractionsConfig(train=train.model_copy(update={"seed": seed})),
             evaluate=validation_of(data),
         )
         ops = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from ctrkit.config.files import load_config
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.runs.inputs import open_job
+from ctrkit.search import compare
 from ctrkit.search.params import job as tuning
 from ctrkit.search.params import runner
 from ctrkit.search.params.config import ParamsConfig
@@ -241,19 +243,20 @@ def test_search_folder_stands_for_its_winner(searched, clicks, tmp_path):
 def test_warning_if_the_initial_configuration_is_significantly_better(
     clicks, tmp_path, monkeypatch, low, told
 ):
-    whole = tuning.ParamsJob.tested
+    paired_test = compare.paired_test
 
-    def tested(job, theirs, ours, split="test"):
-        found = whole(job, theirs, ours, split)
-        return {**found, "low": low} if split == "validation" else found
+    def tested(folder, theirs, ours, split="test"):
+        test = paired_test(folder, theirs, ours, split)
+        return replace(test, low=low) if split == "validation" else test
 
-    monkeypatch.setattr(tuning.ParamsJob, "tested", tested)
+    monkeypatch.setattr(compare, "paired_test", tested)
     found = search(clicks, tmp_path / "s", trials=1)
-    assert any("did not pay here" in text for text in found.record["warnings"]) == told
+    named = [w for w in found.record["warnings"] if "the configuration before the search" in w]
+    assert bool(named) == told
 
 
 def test_error_about_another_search_names_what_differs(searched, clicks):
-    with pytest.raises(RunFolderError, match=r"another search \(another setting\)"):
+    with pytest.raises(RunFolderError, match=r"another search \(different configuration\)"):
         search(clicks, searched.folder, seed=7)
 
 
@@ -265,7 +268,7 @@ def test_workers_share_the_cores_and_latency_with_workers_warns(clicks, tmp_path
         more = [f"search.jobs={jobs_}", f"search.threads={threads}"]
         config = load_config(overrides=[*settings, *more], kind=ParamsConfig)
         rows = open_job(config.data, {"label": "click"})
-        made.append(tuning.ParamsJob(config, rows.source, rows.schema, tmp_path / "s"))
+        made.append(tuning.ParamsJob(config, rows, tmp_path / "s"))
     assert [threads_of(job.search) for job in made] == [8, 2, 5]
     assert [any("latency" in w for w in job.warnings) for job in made] == [False, True, True]
 
@@ -336,7 +339,7 @@ def test_hyper_parameters_of_the_interaction_search(clicks, tmp_path):
         ({"model": "deepfn"}, "did you mean 'deepfm'"),
         ({"sampler": "tp"}, r"search\.sampler"),
         ({"objectives": ["logloss", "bytes"], "pruner": "median"}, "several objectives"),
-        ({"controls": "some"}, "controls are one of"),
+        ({"controls": "some"}, "controls must be one of"),
         ({"seeds": 0}, "at least 1"),
         ({"over": "pairs"}, r"search\.over"),
         ({"set": ["train.device=cude"]}, r"train\.device"),

@@ -13,6 +13,7 @@ from ctrkit import jobs
 from ctrkit.cli import main
 from ctrkit.errors import CtrkitError
 from ctrkit.schema import Schema
+from ctrkit.search import compare
 from ctrkit.search.pipeline import job as pipeline
 from ctrkit.testing.generated import planted_clicks
 
@@ -45,11 +46,11 @@ def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
 ):
     out = tmp_path / "s"
 
-    def cut(job, file, folder):
+    def cut(context, saved, folder):
         raise KeyboardInterrupt
 
     steps = [s if s.name != "params" else pipeline.Step("params", cut) for s in pipeline.STEPS]
-    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: False)  # each step is taken
+    monkeypatch.setattr(compare, "prefers", lambda *rows: False)  # each step is taken
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "STEPS", tuple(steps))
         with pytest.raises(KeyboardInterrupt):
@@ -145,6 +146,36 @@ def test_the_ranking_keeps_what_informs_in_a_cross_alone_and_reads_text_as_told(
     assert found.record["steps"][1]["said"] == "dropped noise"
 
 
+@pytest.mark.parametrize("name", ["plain", 'Ergebnisse ü 数 "x" \\ y'])
+def test_the_step_trains_on_what_the_ranking_kept_wherever_the_folder_is(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(compare, "prefers", lambda *rows: False)  # each step is taken
+    rng = np.random.default_rng(0)
+    main, noise = (rng.integers(0, n, 3_000) for n in (3, 50))
+    click = (rng.random(3_000) < 0.1 + 0.3 * main).astype(int)
+    (tmp_path / name).mkdir()
+    data = tmp_path / name / "rows.parquet"
+    pl.DataFrame({"click": click, "main": main, "noise": noise}).write_parquet(data)
+    found = jobs.search_pipeline(
+        data,
+        out=tmp_path / name / "s",
+        label="click",
+        model="fm",
+        controls="none",
+        categorical=["main", "noise"],
+        skip=["features", "interactions", "params"],
+        set=["train.epochs=1", "model.dim=4"],
+    )
+    rows = {row["step"]: row for row in found.record["steps"]}
+    assert rows["rank"]["said"] == "dropped noise"
+    assert rows["rank"]["parameters"] < rows["before"]["parameters"]
+    assert Schema.load(found.folder / "schema.toml").names == ["main"]
+    assert Schema.load(found.folder / "run" / "schema.toml").names == ["main"]
+    again = jobs.train(found.folder / "run.toml", out=tmp_path / name / "again")
+    assert again.record.metrics["test"] == found.run.record.metrics["test"]
+
+
 @pytest.mark.parametrize("leaks", [False, True])
 def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, monkeypatch, leaks):
     rng = np.random.default_rng(0)
@@ -153,7 +184,7 @@ def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, m
     told = click if leaks else rng.integers(0, 4, 3_000)
     data = tmp_path / "rows.parquet"
     pl.DataFrame({"click": click, "main": main, "noise": noise, "told": told}).write_parquet(data)
-    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: True)
+    monkeypatch.setattr(compare, "prefers", lambda *rows: True)
     found = jobs.search_pipeline(
         data,
         out=tmp_path / "s",
@@ -174,7 +205,7 @@ def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, m
 
 
 def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: True)
+    monkeypatch.setattr(compare, "prefers", lambda *rows: True)
     found = search(
         clicks,
         tmp_path / "s",
@@ -188,7 +219,7 @@ def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("better", [False, True])
 def test_a_plain_model_that_wins_is_named(clicks, tmp_path, monkeypatch, better):
-    monkeypatch.setattr(pipeline.Pipeline, "prefers", lambda *rows: better)
+    monkeypatch.setattr(compare, "prefers", lambda *rows: better)
     found = search(
         clicks,
         tmp_path / "s",
@@ -206,7 +237,7 @@ def test_a_plain_model_that_wins_is_named(clicks, tmp_path, monkeypatch, better)
         ({"skip": ["train"]}, "no step 'train'"),
         ({"set": ["params.trails=2"]}, "did you mean 'trials'"),
         ({"set": ["features.penalti=2"]}, "did you mean 'penalty'"),
-        ({"controls": "all"}, "controls are one of"),
+        ({"controls": "all"}, "controls must be one of"),
         ({"seeds": 0}, "at least 1"),
         ({"model": "dnnn"}, "did you mean 'dnn'"),
     ],
