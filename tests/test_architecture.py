@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,47 @@ def test_rooms_import_lower_levels_only() -> None:
                 continue
             upward.append(f"{place(path, node)}: {own} ({LEVELS[own]}) imports {module}")
     assert upward == []
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def test_no_files_import_each_other() -> None:
+    """Directly or in a circle; imports in functions and for type checkers count too."""
+    modules = {module_of(path): path for path in FILES}
+    graph: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        targets = set()
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets |= {n if n in modules else node.module for n in names}
+            elif isinstance(node, ast.Import):
+                targets |= {alias.name for alias in node.names}
+        graph[name] = (targets & modules.keys()) - {name}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_no_formatting_islands() -> None:
+    """``# fmt: skip`` is for tables of numbers."""
+    words = []
+    for path in [*FILES, *SCRIPTS, *sorted((ROOT / "tests").rglob("*.py"))]:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        skipped = {n for n, line in enumerate(lines, 1) if line.endswith("# fmt: " + "skip")}
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.stmt) and node.end_lineno in skipped:
+                inner = list(ast.walk(node))
+                numbers = sum(
+                    isinstance(n, ast.Constant) and isinstance(n.value, int | float) for n in inner
+                )
+                if numbers < 10:
+                    words.append(place(path, node))
+    assert words == []
 
 
 def test_libraries_stay_in_their_rooms() -> None:
