@@ -142,3 +142,47 @@ def test_memory_sources_and_fingerprints() -> None:
     assert one.fingerprint() != frame_source({"a": [1, 3]}).fingerprint()
     with pytest.raises(DataError, match="did you mean 'a"):
         list(frame_source({"abc": [1]}).chunks(["abd"]))
+
+
+def test_held_rows_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "k=1").mkdir()
+    (tmp_path / "k=2").mkdir()
+    pl.DataFrame({"i": range(70)}).write_csv(tmp_path / "k=1" / "a.csv")
+    pl.DataFrame({"i": range(30)}).write_csv(tmp_path / "k=2" / "b.csv")
+    source = open_source(tmp_path)
+    expected = [(c.file, c.first_row, c.frame.rows()) for c in source.chunks(rows=40)]
+    assert source.hold(limit=10) is source
+    held = source.hold()
+    prints = (source.fingerprint(), source.likeness())
+    assert (held.fingerprint(), held.likeness()) == prints
+    for path in tmp_path.rglob("*.csv"):
+        path.unlink()
+    assert [(c.file, c.first_row, c.frame.rows()) for c in held.chunks(rows=40)] == expected
+    assert held.hold() is held
+
+
+def test_frames_are_at_least_as_long_as_asked_for(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"i": range(100), "j": range(100)})
+    frame.write_ipc(tmp_path / "a.arrow", record_batch_size=9)
+    chunks = list(open_source(tmp_path / "a.arrow").file_frames(0, ["j"], rows=20))
+    assert [c.first_row for c in chunks] == [0, 27, 54, 81]
+    assert pl.concat(c.frame for c in chunks).equals(frame.select("j"))
+
+
+def test_copies_on_other_machines_share_a_likeness(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rows.csv").write_text("i\n1\n")
+    one, other = (open_source(tmp_path / folder / "rows.csv") for folder in ("a", "b"))
+    assert one.likeness() == other.likeness()
+    assert one.fingerprint() != other.fingerprint()
+
+
+def test_one_format_and_one_path_at_least(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no data file"):
+        open_source(tmp_path)
+    (tmp_path / "a.csv").write_text("i\n1\n")
+    pl.DataFrame({"i": [1]}).write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"one format; got .*a\.csv and .*b\.parquet"):
+        open_source(tmp_path)
+    assert len(open_source(tmp_path / "*.csv").files) == 1
