@@ -12,7 +12,7 @@ import numpy as np
 from ctrkit.bundle import load
 from ctrkit.data.read.sources import open_source
 from ctrkit.errors import CtrkitError, DataError
-from ctrkit.evaluate import judge, score_source
+from ctrkit.evaluate import evaluate_scores, score_source
 from ctrkit.files import refuse_existing, write_text
 from ctrkit.metrics import reliability
 from ctrkit.report import summarise_evaluation, write_report
@@ -51,7 +51,7 @@ def evaluate(
     shift = 0.0
     if sampling_rate is not None:
         shift = _log_rate(predictor.config.data.sampling_rate) - _log_rate(sampling_rate)
-    metrics = judge(scores, shift)
+    metrics = evaluate_scores(scores, shift)
     if out is None:
         return metrics
     path = Path(out)

@@ -19,7 +19,7 @@ def summarise_evaluation(
     Args:
         title: Heading of the report.
         source: Where the rows came from.
-        metrics: Metrics of the rows, as :func:`ctrkit.evaluate.judge` returns them.
+        metrics: Metrics of the rows, as :func:`ctrkit.evaluate.evaluate_scores` returns them.
         bins: Predicted and observed rates.
     """
     return Summary(

@@ -23,7 +23,7 @@ from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.dataset import Dataset
 from ctrkit.errors import SchemaError
-from ctrkit.evaluate import Scores, judge, save_predictions, score_batches
+from ctrkit.evaluate import Scores, evaluate_scores, save_predictions, score_batches
 from ctrkit.files import write_json
 from ctrkit.models.build import build_model, count_parameters
 from ctrkit.models.model import Model
@@ -216,7 +216,7 @@ class Training:
 
     def validate(self, model: Model) -> dict[str, float]:
         """Return the metrics on validation that the training loop watches."""
-        metrics = judge(self.scores(model, "validation"), intervals=False)
+        metrics = evaluate_scores(self.scores(model, "validation"), intervals=False)
         return {name: metrics[name] for name in ("auc", "logloss", "ne", "calibration")}
 
     def evaluate(self, model: Model) -> dict[str, dict[str, Any]]:
@@ -225,7 +225,7 @@ class Training:
         for split in ("validation", "test"):
             scores = self.scores(model, split)
             save_predictions(self.folder, split, scores)
-            metrics[split] = judge(scores)
+            metrics[split] = evaluate_scores(scores)
             del scores  # before those of the next split are made
         return metrics
 

@@ -15,7 +15,7 @@ from ctrkit.config.sections import ModelConfig, RunConfig, TrainConfig
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.dataset import Dataset
 from ctrkit.errors import ConfigError
-from ctrkit.evaluate import judge, score_batches
+from ctrkit.evaluate import evaluate_scores, score_batches
 from ctrkit.files import copy, write_atomic, write_json
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
@@ -221,7 +221,7 @@ class SearchJob(ABC):
 
         def validate(model: Model) -> dict[str, float]:
             held = Batches(self.data.shards, "validation", train.micro_batch or 4096, shuffle=False)
-            metrics = judge(score_batches(model, held.epoch(0)), intervals=False)
+            metrics = evaluate_scores(score_batches(model, held.epoch(0)), intervals=False)
             return {name: metrics[name] for name in ("auc", "logloss")}
 
         return validate

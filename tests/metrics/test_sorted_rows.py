@@ -1,12 +1,10 @@
 """Metrics in little memory against metrics of rows in memory."""
 
-import sys
-
 import numpy as np
 import pytest
 
 from ctrkit.errors import DataError
-from ctrkit.evaluate import Scores, judge
+from ctrkit.evaluate import Scores, evaluate_scores
 from ctrkit.metrics import evaluate_logits, reliability
 from ctrkit.metrics.mapped import mapped_empty
 from ctrkit.metrics.sorted_rows import SortedRows
@@ -35,7 +33,7 @@ def on_disk(monkeypatch):
     """Make small data take the paths of large data: blocks, files, groups in parts."""
     monkeypatch.setattr("ctrkit.metrics.sorted_rows._BLOCK", 1000)
     monkeypatch.setattr("ctrkit.metrics.mapped.IN_MEMORY_ROWS", 500)
-    monkeypatch.setattr(sys.modules[judge.__module__], "_PART_ROWS", 3000)
+    monkeypatch.setattr("ctrkit.evaluate.metrics._PART_ROWS", 3000)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -50,7 +48,7 @@ def test_metrics_in_little_memory_equal_those_in_memory(kind, shift, weighted, o
     weight = draw.choice([0.0, 0.5, 1.0, 3.25], len(label)).astype(np.float32)
     weight = weight if weighted else None
     group = draw.integers(0, 2**63, 97, np.uint64)[np.arange(len(label)) % 97]
-    got = judge(Scores(logit, label, weight, group), shift)
+    got = evaluate_scores(Scores(logit, label, weight, group), shift)
     expected = evaluate_logits(label, logit.astype(np.float64) + shift, weight, group)
     assert set(got) == set(expected)
     for name, value in expected.items():
@@ -66,7 +64,7 @@ def test_nan_logits_are_errors():
     label, logit = _some_rows("plain")
     logit[5] = np.nan
     with pytest.raises(DataError, match="nan"):
-        judge(Scores(logit, label))
+        evaluate_scores(Scores(logit, label))
 
 
 def test_long_arrays_are_mapped_from_a_file(on_disk):

@@ -70,15 +70,15 @@ def test_an_interrupted_run_leaves_what_it_needs_and_goes_on(clicks, tmp_path, m
     from ctrkit.runs import train as training
 
     calls = {"n": 0}
-    judge = training.judge
+    evaluate_scores = training.evaluate_scores
 
     def interrupt(*args, **options):
         calls["n"] += 1
         if calls["n"] == 2:
             raise KeyboardInterrupt
-        return judge(*args, **options)
+        return evaluate_scores(*args, **options)
 
-    monkeypatch.setattr(training, "judge", interrupt)
+    monkeypatch.setattr(training, "evaluate_scores", interrupt)
     with pytest.raises(KeyboardInterrupt):
         jobs.train(clicks, label="click", out=tmp_path / "cut", set=settings)
     assert (tmp_path / "cut" / "checkpoint").exists()

@@ -1,1 +1,1 @@
-"""One function per role reads a column: text, numbers, labels, times, weights, groups."""
+"""One function per role reads a column: text, numbers, labels, times, weights, groups, row ids."""

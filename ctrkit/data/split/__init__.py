@@ -1,1 +1,1 @@
-"""Which row is training, validation or test."""
+"""Splits of rows into train, validation and test: one class in one file each."""

@@ -14,7 +14,7 @@ from ctrkit.data.infer import Overrides, infer_schema
 from ctrkit.data.read.sources import open_source
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.dataset import prepare_dataset
-from ctrkit.evaluate import judge, score_batches
+from ctrkit.evaluate import evaluate_scores, score_batches
 from ctrkit.models.build import build_model
 from ctrkit.models.pairs import field_pairs
 from ctrkit.nn.gates.pair import PairGate
@@ -59,7 +59,7 @@ def model_of(data, seed: int = 0, **model):
 def validation_of(data):
     def validate(model) -> dict[str, float]:
         held = Batches(data.shards, "validation", 4096, shuffle=False)
-        found = judge(score_batches(model, held.epoch(0)), intervals=False)
+        found = evaluate_scores(score_batches(model, held.epoch(0)), intervals=False)
         return {name: found[name] for name in ("auc", "logloss")}
 
     return validate

@@ -13,7 +13,9 @@ from ctrkit.metrics import GroupAuc, SortedRows, evaluate_sorted, group_auc, of_
 _PART_ROWS = 1 << 20
 
 
-def judge(scores: Scores, shift: float = 0.0, *, intervals: bool = True) -> dict[str, Any]:
+def evaluate_scores(
+    scores: Scores, shift: float = 0.0, *, intervals: bool = True
+) -> dict[str, Any]:
     """Compute the metrics of scored rows.
 
     Args:
