@@ -1,4 +1,4 @@
-"""Named models: which branches, which head, which settings. Plain data, no torch.
+"""Named models: their branches, heads and hyper-parameters. Plain data, no torch.
 
 ``paper`` follows the model's paper; ``release`` the authors' published code; ``fuxictr`` the
 conventions of FuxiCTR, in which many published benchmark figures were measured.
@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Preset:
-    """What a name stands for.
+    """The components of a named model.
 
     Attributes:
         interactions: The parallel branches.
-        head: How they become a logit.
-        parameters: Settings of the branches that differ from their own defaults.
-        numeric_missing: What a missing number is.
+        head: Head that combines them.
+        parameters: Hyper-parameters of the components that differ from their defaults.
+        numeric_missing: Vector of a missing number.
     """
 
     interactions: tuple[str, ...]

@@ -122,7 +122,7 @@ def xor_fields(
 ) -> tuple[pl.DataFrame, Truth]:
     """Generate binary fields and ``label = XOR`` of two of them, a share of labels flipped.
 
-    The acceptance data of AutoInt: no single field tells anything. Source: methods.md 2.11-7.
+    No single field is informative: "Explanations" in ``docs/methods.md``.
 
     Args:
         rows: Rows to generate, 0 allowed.
@@ -170,7 +170,7 @@ def planted_operations(
     is an inner product of two planted vectors of width 2, and never more than 2 rows of a cell,
     so that only what cells share can be learned; some 300 values make up most rows, for at 20
     rows a value gradients find no vectors. Four noise fields have 5 to 4000 values, the largest
-    two with a long tail. Source: methods.md 3.11-6.
+    two with a long tail.
 
     Args:
         rows: Rows to generate, at most 2 a cell of the second pair.
@@ -239,10 +239,10 @@ NOISE_SIZES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 def ranking_fields(rows: int, seed: int = 0) -> tuple[pl.DataFrame, Truth]:
     """Generate 39 columns of text of every cardinality, to tell signal from noise by.
 
-    The shape of the measurements in outrank.md 3: nine informative or redundant columns (2 to
-    50,000 values; of ``hole`` only the missingness matters; ``copy_500`` is a noisy copy of
-    ``info_500``), two XOR pairs without effects of their own (``xor_8a x xor_8b``,
-    ``xor_500a x xor_500b``), 26 noise columns of 1 value up to one value a row.
+    Nine informative or redundant columns (2 to 50,000 values; of ``hole`` only the missingness
+    matters; ``copy_500`` is a noisy copy of ``info_500``), two XOR pairs without
+    effects of their own (``xor_8a x xor_8b``, ``xor_500a x xor_500b``), 26 noise
+    columns of 1 value up to one value a row.
 
     Args:
         rows: Rows to generate, 0 allowed.

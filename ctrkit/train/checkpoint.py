@@ -15,14 +15,14 @@ FORMAT = 1
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Replace ``folder/state.pt``; a kill at any moment leaves the old one or the new one."""
+    """Replace ``folder/state.pt``; whenever it is killed, the old file or the new one is left."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / "state.pt.new"
-    with beside.open("wb") as file:
+    new = folder / "state.pt.new"
+    with new.open("wb") as file:
         torch.save({"format": FORMAT, **state}, file)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(folder / "state.pt")
+    new.replace(folder / "state.pt")
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)  # the rename itself is on disk only after this
@@ -31,10 +31,10 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Read the state on the CPU, or None where there is no checkpoint; runs no code of the file.
+    """Read the state to the CPU; None if there is no checkpoint. No code of the file is run.
 
     Raises:
-        RunFolderError: The file is damaged or of another format.
+        RunFolderError: The file is damaged or has another format.
     """
     path = folder / "state.pt"
     if not path.is_file():
@@ -42,12 +42,17 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise RunFolderError(f"{path} cannot be read ({error}); --force starts over") from error
+        raise RunFolderError(
+            f"the checkpoint {str(path)!r} cannot be read ({error}); --force starts over"
+        ) from error
     if state.get("format") != FORMAT:
-        raise RunFolderError(f"{path} has format {state.get('format')}, not {FORMAT}; use --force")
+        raise RunFolderError(
+            f"the checkpoint {str(path)!r} must have format {FORMAT}; got {state.get('format')} "
+            "(--force starts over)"
+        )
     return state
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint, where there is one."""
+    """Remove the checkpoint, if there is one."""
     shutil.rmtree(folder, ignore_errors=True)

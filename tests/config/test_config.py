@@ -141,7 +141,7 @@ def test_an_unreadable_file_is_one_line(tmp_path, name, text):
 
 
 def test_published_settings_of_a_search_for_pairs_can_be_changed():
-    """methods.md 3.7: widths 20 and 10, MLP 5 x 700, crosses from count 20."""
+    """The constants of OptInter's code: widths 20 and 10, MLP 5 x 700, crosses from count 20."""
     found = make_config({"search": {"preset": "criteo", "epochs": 3}}, InteractionsConfig)
     assert (found.model.dim, found.model.second_dim, found.model.cross_min_count) == (20, 10, 20)
     assert found.model.parameters["mlp"]["hidden"] == [700] * 5

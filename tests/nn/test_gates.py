@@ -1,4 +1,4 @@
-"""Value gates: golden values of methods.md 4.10, the penalty's exact path, every backbone."""
+"""Value gates: golden values, the exact path of the penalty, every model."""
 
 import math
 
@@ -78,7 +78,7 @@ def test_every_model_starts_as_itself_and_obeys_the_temperature(name):
 
 
 def test_an_interaction_is_weighted_by_the_product_of_its_gates():
-    """methods.md 4.10-4: FM of e1 = (1,2), e2 = (3,-1), e3 = (0.5,0.5), gates (1, 0.5, 0)."""
+    """FM of e1 = (1,2), e2 = (3,-1), e3 = (0.5,0.5), gates (1, 0.5, 0)."""
     e = torch.tensor([[[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]]])  # (1, 3, 2)
     gates = torch.tensor([[[1.0], [0.5], [0.0]]])  # (1, 3, 1)
     assert FactorizationMachine(3, 2)(e * gates).item() == pytest.approx(0.5)
@@ -151,7 +151,7 @@ def check_path(name, steps, first, last):
 
 
 def test_a_value_without_data_follows_the_published_path():
-    """methods.md 4.7, simulated there with Adam as in PyTorch and eps = 1e-8."""
+    """Golden values of a simulation with Adam, eps = 1e-8 ("OptFS" in docs/methods.md)."""
     check_path("criteo-dcn", 8950, (-0.029, -0.525, -0.525), -0.525)
 
 
@@ -214,7 +214,7 @@ def worth_of(update, parts=1):
     for part in label.chunk(parts):
         logit = gate(torch.full((len(part), 1), 3)).reshape(-1) * math.log(0.6 / 0.4)
         (binary_cross_entropy_with_logits(logit, part, reduction="sum") / 1000).backward()
-    return -gate.weight.grad[3].item() / 0.377541 * 1000  # the gate's derivative, 4.10-1; in nats
+    return -gate.weight.grad[3].item() / 0.377541 * 1000  # the gate's derivative; in nats
 
 
 @pytest.mark.parametrize("parts", [1, 4])

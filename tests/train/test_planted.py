@@ -1,4 +1,4 @@
-"""methods.md 2.11, 7: the XOR of two of ten fields, which no linear model sees."""
+"""The XOR of two of ten fields, which no linear model sees."""
 
 import numpy as np
 import pytest

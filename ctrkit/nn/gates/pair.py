@@ -21,9 +21,9 @@ FLOOR = 0.01
 class PairGate(Gate):
     """Probabilities of the three choices: ``softmax((alpha + noise) / tau)``.
 
-    Source: OptInter (Lyu et al., ICDE 2022, arXiv:2108.01265), eq. 16-17; ``gumbel`` adds Gumbel
-    noise in training (the paper), ``softmax`` adds none (its code). The temperature depends on
-    the training step alone. ``alpha`` is float32 under every precision.
+    Source: OptInter (Lyu et al., ICDE 2022, arXiv:2108.01265); (I4) of ``docs/methods.md``.
+    ``gumbel`` adds Gumbel noise in training (the paper), ``softmax`` adds none (its code). The
+    temperature depends on the training step alone. ``alpha`` is float32 under every precision.
 
     Shape:
         -> ``(P, 3)`` float32, columns as :data:`OPS`.

@@ -28,7 +28,8 @@ def temperature(schedule: Schedule, final: float, step: int, total: int, epoch: 
 
     Args:
         schedule: ``release``: ``final^(t / (T - 1))`` and ``paper``: ``final^(t / T)`` in epoch t
-            (OptFS, its code and eq. 8); ``step``: ``final^(step / (total - 1))``.
+            ((F3) and (F2) of ``docs/methods.md``: OptFS's code, and the paper); ``step``:
+            ``final^(step / (total - 1))``.
         final: The last temperature, gamma.
         step: Steps done.
         total: Planned steps; with ``release`` and ``paper``: planned epochs T.
@@ -59,9 +60,10 @@ def secant_slope(gates: Tensor, slope: Tensor, batch_rows: int) -> Tensor:
 class ValueGate(Gate, RowParameter):
     """One gate per value: ``sigmoid(g * tau) / sigmoid(0.5)``, which starts at 1.
 
-    Source: OptFS (Lyu et al., WWW 2023, arXiv:2301.10909), eq. 7. ``g`` is float32 under every
-    precision. A field gate is a bias that all values of a field share. Code 2 and fields without
-    a vocabulary have no gate: their factor is 1.
+    Source: OptFS (Lyu et al., WWW 2023, arXiv:2301.10909), section 3; (F1) of
+    ``docs/methods.md``. ``g`` is float32 under every precision. A field gate is a bias that all
+    values of a field share. Code 2 and fields without a vocabulary have no gate: their factor
+    is 1.
 
     Attributes:
         cost: Factor of each gate's penalty ``(R + 1, 1)``; None: 1.
@@ -103,7 +105,7 @@ class ValueGate(Gate, RowParameter):
             fields: Whether each field has a gate too, a bias of its values' gates.
             update: ``adam`` (the paper), or ``descent`` by :func:`secant_slope`.
             lr: Learning rate of the gates; None: that of the model.
-            eps: Adam's epsilon: smaller penalties have no effect (docs/methods.md, OptFS).
+            eps: Adam's epsilon: smaller penalties have no effect (``docs/methods.md``, Optimisers).
             most_dense: See :data:`MOST_DENSE`.
         """
         rows = sum(sizes) + numbers + 1  # the last row is for what has no gate

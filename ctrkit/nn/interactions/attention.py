@@ -22,7 +22,7 @@ Norm = Literal["none", "before_relu", "after_relu"]
 
 @interaction("attention", paper="arXiv:1810.11921")
 class Attention(nn.Module):
-    """AutoInt's stack of interacting layers; no layer at all leaves the embeddings.
+    """AutoInt's stack of interacting layers; with no layers, the embeddings.
 
     Shape:
         ``(B, F, D)`` -> ``(B, F * H * d')``; maps ``(B, H, F, F)`` per layer.
@@ -70,11 +70,11 @@ class Attention(nn.Module):
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Return each layer's attention before dropout; rows sum to 1."""
-        found = []
+        maps = []
         for layer in self.layers:
             x, weights = layer(x)
-            found.append(weights)  # (B, H, F, F)
-        return found
+            maps.append(weights)  # (B, H, F, F)
+        return maps
 
 
 class InteractingLayer(nn.Module):

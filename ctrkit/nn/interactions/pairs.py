@@ -1,4 +1,4 @@
-"""OptInter: each pair of fields memorized, factorized or left out. Lyu et al., arXiv:2108.01265."""
+"""OptInter: each pair of fields memorized, factorized or naive. Lyu et al., arXiv:2108.01265."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ UNDECIDED = "undecided"
 class Pairs(nn.Module):
     """Vectors of pairs: embeddings of crosses, products of second vectors, or nothing.
 
-    While ``watch`` is set, ``watched`` keeps crosses, products and their mixture of a forward pass.
-    ``reads`` names what the chosen operations need: ``second (B, F, D2)``, ``crosses (B, Pm, D2)``
-    of the pairs in ``crossed``, or neither.
+    Attributes:
+        reads: What the chosen operations need: ``second (B, F, D2)``, ``crosses (B, Pm, D2)``, both
+            or neither.
+        crossed: Numbers of the pairs whose crosses it reads.
+        gate: In a search, the gate that mixes the operations of undecided pairs.
+        watch: Whether forward passes keep their crosses, products and mixtures in ``watched``.
+        watched: Those of the last forward pass, ``(B, P, D2)`` each.
 
     Shape:
         ``(B, Pa * D2)`` of the Pa pairs that are not naive, in the order of the pairs; with
@@ -31,6 +35,7 @@ class Pairs(nn.Module):
 
     left: Tensor
     right: Tensor
+    gate: PairGate | None
 
     def __init__(
         self,
@@ -42,23 +47,26 @@ class Pairs(nn.Module):
         op: Op = "factorize",
         reduce: Literal["concat", "sum"] = "concat",
     ) -> None:
-        """Take up an architecture.
+        """Set up the operations.
 
         Args:
             fields: F.
             second_dim: Width D2 of products and crosses.
             pairs: Positions (i, j) of the members, i < j.
-            ops: Operation of each pair; none at all: ``op`` for every pair.
+            ops: Operation of each pair; empty: ``op`` for every pair.
             op: See ``ops``.
-            reduce: ``sum`` adds everything up to one number: with width 1 and every pair
-                memorized this is Poly2's second order.
+            reduce: ``sum`` adds all entries up: with width 1 and every pair memorized this is
+                Poly2's second order.
         """
         super().__init__()
         self.pairs = list(pairs)
         self.ops = list(ops) or [op] * len(self.pairs)
         unknown = [o for o in self.ops if o not in (*OPS, UNDECIDED)]
         if unknown or len(self.ops) != len(self.pairs):
-            raise ValueError(f"an operation of {', '.join(OPS)} for each pair; got {unknown}")
+            raise ValueError(
+                f"each of the {len(self.pairs)} pairs must have an operation of {', '.join(OPS)}; "
+                f"got {len(self.ops)} operations, unknown: {unknown}"
+            )
         self.reduce, self.gate = reduce, None
         self.watch = False
         self.watched: tuple[Tensor, Tensor, Tensor] | None = None
@@ -69,7 +77,7 @@ class Pairs(nn.Module):
             self.register_buffer(name, at, persistent=False)
         self.undecided = UNDECIDED in self.ops
         if self.undecided and multiplied != self.crossed:
-            raise ValueError("in a search a pair is undecided or naive")
+            raise ValueError("in a search each pair must be undecided or naive")
         self.reads = tuple(
             name for name, some in (("second", multiplied), ("crosses", self.crossed)) if some
         )
@@ -80,23 +88,21 @@ class Pairs(nn.Module):
         active = len(self.crossed) if self.undecided else len(order)
         self.out_dim = 0 if not active else 1 if reduce == "sum" else active * second_dim
 
-    gate: PairGate | None
-
     def forward(self, *inputs: Tensor) -> Tensor:
         """Multiply, look up, and mix where undecided."""
-        given = dict(zip(self.reads, inputs, strict=True))
+        by_name = dict(zip(self.reads, inputs, strict=True))
         parts = []
-        if "second" in given:
-            x = given["second"]
+        if "second" in by_name:
+            x = by_name["second"]
             parts.append(x[:, self.left] * x[:, self.right])  # (B, Pf, D2)
-        if "crosses" in given:
-            parts.append(given["crosses"])  # (B, Pm, D2)
-        every = self._mixed(parts) if self.undecided else torch.cat(parts, dim=1)  # (B, Pa, D2)
+        if "crosses" in by_name:
+            parts.append(by_name["crosses"])  # (B, Pm, D2)
+        vectors = self._mixed(parts) if self.undecided else torch.cat(parts, dim=1)  # (B, Pa, D2)
         if self._order is not None and not self.undecided:
-            every = every[:, self._order]
+            vectors = vectors[:, self._order]
         if self.reduce == "sum":
-            return every.sum(dim=(1, 2)).unsqueeze(1)  # (B, 1)
-        return every.flatten(1)  # (B, Pa * D2)
+            return vectors.sum(dim=(1, 2)).unsqueeze(1)  # (B, 1)
+        return vectors.flatten(1)  # (B, Pa * D2)
 
     def _mixed(self, parts: Sequence[Tensor]) -> Tensor:
         assert self.gate is not None, "undecided pairs need a gate: a search sets it"

@@ -1,7 +1,7 @@
 """OptFS: gates for every value, learned with the model, hardened to a list of kept values.
 
 Source: Lyu et al., "Optimizing Feature Set for Click-Through Rate Prediction", WWW 2023,
-arXiv:2301.10909; the steps as in methods.md 4, what is ours is said where it stands.
+arXiv:2301.10909; see "OptFS" in ``docs/methods.md``, also for what differs.
 """
 
 from __future__ import annotations

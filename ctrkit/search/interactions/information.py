@@ -1,6 +1,6 @@
 """What pairs of encoded fields tell about the label: figures beside a search's choice of pairs.
 
-The corrections for chance are those of the ranking (:mod:`ctrkit.rank.scores`).
+The corrections for chance are those of the ranking; see "OptInter" in ``docs/methods.md``.
 """
 
 from __future__ import annotations

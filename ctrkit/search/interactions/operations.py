@@ -1,8 +1,8 @@
 """OptInter: an operation for each pair of fields, learned with the model, then made plain.
 
 Source: Lyu et al., "Memorize, Factorize, or be Naive: Learning Optimal Feature Interaction Methods
-for CTR Prediction", ICDE 2022, arXiv:2108.01265; the steps as in methods.md 3, what is ours is
-said where it stands.
+for CTR Prediction", ICDE 2022, arXiv:2108.01265; see "OptInter" in ``docs/methods.md``, also for
+what differs.
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ class Trial:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("rows", "seed"), [(100_000, 0), (100_000, 1), (100_000, 2), (200_000, 0)])
 def test_planted_noise_is_dropped_and_what_informs_is_kept(rows, seed):
-    """methods.md 4.10-8, at two sizes with the same default penalties."""
+    """At two sizes with the same default penalties."""
     codes, label = planted(rows + rows // 4, seed=seed)
     trial = Trial(codes, label, [103] * 5 + [5003] * 10, rows)
     _, plain = trial.trained({f"f{i}": np.ones(n, bool) for i, n in enumerate(trial.sizes)})
@@ -255,7 +255,7 @@ def test_planted_noise_is_dropped_and_what_informs_is_kept(rows, seed):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_rare_values_that_inform_stay_and_frequent_noise_goes():
-    """methods.md 4.10-8, the control: what the gates add beyond a cut-off by frequency."""
+    """The control: what the gates add beyond a cut-off by frequency."""
     rows, draw = 100_000, np.random.default_rng(0)
     # Not of one sign each: values of like effect may share the zero vector, at no loss.
     effect = np.repeat([-1.5, 0.0, 1.5], 200)
