@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ctrkit.components import Kind
 from ctrkit.registry import load_plugin, registry
 from ctrkit.runs.inputs import PathLike
+from ctrkit.testing.field_encoders import check_field_encoder
 from ctrkit.testing.flags import check_flag
 from ctrkit.testing.metrics import check_metric
 from ctrkit.testing.models import check_head, check_interaction
@@ -23,6 +25,9 @@ SUITES: dict[Kind, Callable[[str], list[Verdict]]] = {
     "table": check_table,
     "optimizer": check_optimizer,
     "schedule": check_schedule,
+    "encoding": partial(check_field_encoder, "encoding"),
+    "transform": partial(check_field_encoder, "transform"),
+    "bucket": partial(check_field_encoder, "bucket"),
     "split": check_split,
     "score": check_score,
     "flag": check_flag,

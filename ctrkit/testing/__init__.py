@@ -1,5 +1,6 @@
 """Contract suites that outsiders can run on their components, and generated data."""
 
+from ctrkit.testing.field_encoders import check_field_encoder
 from ctrkit.testing.flags import check_flag
 from ctrkit.testing.metrics import check_metric
 from ctrkit.testing.models import check_head, check_interaction, check_model
@@ -11,6 +12,7 @@ from ctrkit.testing.verdicts import Verdict
 
 __all__ = [
     "Verdict",
+    "check_field_encoder",
     "check_flag",
     "check_head",
     "check_interaction",

@@ -44,7 +44,8 @@ class BagEncoder(FieldEncoder):
         null = lists.is_null().to_numpy()
         if null.any():
             starts = np.cumsum(lengths) - lengths
-            codes = np.insert(codes, starts[null], np.uint32(MISSING))
+            (missing,) = self.tokens.recoded(np.array([MISSING], np.uint32))
+            codes = np.insert(codes, starts[null], missing)
             lengths = np.where(null, 1, lengths)
         return codes, lengths
 
