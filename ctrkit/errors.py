@@ -31,7 +31,7 @@ class UnknownNameError(CtrkitError):
 
 
 class RunFolderError(CtrkitError):
-    """A run folder is missing, incomplete, or taken by another run."""
+    """A folder is missing or incomplete, or holds another job."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

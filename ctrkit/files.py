@@ -1,7 +1,8 @@
-"""Files that others read: written beside and renamed, so that a reader finds all of one or none.
+"""Atomic writes: a reader finds a whole file or none.
 
-Every file that another part of ctrkit, or a user, reads is written here. A full disk or a killed
-process leaves the earlier file as it was.
+Contents go to a hidden file in the same folder, which is then renamed. Every file that another
+part of ctrkit, or a user, reads is written with these functions: a full disk or a killed process
+leaves the earlier file as it was.
 """
 
 from __future__ import annotations
@@ -20,45 +21,45 @@ from ctrkit.errors import CtrkitError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a hidden path beside ``path`` to write to; rename it to ``path`` if all went well.
+    """Give a hidden path to write to; rename it to ``path`` if the block does not raise.
 
     Args:
         path: The file that readers will find.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield beside
-        beside.replace(path)
+        yield temporary
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give an empty hidden folder beside ``path`` to fill; replace ``path`` if all went well.
+    """Give an empty hidden folder to fill; replace ``path`` by it if the block does not raise.
 
     Args:
-        path: The folder that readers will find. What it held before is gone then.
+        path: The folder that readers will find. What it held before is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:16]}-", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:16]}-", dir=path.parent))
     try:
-        yield beside
-        beside.chmod(0o755)
+        yield temporary
+        temporary.chmod(0o755)
         remove(path)
-        beside.rename(path)
+        temporary.rename(path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def copy(source: Path, target: Path) -> None:
     """Copy a file or a folder over what is at ``target``, whole or not at all."""
     if source.is_dir():
-        with atomic_folder(target) as beside:
-            shutil.copytree(source, beside, dirs_exist_ok=True)
+        with atomic_folder(target) as temporary:
+            shutil.copytree(source, temporary, dirs_exist_ok=True)
     else:
-        with atomic_path(target) as beside:
-            shutil.copyfile(source, beside)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def remove(path: Path) -> None:
@@ -70,10 +71,10 @@ def remove(path: Path) -> None:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; text is UTF-8 with the line ends that it has."""
+    """Write a file whole or not at all; text is encoded as UTF-8, its line ends are kept."""
     data = content.encode() if isinstance(content, str) else content
-    with atomic_path(path) as beside:
-        beside.write_bytes(data)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(
@@ -87,19 +88,19 @@ def write_json(
 
     Args:
         path: The file.
-        data: Anything that JSON holds.
+        data: A value that JSON can hold.
         sort_keys: Whether keys are sorted.
-        default: Turns other values into some that JSON holds.
+        default: Converts other values.
     """
     text = json.dumps(data, indent=1, sort_keys=sort_keys, default=default)
     write_atomic(path, text + "\n")
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """Refuse a file that exists, or whose folder does not.
+    """Check that a file can be written.
 
     Raises:
-        CtrkitError: Says which.
+        CtrkitError: The file exists and ``force`` is off, or its folder does not exist.
     """
     if path.exists() and not force:
         raise CtrkitError(f"{str(path)!r} exists; name another file or overwrite it with --force")
@@ -108,6 +109,6 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 
 
 def write_text(path: Path, text: str, *, force: bool) -> None:
-    """Write a user's text file, whole or not at all; see :func:`refuse_existing`."""
+    """Write a text file that a user named, whole or not at all; see :func:`refuse_existing`."""
     refuse_existing(path, force=force)
     write_atomic(path, text)

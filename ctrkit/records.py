@@ -1,4 +1,4 @@
-"""What a job says when it is done, as plain data, and who may listen while it runs."""
+"""What a job leaves behind as plain data, and the interfaces that it reports to while it runs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class RunRecord:
 
     Attributes:
         metrics: ``{split: {auc, logloss, ne, calibration, ece, ...}}`` for validation and test.
-        seed: Of weights, batches and hashing.
-        data: Fingerprint, rows per split, positives, fields, notices.
-        config_sha256: Identity of the job's configuration.
-        versions: Of ctrkit and the libraries that shape the numbers.
+        seed: Seed of the weights, the batches and hashed tables.
+        data: Fingerprint, rows and positives per split, rate of encoding.
+        config_sha256: Hash that identifies the configuration.
+        versions: Versions of ctrkit and of the libraries that affect its numbers.
         timings: ``encode_rows_s`` and ``train_examples_s`` (rates), ``total_s``.
         parameters: ``allocated`` and ``active`` counts, ``table_rows``.
         memory: ``peak_bytes`` of the process.
-        training: Steps, epochs, best step, why it stopped, device, precision.
-        warnings: Notices that the run printed.
+        training: Steps, epochs, best step, reason of the stop, device, precision.
+        warnings: Warnings that the run logged.
     """
 
     metrics: dict[str, dict[str, Any]]
@@ -55,17 +55,20 @@ class RunRecord:
 
 
 def run_of(path: str | Path) -> Path:
-    """Return a run folder: the one named, or the winner's where a search folder is named.
+    """Return a run folder: the path itself, or the winner's run if it is a search folder.
+
+    Args:
+        path: A run folder or a search folder.
 
     Raises:
-        RunFolderError: The search has not ended.
+        RunFolderError: The search is not finished.
     """
     folder = Path(path)
     if not (folder / "search.json").is_file():
         return folder
     if not (folder / "record.json").is_file():
         raise RunFolderError(
-            f"the search in {str(folder)!r} has not ended: its command, given again, goes on"
+            f"the search in {str(folder)!r} is not finished; re-run the same command to resume it"
         )
     return folder / "run"
 
@@ -85,16 +88,32 @@ class Progress(Protocol):
 
 
 class Tracker(Protocol):
-    """Mirrors a run to some store. No method raises: a dead store costs a warning, not the run."""
+    """Mirrors a run to a store. No method raises: a dead store costs a warning, not the run."""
 
     def start(self, folder: Path, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Begin, or go on with, the run that lives in ``folder``."""
+        """Start the run in a folder, or continue it.
+
+        Args:
+            folder: The run folder.
+            parameters: The configuration, nested.
+            tags: Tags of the run.
+        """
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Mirror one line of ``metrics.jsonl``."""
+        """Mirror one line of ``metrics.jsonl``.
+
+        Args:
+            step: The training step.
+            metrics: Finite numbers by name.
+        """
 
     def finish(self, status: str, record: RunRecord | None = None) -> None:
-        """End the run: ``FINISHED``, ``KILLED`` (interrupted) or ``FAILED``."""
+        """End the run.
+
+        Args:
+            status: ``FINISHED``, ``KILLED`` (interrupted) or ``FAILED``.
+            record: The record of a finished run.
+        """
 
 
 class NullTracker:
@@ -111,6 +130,6 @@ class NullTracker:
 
 
 def split_line(line: Mapping[str, Any]) -> tuple[int, dict[str, float]]:
-    """Part a line of ``metrics.jsonl`` into its step and its finite numbers."""
+    """Split a line of ``metrics.jsonl`` into its step and its finite numbers."""
     numbers = {k: float(v) for k, v in line.items() if isinstance(v, int | float) and k != "step"}
     return int(line["step"]), {k: v for k, v in numbers.items() if math.isfinite(v)}

@@ -58,7 +58,7 @@ def test_json_is_read_back(tmp_path):
     assert text.endswith("\n")
 
 
-def test_a_users_file_is_overwritten_by_force_alone(tmp_path):
+def test_user_file_is_overwritten_only_with_force(tmp_path):
     write_text(tmp_path / "a", "1", force=False)
     with pytest.raises(CtrkitError, match="exists"):
         write_text(tmp_path / "a", "2", force=False)

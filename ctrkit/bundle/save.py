@@ -56,8 +56,8 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     metadata = {"format": str(FORMAT)}  # one key: the order of several is not fixed
-    with atomic_path(folder / "model.safetensors") as beside:
-        save_file(state, beside, metadata=metadata)
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(state, temporary, metadata=metadata)
 
 
 def zero_unreached(model: Model, layout: Layout) -> None:
@@ -102,7 +102,7 @@ def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:
     """Copy plug-in files to ``plugins/`` and list them with their hashes in ``index.json``."""
     if not plugins:
         return
-    with atomic_folder(folder / "plugins") as beside:
+    with atomic_folder(folder / "plugins") as temporary:
         index = []
         for plugin in plugins:
             source = Path(plugin)
@@ -110,6 +110,6 @@ def _save_plugins(folder: Path, plugins: tuple[str, ...]) -> None:
                 raise CtrkitError(f"the plug-in file {plugin!r} does not exist")
             digest = hashlib.sha256(source.read_bytes()).hexdigest()
             name = f"{digest[:8]}-{source.name}"
-            copy(source, beside / name)
+            copy(source, temporary / name)
             index.append({"file": name, "sha256": digest})
-        write_json(beside / "index.json", {"format": FORMAT, "plugins": index})
+        write_json(temporary / "index.json", {"format": FORMAT, "plugins": index})

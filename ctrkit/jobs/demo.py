@@ -49,8 +49,8 @@ def demo(
     frame, truth = planted_clicks(rows, seed=seed)
     data = folder / "clicks.parquet"
     if not data.exists() or force:  # finished runs are recognised by an untouched file
-        with atomic_path(data) as beside:
-            frame.write_parquet(beside)
+        with atomic_path(data) as temporary:
+            frame.write_parquet(temporary)
     runs = {}
     for model in ("lr", "autoint"):
         logger.info("training %s on %d generated rows", model, rows)

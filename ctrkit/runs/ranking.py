@@ -19,8 +19,8 @@ from ctrkit.schema import Cross, Schema
 if TYPE_CHECKING:
     from ctrkit.data.read.sources import Source
     from ctrkit.rank import Ranking, RankOptions
-FILES = ("rank.parquet", "rank.csv", "schema.toml", "report.html", "report.md", "rank.json")
-"""What a ranking writes; a folder with ``rank.json``, the last of them, is a ranking."""
+FILES = ("rank.json", "rank.parquet", "rank.csv", "schema.toml", "report.html", "report.md")
+"""What a ranking writes; a folder with ``rank.json``, the first of them, holds a ranking."""
 
 
 def claim_ranking(folder: Path, *, force: bool) -> None:
@@ -108,33 +108,32 @@ def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
 
 
 def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool) -> None:
-    """Write all files to a hidden folder, then move them in, ``rank.json`` last."""
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    """Write all files to a hidden folder, then move them in, so that no file is half written."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
         frame = ranking.frame()
-        frame.write_parquet(beside / "rank.parquet")
+        frame.write_parquet(temporary / "rank.parquet")
         lists = [
             pl.Series(name, [json.dumps(v, ensure_ascii=False) for v in frame[name].to_list()])
             for name in ("members", "flags")
         ]
-        frame.with_columns(lists).write_csv(beside / "rank.csv")
+        frame.with_columns(lists).write_csv(temporary / "rank.csv")
         text = json.dumps(ranking.to_json(), indent=1, ensure_ascii=False)
-        (beside / "rank.json").write_text(text + "\n", encoding="utf-8")
-        schema.save(beside / "schema.toml")
+        (temporary / "rank.json").write_text(text + "\n", encoding="utf-8")
+        schema.save(temporary / "schema.toml")
         if report:
             from ctrkit.report import summarise_ranking, write_report
 
             summary = summarise_ranking(ranking)
-            write_report(summary, beside / "report.html")
-            write_report(summary, beside / "report.md")
+            write_report(summary, temporary / "report.html")
+            write_report(summary, temporary / "report.md")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "rank.json").unlink(missing_ok=True)
         for name in FILES:
-            if (beside / name).is_file():
-                (beside / name).replace(folder / name)
+            if (temporary / name).is_file():
+                (temporary / name).replace(folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A bundle takes raw rows in any dress and refuses what it cannot trust."""
+"""A bundle takes raw rows of any type and refuses what it cannot trust."""
 
 import json
 
@@ -81,7 +81,7 @@ def copied(folder, tmp_path):
 # -- raw rows
 
 
-def test_every_dress_of_the_same_rows_scores_the_same(predictor, frame):
+def test_scores_are_the_same_for_every_input_type(predictor, frame):
     expected = predictor.predict(frame)
     assert expected.shape == (400,)
     assert expected.std() > 0.01
@@ -94,7 +94,7 @@ def test_every_dress_of_the_same_rows_scores_the_same(predictor, frame):
     )
 
 
-def test_single_rows_score_like_the_whole(predictor, frame):
+def test_single_rows_score_like_a_batch(predictor, frame):
     expected = predictor.predict(frame)
     one_by_one = [predictor.predict(frame[n : n + 1])[0] for n in range(20)]
     np.testing.assert_allclose(one_by_one, expected[:20], atol=1e-6)
@@ -121,11 +121,11 @@ def test_new_values_nulls_and_absent_columns_score(predictor, frame):
 
 
 @pytest.mark.parametrize("data", [[], {}, pl.DataFrame(), some_rows(0)])
-def test_no_rows_no_scores(predictor, data):
+def test_no_rows_give_no_scores(predictor, data):
     assert predictor.predict(data).shape == (0,)
 
 
-def test_rows_without_any_known_column_are_an_error(predictor):
+def test_rows_without_any_column_of_the_schema_are_refused(predictor):
     with pytest.raises(DataError, match=r"some of the model's columns \(site, ad"):
         predictor.predict([{"x": 1}])
 
@@ -162,7 +162,7 @@ def test_predict_source_of_no_rows_and_without_the_key(predictor, frame, tmp_pat
     assert pl.read_parquet(out).columns == ["prediction"]
 
 
-def test_a_failed_prediction_leaves_the_old_file(predictor, frame, tmp_path):
+def test_failed_prediction_leaves_the_earlier_file(predictor, frame, tmp_path):
     out = tmp_path / "scores.parquet"
     out.write_text("old")
     broken = frame.with_columns(age=pl.lit("forty"))
@@ -182,13 +182,13 @@ def test_the_folder_holds_plain_files_only(folder):
     assert json.loads((folder / "config.json").read_text())["model"]["name"] == "autoint+"
 
 
-def test_saving_twice_replaces(folder, frame, tmp_path):
+def test_saving_twice_replaces_the_bundle(folder, frame, tmp_path):
     place = copied(folder, tmp_path)
     save(place, frame, model={"name": "lr"})
     assert load(place).config.model.name == "lr"
 
 
-def test_rows_that_training_never_reached_are_zero(tmp_path, frame):
+def test_table_rows_without_training_rows_are_zero(tmp_path, frame):
     schema = Schema((Field("site", "categorical", min_count=1),), label="click")
     model = save(tmp_path / "run", frame.with_columns(site=pl.col("site").fill_null("x")), schema)
     predictor = load(tmp_path / "run")
@@ -207,14 +207,14 @@ def _codes(codes):
 @pytest.mark.parametrize(
     "part", ["config.json", "schema.toml", "layout.json", "encoder", "model.safetensors"]
 )
-def test_incomplete_folder(folder, tmp_path, part):
+def test_incomplete_folder_is_refused(folder, tmp_path, part):
     place = copied(folder, tmp_path)
     (place / part).rename(tmp_path / "elsewhere")
     with pytest.raises(RunFolderError, match=f"incomplete: it has no {part}"):
         load(place)
 
 
-def test_no_folder_a_file_an_empty_folder(tmp_path):
+def test_path_that_is_not_a_run_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for name, match in (
         ("none", "does not exist"),
@@ -225,7 +225,7 @@ def test_no_folder_a_file_an_empty_folder(tmp_path):
             load(tmp_path / name)
 
 
-def test_broken_parts_are_one_line(folder, tmp_path):
+def test_damaged_parts_are_one_line_errors(folder, tmp_path):
     for number, (part, text) in enumerate(
         [
             ("config.json", '{"model": {"nam": 1}}'),
@@ -243,7 +243,7 @@ def test_broken_parts_are_one_line(folder, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_unknown_format(folder, tmp_path):
+def test_unknown_format_is_refused(folder, tmp_path):
     place = copied(folder, tmp_path)
     layout = json.loads((place / "layout.json").read_text())
     (place / "layout.json").write_text(json.dumps({**layout, "format": 99}))
@@ -251,7 +251,7 @@ def test_unknown_format(folder, tmp_path):
         load(place)
 
 
-def test_weights_that_do_not_fit(folder, tmp_path):
+def test_weights_that_do_not_fit_are_refused(folder, tmp_path):
     place = copied(folder, tmp_path)
     weights = load_file(place / "model.safetensors")
     name = sorted(weights)[0]
@@ -286,7 +286,7 @@ class BundleTestSum(nn.Module):
 '''
 
 
-def test_plugins_need_consent_and_are_watched(tmp_path, frame):
+def test_plugins_need_consent_and_must_be_unchanged(tmp_path, frame):
     from ctrkit.registry import load_plugin
 
     file = tmp_path / "mine.py"

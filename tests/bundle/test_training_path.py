@@ -1,4 +1,4 @@
-"""Raw rows through the bundle score as they did through shards and batches."""
+"""A bundle scores raw rows as the model scores their shards and batches."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""The verb ``rank``: the files it leaves, what they hold, and what it refuses."""
+"""The verb ``rank``: the files that it writes, their contents, and what it refuses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ranked(data, tmp_path_factory) -> Path:
     return out
 
 
-def test_the_folder_holds_every_file_and_nothing_beside_it(ranked):
+def test_folder_holds_the_documented_files_alone(ranked):
     assert {p.name for p in ranked.iterdir()} == FILES
     assert [p.name for p in ranked.parent.iterdir()] == ["out"]
 
@@ -102,7 +102,7 @@ def test_the_report_is_offline_and_shows_data_quality_first(ranked):
         assert title in report
 
 
-def test_no_report_leaves_none_and_replaces_an_old_one(data, tmp_path):
+def test_no_report_removes_an_earlier_report(data, tmp_path):
     jobs.rank(data, label="label", out=tmp_path / "r")
     assert (tmp_path / "r" / "report.html").is_file()
     jobs.rank(data, label="label", out=tmp_path / "r", report=False, force=True)
@@ -122,14 +122,14 @@ def test_lists_numbers_and_times(tmp_path):
     assert tuple(crosses[0].members) == truth.pairs[0]
 
 
-def test_an_earlier_ranking_is_kept_without_force(ranked, data):
+def test_earlier_ranking_is_kept_without_force(ranked, data):
     before = (ranked / "rank.json").read_bytes()
     with pytest.raises(RunFolderError, match="--force"):
         jobs.rank(data, label="label", out=ranked)
     assert (ranked / "rank.json").read_bytes() == before
 
 
-def test_what_is_refused_leaves_nothing(data, tmp_path):
+def test_refused_input_leaves_no_files(data, tmp_path):
     out = tmp_path / "r"
     with pytest.raises(SchemaError, match="--label"):
         jobs.rank(data, out=out)

@@ -1,4 +1,4 @@
-"""Options of a job that other tests do not meet: encoder, initial weights, sampling, plug-ins."""
+"""Options of a job that no other test covers: encoder, initial weights, sampling, plug-ins."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def train(clicks: Path, out: Path, *settings: str, model: str = "fm", **options)
     )
 
 
-def test_a_frozen_encoder_is_used_as_it_is(clicks, tmp_path):
+def test_frozen_encoder_is_used_unchanged(clicks, tmp_path):
     first = train(clicks, tmp_path / "a")
     later = tmp_path / "later.parquet"
     planted_clicks(2_000, seed=8)[0].write_parquet(later)
@@ -46,7 +46,7 @@ def test_a_frozen_encoder_is_used_as_it_is(clicks, tmp_path):
     assert all((first.folder / n).read_bytes() == (second.folder / n).read_bytes() for n in names)
 
 
-def test_initial_weights_come_from_a_file_that_fits(clicks, tmp_path):
+def test_initial_weights_file_must_fit_the_model(clicks, tmp_path):
     first = train(clicks, tmp_path / "a")
     weights = first.folder / "model.safetensors"
     tiny = ("train.lr=1e-12", f"train.init={weights}")
@@ -59,7 +59,7 @@ def test_initial_weights_come_from_a_file_that_fits(clicks, tmp_path):
         train(clicks, tmp_path / "d", "train.init=nowhere.safetensors")
 
 
-def test_sampling_rate_shifts_predictions_but_not_the_metrics_of_sampled_data(clicks, tmp_path):
+def test_sampling_rate_shifts_predictions_but_not_metrics_of_sampled_data(clicks, tmp_path):
     plain = train(clicks, tmp_path / "a")
     sampled = train(clicks, tmp_path / "b", "data.sampling_rate=0.1")
     assert plain.record.metrics == sampled.record.metrics
@@ -76,7 +76,7 @@ def test_sampling_rate_shifts_predictions_but_not_the_metrics_of_sampled_data(cl
         jobs.evaluate(sampled.folder, clicks, sampling_rate=0.0)
 
 
-def test_a_configuration_file_names_data_and_plug_in(clicks, tmp_path):
+def test_configuration_file_names_data_and_plugin(clicks, tmp_path):
     run = tmp_path / "run.toml"
     run.write_text(
         f'plugins = ["{PLUGIN}"]\n[data]\npath = "{clicks}"\n'
@@ -102,7 +102,7 @@ def test_seeds_change_the_weights_but_not_the_split(clicks, tmp_path):
     assert set(other) != set(rows[0])
 
 
-def test_a_run_of_the_time_before_a_key_was_renamed_is_the_same_run(clicks, tmp_path):
+def test_run_with_the_earlier_name_of_a_key_is_the_same_run(clicks, tmp_path):
     run = train(clicks, tmp_path / "run", "data.split_seed=5").folder
     config = json.loads((run / "config.json").read_text())
     assert config["data"]["split_seed"] == 5
@@ -114,7 +114,7 @@ def test_a_run_of_the_time_before_a_key_was_renamed_is_the_same_run(clicks, tmp_
     assert ctrkit.load(run).config.data.split_seed == 5
 
 
-def test_the_seed_of_a_search_is_that_of_weights_batches_and_sampler(clicks):
+def test_seed_of_a_search_is_the_training_seed(clicks):
     config, *_ = open_search(
         clicks, {"label": "click"}, ParamsConfig, model="lr", seed=3, plugins=(), more={}
     )
@@ -122,7 +122,7 @@ def test_the_seed_of_a_search_is_that_of_weights_batches_and_sampler(clicks):
     assert config.data.split_seed == 0
 
 
-def test_the_seed_of_an_encoding_is_that_of_its_split(clicks, tmp_path):
+def test_seed_of_an_encoding_is_the_split_seed(clicks, tmp_path):
     def rows(name: str, **options: object) -> list[int]:
         dataset = jobs.encode(clicks, label="click", out=tmp_path / name, **options)
         batches = Batches(dataset.shards, "test", 4096, shuffle=False).epoch(0)
@@ -133,7 +133,7 @@ def test_the_seed_of_an_encoding_is_that_of_its_split(clicks, tmp_path):
     assert by_option != rows("c")
 
 
-def test_encoded_shards_are_found_again_unless_the_cache_is_off(clicks, tmp_path):
+def test_encoded_shards_are_reused_unless_the_cache_is_off(clicks, tmp_path):
     assert not train(clicks, tmp_path / "a", "data.split_seed=11").record.data["cache_hit"]
     assert train(clicks, tmp_path / "b", "data.split_seed=11", model="lr").record.data["cache_hit"]
     entries = {p.name for p in (home() / "cache").iterdir()}
@@ -142,12 +142,12 @@ def test_encoded_shards_are_found_again_unless_the_cache_is_off(clicks, tmp_path
     assert {p.name for p in (home() / "cache").iterdir()} == entries
 
 
-def test_an_unknown_option_names_the_nearest(clicks, tmp_path):
+def test_unknown_option_suggests_the_nearest(clicks, tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'numeric'"):
         jobs.train(clicks, label="click", out=tmp_path / "x", numerics=["price"])
 
 
-def test_the_demo_tells_what_it_found(tmp_path):
+def test_demo_prints_what_it_found(tmp_path):
     lines = jobs.demo(tmp_path / "demo", rows=2_000)
     text = "\n".join(lines)
     assert "planted pairs     site x device, ad x segment" in text

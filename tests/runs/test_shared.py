@@ -1,4 +1,4 @@
-"""What is found once per content and shared by trials, workers and later searches."""
+"""Results that are computed once and shared by trials, workers and later searches."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def home(tmp_path, monkeypatch) -> Path:
     return tmp_path / "home"
 
 
-def test_processes_that_ask_at_once_find_it_once(home, tmp_path):
+def test_concurrent_processes_compute_a_shared_value_once(home, tmp_path):
     log = tmp_path / "log"
     asking = [
         subprocess.Popen([sys.executable, "-c", ASK, str(log)], stdout=subprocess.PIPE, text=True)
@@ -49,7 +49,7 @@ def test_processes_that_ask_at_once_find_it_once(home, tmp_path):
     assert log.read_text() == "found\n"
 
 
-def test_other_facts_or_no_cache_are_found_anew(home):
+def test_other_facts_or_no_cache_compute_again(home):
     asked: list[int] = []
 
     def find() -> int:
@@ -60,7 +60,7 @@ def test_other_facts_or_no_cache_are_found_anew(home):
     assert shared_value(DataConfig(cache=False), {"n": 0}, find) == 3
 
 
-def test_a_failure_leaves_nothing_to_be_taken_for_an_answer(home):
+def test_failure_is_not_cached(home):
     def fail(folder: Path) -> None:
         (folder / "half").write_text("x")
         raise OSError("no space left")
@@ -110,7 +110,7 @@ def test_crosses_are_counted_once_per_encoding_and_choice_of_pairs(home, tmp_pat
 @pytest.mark.parametrize(
     ("crosses", "counter"), [("hashed", "distinct_crosses"), ("exact", "count_crosses")]
 )
-def test_a_searchs_figures_of_pairs_are_found_once(home, tmp_path, monkeypatch, crosses, counter):
+def test_pair_statistics_are_computed_once(home, tmp_path, monkeypatch, crosses, counter):
     rows = tmp_path / "rows.parquet"
     planted_clicks(2_000, seed=1)[0].drop("time").write_parquet(rows)
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""Runs that are cut and go on, runs that stay small, and what they leave behind."""
+"""Runs: resumed, flat in memory, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_saved_test_predictions_equal_those_of_the_bundle_on_raw_rows(clicks, tm
     assert distance.max() < 1e-6
 
 
-def test_a_run_of_other_data_is_another_run(clicks, tmp_path):
+def test_run_on_other_data_is_another_run(clicks, tmp_path):
     jobs.train(clicks, label="click", model="lr", out=tmp_path / "run", set=FAST)
     other = tmp_path / "other.parquet"
     planted_clicks(3_000, seed=4)[0].write_parquet(other)
@@ -64,7 +64,7 @@ def test_a_run_of_other_data_is_another_run(clicks, tmp_path):
         jobs.train(other, label="click", model="lr", out=tmp_path / "run", set=FAST)
 
 
-def test_an_interrupted_run_leaves_what_it_needs_and_goes_on(clicks, tmp_path, monkeypatch):
+def test_interrupted_run_resumes(clicks, tmp_path, monkeypatch):
     settings = [*FAST, "train.epochs=2", "train.checkpoint_s=0"]
     whole = jobs.train(clicks, label="click", out=tmp_path / "whole", set=settings)
     from ctrkit.runs import train as training
@@ -91,7 +91,7 @@ def test_an_interrupted_run_leaves_what_it_needs_and_goes_on(clicks, tmp_path, m
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_a_killed_process_resumes_bit_identically(tmp_path, stop):
+def test_killed_process_resumes_bit_identically(tmp_path, stop):
     data = tmp_path / "clicks.parquet"
     planted_clicks(60_000, seed=5)[0].write_parquet(data)
     options = [
@@ -122,7 +122,7 @@ def test_a_killed_process_resumes_bit_identically(tmp_path, stop):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_of_a_run_does_not_grow_with_its_rows(tmp_path):
-    """Thirteen million further rows with the same distinct values claim less than a byte each.
+    """Thirteen million more rows with the same distinct values take less than a byte each.
 
     Both runs fill every window (131,072 shuffled rows, two blocks of held-out ones), and the
     allocators give back what is freed: else the slack of their pools, tens of MB that come and go

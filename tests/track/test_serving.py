@@ -1,4 +1,4 @@
-"""Runs as MLflow models, and MLflow's servers on them: raw rows in, the same figures out."""
+"""Runs as MLflow models and behind MLflow's servers: the same predictions of raw rows."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def load_model(folder: Path):
         return mlflow.pyfunc.load_model(str(folder))
 
 
-def test_a_run_is_a_model_of_raw_rows_without_a_pickle(run, rows, tmp_path):
+def test_run_is_saved_as_an_mlflow_model_without_a_pickle(run, rows, tmp_path):
     save_model(run, tmp_path / "model")
     model = load_model(tmp_path / "model")
     expected = ctrkit.load(run).predict(rows)
@@ -71,7 +71,7 @@ def test_a_run_is_a_model_of_raw_rows_without_a_pickle(run, rows, tmp_path):
     assert "predictions" not in names
 
 
-def test_plug_ins_need_consent(clicks, tmp_path):
+def test_plugins_need_consent(clicks, tmp_path):
     run = jobs.train(
         clicks,
         label="click",
@@ -89,7 +89,7 @@ def test_plug_ins_need_consent(clicks, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_is_registered(run, tmp_path, monkeypatch):
+def test_run_is_registered(run, tmp_path, monkeypatch):
     monkeypatch.setenv("CTRKIT_HOME", str(tmp_path / "home"))
     with pytest.raises(RunFolderError, match="tracking is off"):
         jobs.register(run, "clicks")
@@ -107,7 +107,7 @@ def test_a_run_is_registered(run, tmp_path, monkeypatch):
     (run / "tracking.json").unlink()
 
 
-def test_servers_listen_on_loopback_unless_told_otherwise(tmp_path, monkeypatch):
+def test_servers_listen_on_loopback_by_default(tmp_path, monkeypatch):
     monkeypatch.setenv("CTRKIT_HOME", str(tmp_path))
     for verb in (jobs.serve, jobs.ui):
         assert verb.__kwdefaults__["host"] == "127.0.0.1"
@@ -147,7 +147,7 @@ def answer(url: str, data: object = None) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["serve", "ui"])
-def test_the_servers_answer(verb, run, rows, tmp_path):
+def test_servers_answer(verb, run, rows, tmp_path):
     port = free_port()
     env = {**os.environ, "CTRKIT_HOME": str(tmp_path)}
     env.pop("CTRKIT_TRACKING_URI")

@@ -1,4 +1,4 @@
-"""The MLflow mirror: what arrives, what a dead store costs, what a replay brings back."""
+"""The MLflow mirror: what is sent, what a dead store costs, what a replay sends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def record(steps: int = 3) -> RunRecord:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> Path:
-    """A run folder, and a home of its own."""
+    """A run folder, with its own ``CTRKIT_HOME``."""
     monkeypatch.setenv("CTRKIT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("CTRKIT_TRACKING_URI", raising=False)
     folder = tmp_path / "run"
@@ -63,7 +63,7 @@ def steps_of(folder: Path) -> list[int]:
     return [m.step for m in client.get_metric_history(found.info.run_id, "auc")]
 
 
-def test_where_a_run_is_tracked(run, monkeypatch):
+def test_tracking_store_is_resolved(run, monkeypatch):
     assert tracking_uri(TrackConfig()).startswith("sqlite:///")
     monkeypatch.setenv("CTRKIT_TRACKING_URI", DEAD)
     assert tracking_uri(TrackConfig()) == DEAD
@@ -73,7 +73,7 @@ def test_where_a_run_is_tracked(run, monkeypatch):
     assert tracked_at(run) is None
 
 
-def test_a_run_arrives_whole_and_leaves_nothing_elsewhere(run, monkeypatch, tmp_path):
+def test_run_is_mirrored_completely_and_writes_nowhere_else(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     tracker = make_tracker(TrackConfig(), name="fm-0")
     tracker.start(run, {"model": {"name": "fm", "long": "x" * 9_000}}, {"ctrkit.model": "fm"})
@@ -95,7 +95,7 @@ def test_a_run_arrives_whole_and_leaves_nothing_elsewhere(run, monkeypatch, tmp_
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_a_resumed_run_goes_on_in_the_same_place_and_repeats_nothing(run):
+def test_resumed_run_continues_the_same_mlflow_run(run):
     first = make_tracker(TrackConfig(), name="x")
     first.start(run, {}, {})
     write_lines(run, [1, 2, 3])
@@ -115,7 +115,7 @@ def test_a_resumed_run_goes_on_in_the_same_place_and_repeats_nothing(run):
 
 
 @pytest.mark.parametrize("uri", [DEAD, "sqlite:////proc/nowhere/mlflow.db"])
-def test_a_dead_store_costs_one_warning_and_sync_replays_it(run, uri, caplog):
+def test_dead_store_costs_one_warning_and_sync_replays_the_run(run, uri, caplog):
     started = time.perf_counter()
     tracker = MlflowTracker(uri, "ctrkit", "x")
     with caplog.at_level(logging.WARNING, logger="ctrkit"):
@@ -138,7 +138,7 @@ def test_a_dead_store_costs_one_warning_and_sync_replays_it(run, uri, caplog):
     assert stored(run)[0].data.metrics == before
 
 
-def test_lines_missed_in_an_outage_are_replayed_when_the_run_goes_on(run):
+def test_lines_missed_in_an_outage_are_replayed_on_resume(run):
     tracker = make_tracker(TrackConfig(), name="x")
     tracker.start(run, {}, {})
     tracker.log(1, {"auc": 0.1})
@@ -149,7 +149,7 @@ def test_lines_missed_in_an_outage_are_replayed_when_the_run_goes_on(run):
     assert steps_of(run) == [1, 2, 3, 4]
 
 
-def test_a_damaged_tracking_file_never_stops_a_run(run, caplog):
+def test_damaged_tracking_file_does_not_stop_a_run(run, caplog):
     (run / "tracking.json").write_text("{")
     tracker = make_tracker(TrackConfig(), name="x")
     with caplog.at_level(logging.WARNING, logger="ctrkit"):
@@ -176,7 +176,7 @@ sys.exit(tracker.dead)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(3))
-def test_four_processes_meet_on_a_fresh_home(tmp_path, attempt):
+def test_four_processes_share_a_new_home(tmp_path, attempt):
     env = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home"), "CTRKIT_TRACKING_URI": ""}
     workers = [
         subprocess.Popen([sys.executable, "-c", START, str(tmp_path / f"run{i}")], env=env)

@@ -235,7 +235,7 @@ def test_search_folder_stands_for_its_winner(searched, clicks, tmp_path):
     assert "Comparison of 2 runs" in (tmp_path / "two.html").read_text()
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "search.json").write_text("{}")
-    with pytest.raises(RunFolderError, match="has not ended"):
+    with pytest.raises(RunFolderError, match="is not finished"):
         load(tmp_path / "s")
 
 
