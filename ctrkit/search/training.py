@@ -47,11 +47,11 @@ class TrainingJob:
             path: The file to write, such as ``run.toml``.
             root: Folder that may be moved as a whole: the file names what lies below it relative
                 to itself, anything else by its absolute path. None: the folder of ``path``.
-            pairs: Name of the file of operations, which is written if the model has any.
+            pairs: File of operations, relative to that of ``path``; written if the model has any.
         """
         assert self.config.data.schema_path is not None
         self.schema.save(Path(self.config.data.schema_path))
-        save_config(self.config, path, root=root, pairs=path.with_name(pairs))
+        save_config(self.config, path, root=root, pairs=path.parent / pairs)
 
     def moved(self, old: Path, new: Path) -> TrainingJob:
         """Return the job with the paths below one folder moved to another."""

@@ -12,8 +12,7 @@ from ctrkit.config.sections import RunConfig
 from ctrkit.errors import ConfigError, CtrkitError, nearest
 from ctrkit.models.resolve import resolve_model
 from ctrkit.registry import registry
-from ctrkit.search.features.config import FeaturesConfig
-from ctrkit.search.interactions.config import InteractionsConfig
+from ctrkit.search.kinds import KINDS
 from ctrkit.search.params.config import ParamsConfig
 from ctrkit.search.params.derived import (
     derived_fields,
@@ -25,8 +24,6 @@ from ctrkit.search.params.dimension import STRUCTURE, USE, Dimension
 from ctrkit.search.params.space import Space, components
 from ctrkit.search.params.written import read_space
 
-INNER: dict[str, type[RunConfig]] = {"features": FeaturesConfig, "interactions": InteractionsConfig}
-"""Searches that can be a trial: name -> type of their configuration."""
 Point = Mapping[str, Any]
 
 
@@ -78,20 +75,24 @@ def initial_trial(config: ParamsConfig) -> RunConfig:
     """Return the configuration of a trial before anything is drawn.
 
     Raises:
-        ConfigError: ``search.inner`` is invalid, or given where a trial is one training.
+        ConfigError: ``search.over`` is unknown, or ``search.inner`` does not fit it.
     """
     data = config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"search"})
-    if config.search.over == "params":
-        if config.search.inner:
-            raise ConfigError(
-                "search.inner configures a search that is a trial: "
-                f"set search.over to {' or '.join(INNER)}"
-            )
-        return make_config(data)
-    kind = INNER[config.search.over]
-    if kind is InteractionsConfig:
-        data.setdefault("model", {}).setdefault("name", "optinter")
-    return make_config({**data, "search": config.search.inner}, kind)
+    over, inner = config.search.over, config.search.inner
+    kinds = [name for name, kind in KINDS.items() if "search" in kind.config.model_fields]
+    if over not in kinds:
+        raise ConfigError(f"search.over must be one of {', '.join(kinds)}; got {over!r}")
+    if over != "params":
+        kind = KINDS[over]
+        if kind.model is not None:
+            data.setdefault("model", {}).setdefault("name", kind.model)
+        return make_config({**data, "search": inner}, kind.config)
+    if inner:
+        raise ConfigError(
+            "search.inner must be empty unless search.over names another search "
+            f"({', '.join(name for name in kinds if name != over)})"
+        )
+    return make_config(data)
 
 
 def _models(pool: Sequence[str], dimensions: Iterable[Dimension]) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""The end of ``search params``: the winner retrained, set beside what was before, reported."""
+"""The end of a search for hyper-parameters: the winner retrained, compared and reported."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ctrkit.config.sections import RunConfig
@@ -33,15 +33,17 @@ DECISIONS = (
     "pairs.json",
     "run",
 )
-"""Of another search's folder: what the winner puts on top."""
+"""Parts of an inner search's folder that are copied to the top of the folder if it wins."""
 
 
 class Conclusion:
-    """What follows the last trial of a study.
+    """What is done after the last trial of a study.
 
     Args:
-        job: Whose study it is.
-        trials: All of them.
+        job: The search.
+        given: Its configuration as given, with absolute paths.
+        runner: Trains configurations in the search folder.
+        trials: The study.
     """
 
     def __init__(
@@ -51,48 +53,38 @@ class Conclusion:
         self.folder, self.search, self.space = job.folder, given.search, runner.space
 
     def write(self, seconds: float) -> Search:
-        """Leave the winner, the files of the Pareto set, the record and the report.
+        """Write the winner, the files of the Pareto set, the record and the report.
 
         Args:
-            seconds: That the search took.
+            seconds: Duration of the search.
 
         Raises:
-            CtrkitError: No trial was completed.
+            CtrkitError: No trial is complete.
         """
-        ended = self.trials.finished()
-        best = best_of(list(ended.values()), self.search.objectives)
+        finished = list(self.trials.finished().values())
         frame = trials_frame(self.trials, self.search.objectives)
         with atomic_path(self.folder / "trials.parquet") as beside:
             frame.write_parquet(beside)
+        best = best_of(finished, self.search.objectives)
         if best is None:
-            raise CtrkitError(self._nothing(list(ended.values())))
-        winner = best.slot
-        config = self.runner.config(self.space.point(best.params), winner)
-        job = self._top(config, winner)
+            raise CtrkitError(_no_winner(finished))
+        config = self.runner.config(self.space.point(best.params), best.slot)
+        job = self._retrain(config, best.slot)
         rows = self._rows(config)
-        self._warn_of_before(rows)
-        members = front(list(ended.values()), self.search.objectives)
-        if len(self.search.objectives) > 1:
-            self._pareto(members)
-        record = self._record(seconds, best, members, rows)
-        summary = summarise_params_search(record.to_json(), frame)
-        return self.job.finish(record, summary, job)
-
-    def _nothing(self, ended: Sequence[Attempt]) -> str:
-        """Say why there is no winner, and what to do."""
-        failures = [t.failure or "its worker died" for t in ended if t.state == FAIL]
-        if failures:
-            return (
-                f"no trial was completed; {len(failures)} of {len(ended)} failed: "
-                f"{failures[0]} (more in trials.parquet; --force begins anew)"
+        if BEFORE in rows and self.search.objectives[0] == "logloss":
+            self.job.warn_if_better(
+                "the configuration before the search", rows[BEFORE][0], rows[OURS][0]
             )
-        return (
-            f"no trial was completed ({len(ended)} ended): give search.timeout more seconds; "
-            "the same command goes on"
-        )
+        members = front(finished, self.search.objectives)
+        if len(self.search.objectives) > 1 and self.search.over == "params":
+            self._write_pareto_set(members)
+        record = self._record(seconds, best, members, rows)
+        return self.job.finish(record, summarise_params_search(record, frame), job)
 
-    def _top(self, config: RunConfig, slot: int) -> TrainingJob:
-        """Put the winner on top of the folder: the file that trains it, and its run."""
+    # ---- the winner
+
+    def _retrain(self, config: RunConfig, slot: int) -> TrainingJob:
+        """Write the winner's ``run.toml`` and its run; train again what is not there."""
         place, run = self.runner.place(slot), self.folder / "run"
         if type(config) is not RunConfig:
             if not (place / "run" / "model.safetensors").is_file():
@@ -102,7 +94,7 @@ class Conclusion:
                     copy(place / name, self.folder / name)
             job = TrainingJob.load(self.folder / "run.toml")
         else:
-            job = self._plain(config)
+            job = self._training_job(config)
             job.save(self.folder / "run.toml")
             if not self.runner.holds(run, job.config) or not (run / "record.json").is_file():
                 remove(run)
@@ -114,94 +106,88 @@ class Conclusion:
             self.job.train(job, run)
         return job
 
-    def _plain(self, config: RunConfig) -> TrainingJob:
-        """Return the job of a trial's configuration, apart from the search."""
+    def _training_job(self, config: RunConfig) -> TrainingJob:
+        """Return the job that trains a trial's configuration, independent of the search."""
         data = config.data.model_copy(update={"schema_path": self.job.path("schema.toml")})
         track = config.track.model_copy(update={"run_name": self.given.track.run_name})
         update = {"data": data, "track": track}
         return TrainingJob(config.model_copy(update=update), self.job.schema)
 
+    def _write_pareto_set(self, members: Sequence[Attempt]) -> None:
+        """Write a file for each member of the Pareto set that trains it again."""
+        folder = self.folder / "pareto"
+        remove(folder)
+        folder.mkdir()
+        for member in members:
+            config = self.runner.config(self.space.point(member.params), member.slot)
+            path = folder / f"{member.slot:04d}.toml"
+            self._training_job(config).save(path, root=self.folder, pairs="../pairs.json")
+
+    # ---- the comparison
+
     def _rows(self, config: RunConfig) -> dict[str, list[ParamsOutcome]]:
-        """Train the winner with more seeds, and what was there before the search with all."""
+        """Train the winner with further seeds, and the initial configuration with all seeds."""
         seeds = self.job.seeds
-        ours = {seeds[0]: self._row(self.folder / "run")}
-        ours |= self._again(config, "seeds", seeds[1:])
+        ours = {seeds[0]: self._outcome(self.folder / "run")}
+        ours |= self._train_seeds(config, "seeds", seeds[1:])
         if self.job.options.controls == "none":
             return {OURS: list(ours.values())}
-        before = self._again(self.runner.config({}), "controls", list(ours))
+        before = self._train_seeds(self.runner.config({}), "controls", list(ours))
         both = [seed for seed in ours if seed in before]
-        rows = {OURS: [ours[s] for s in both], BEFORE: [before[s] for s in both]}
-        return rows if both else {OURS: list(ours.values())}
+        if not both:
+            return {OURS: list(ours.values())}
+        return {OURS: [ours[seed] for seed in both], BEFORE: [before[seed] for seed in both]}
 
-    def _warn_of_before(self, rows: dict[str, list[ParamsOutcome]]) -> None:
-        """Warn if validation significantly prefers the configuration before the search."""
-        if BEFORE in rows and self.search.objectives[0] == "logloss":
-            self.job.warn_if_better(
-                "the configuration before the search", rows[BEFORE][0], rows[OURS][0]
-            )
-
-    def _again(
-        self, config: RunConfig, name: str, seeds: Sequence[int]
+    def _train_seeds(
+        self, config: RunConfig, role: str, seeds: Sequence[int]
     ) -> dict[int, ParamsOutcome]:
-        """Train a configuration with seeds; one that cannot be trained is told and left out."""
-        found = {}
-        for seed in seeds:
-            place = self.folder / name / str(seed)
-            named = f"{self.given.track.run_name or self.folder.name}-{name}-{seed}"
-            track = config.track.model_copy(update={"run_name": named})
-            one = seeded(config, seed).model_copy(update={"track": track})
-            try:
-                with tracked_below(self.folder, role=name):
-                    run = self.runner.make(one, place)
-            except CtrkitError as error:
-                self.job.warn(f"{name}, seed {seed}: {error}")
-            else:
-                found[seed] = self._row(run)
-        return found
+        """Train a configuration with seeds; warn about those that fail and leave them out.
 
-    def _row(self, run: Path) -> ParamsOutcome:
+        Args:
+            config: The configuration.
+            role: Subfolder of the runs, and their role in tracking.
+            seeds: The seeds.
+        """
+        outcomes = {}
+        for seed in seeds:
+            name = f"{self.given.track.run_name or self.folder.name}-{role}-{seed}"
+            track = config.track.model_copy(update={"run_name": name})
+            variant = seeded(config, seed).model_copy(update={"track": track})
+            try:
+                with tracked_below(self.folder, role=role):
+                    run = self.runner.make(variant, self.folder / role / str(seed))
+            except CtrkitError as error:
+                self.job.warn(f"{role}, seed {seed}: {error}")
+            else:
+                outcomes[seed] = self._outcome(run)
+        return outcomes
+
+    def _outcome(self, run: Path) -> ParamsOutcome:
         result = RunResult.load(run)
         return ParamsOutcome.of(result, self.folder, seconds=result.record.timings["total_s"])
 
-    def _pareto(self, members: list[Attempt]) -> None:
-        """Write a file for each member of the Pareto set that trains it again."""
-        if self.search.over != "params":
-            return
-        remove(self.folder / "pareto")
-        (self.folder / "pareto").mkdir()
-        for trial in members:
-            job = self._plain(self.runner.config(self.space.point(trial.params), trial.slot))
-            job.save(
-                self.folder / "pareto" / f"{trial.slot:04d}.toml",
-                root=self.folder,
-                pairs="../pairs.json",
-            )
+    # ---- the record
 
     def _record(
         self,
         seconds: float,
         best: Attempt,
-        members: list[Attempt],
-        rows: dict[str, list[ParamsOutcome]],
+        members: Sequence[Attempt],
+        rows: Mapping[str, Sequence[ParamsOutcome]],
     ) -> ParamsRecord:
         storage = hide_password(storage_url(self.given) or "journal")
-        ended = self.trials.finished().values()
-        states = [t.state for t in ended]
-        counts = {s.lower(): states.count(s) for s in (COMPLETE, PRUNED, FAIL)}
-        counts["retries"] = sum(t.retry_of is not None for t in self.trials.attempts())
-        importance: dict[str, dict[str, list[float]]] = {
-            name: {k: list(v) for k, v in importances(self.trials.study, i).items()}
-            for i, name in enumerate(self.search.objectives)
-        }
         return ParamsRecord(
             model=self.given.model.name,
             config_sha256=self.job.config.sha256(),
             search=self.search.model_copy(update={"storage": storage}),
             winner=self._member(best),
-            front=[self._member(t) for t in members],
-            counts=counts,
+            front=[self._member(attempt) for attempt in members],
+            counts=self._counts(),
             seconds=seconds,
-            importances=importance,
+            importances={
+                name: importances(self.trials.study, i)
+                for i, name in enumerate(self.search.objectives)
+            },
             dimensions={
                 d.key: d.labels() if d.kind == "choice" else [d.low, d.high]
                 for d in self.space.dimensions
@@ -212,11 +198,32 @@ class Conclusion:
             warnings=self.job.warnings,
         )
 
-    def _member(self, trial: Attempt) -> Member:
+    def _counts(self) -> dict[str, int]:
+        """Return the number of trials by state, and of retries."""
+        states = [attempt.state for attempt in self.trials.finished().values()]
+        counts = {state.lower(): states.count(state) for state in (COMPLETE, PRUNED, FAIL)}
+        retries = sum(attempt.retry_of is not None for attempt in self.trials.attempts())
+        return {**counts, "retries": retries}
+
+    def _member(self, attempt: Attempt) -> Member:
         return Member(
-            trial=trial.slot,
-            values=dict(zip(self.search.objectives, trial.values, strict=True)),
-            params=trial.params,
-            config_sha256=trial.config_sha256,
-            folder=str(self.runner.place(trial.slot).relative_to(self.folder)),
+            trial=attempt.slot,
+            values=dict(zip(self.search.objectives, attempt.values, strict=True)),
+            params=attempt.params,
+            config_sha256=attempt.config_sha256,
+            folder=str(self.runner.place(attempt.slot).relative_to(self.folder)),
         )
+
+
+def _no_winner(finished: Sequence[Attempt]) -> str:
+    """Return why there is no winner, and the way out."""
+    failures = [a.failure or "its worker died" for a in finished if a.state == FAIL]
+    if failures:
+        return (
+            f"no trial is complete: {len(failures)} of {len(finished)} failed: {failures[0]} "
+            "(all reasons are in trials.parquet; start again with --force)"
+        )
+    return (
+        f"no trial is complete, {len(finished)} were pruned: search.timeout must be longer; "
+        "re-run the same command with a longer one to resume"
+    )

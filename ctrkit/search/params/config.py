@@ -12,9 +12,9 @@ from ctrkit.config.sections import RunConfig, Section
 class ParamsSearchConfig(Section):
     """``[search]`` of ``ctrkit search params``: trials drawn by Optuna."""
 
-    over: Literal["params", "features", "interactions"] = "params"
-    """What a trial is: one training, or one search of another kind with its own
-    hyper-parameters drawn."""
+    over: str = "params"
+    """What a trial is: ``params``: one training; ``features`` or ``interactions``: one search of
+    that kind, whose hyper-parameters are drawn, too."""
     trials: int = Field(default=50, ge=1)
     """Number of trials over all resumes and processes; a retried trial counts once."""
     timeout: float | None = Field(default=None, gt=0)

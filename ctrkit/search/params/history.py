@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from filelock import FileLock
 
-from ctrkit.records import Tracker, split_line
+from ctrkit.records import Progress, Tracker, split_line
 from ctrkit.search.params.locks import WORKERS
 from ctrkit.search.params.pareto import best_of
 from ctrkit.search.params.study import Trials
@@ -60,11 +60,15 @@ class History:
         folder: The search folder.
         objectives: Names of the objectives.
         tracker: Mirrors each line.
-        progress: Object with ``update(stage, done, total, text)``, or None.
+        progress: Shows how far the search is.
     """
 
     def __init__(
-        self, folder: Path, objectives: Sequence[str], tracker: Tracker, progress: Any
+        self,
+        folder: Path,
+        objectives: Sequence[str],
+        tracker: Tracker,
+        progress: Progress | None,
     ) -> None:
         self.path, self.objectives = folder / "metrics.jsonl", objectives
         self.tracker, self.progress = tracker, progress

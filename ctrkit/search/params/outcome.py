@@ -1,4 +1,4 @@
-"""What a search for hyper-parameters leaves, as plain data."""
+"""The record of a search for hyper-parameters, as plain data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ctrkit.search.outcome import Outcome, SearchRecord
 from ctrkit.search.params.config import ParamsSearchConfig
+from ctrkit.search.params.pareto import Importance
 
 OURS = "the search"
 BEFORE = "before"
@@ -16,10 +17,10 @@ BEFORE = "before"
 
 @dataclass(frozen=True, kw_only=True)
 class ParamsOutcome(Outcome):
-    """A configuration, trained.
+    """A trained configuration.
 
     Attributes:
-        seconds: Time of the run.
+        seconds: Duration of the run.
     """
 
     seconds: float
@@ -27,7 +28,7 @@ class ParamsOutcome(Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A trial in the record: the winner, or one of the Pareto front.
+    """A trial in the record: the winner, or a member of the Pareto set.
 
     Attributes:
         trial: Number of the trial.
@@ -50,13 +51,13 @@ class ParamsRecord(SearchRecord):
 
     Attributes:
         search: ``[search]``, without a password in ``storage``.
-        winner: The trial with the best first objective on the Pareto front.
-        front: The Pareto front.
-        counts: Number of trials by state, and of retries.
-        seconds: Time of the search.
-        importances: For each objective, the importance of each dimension and its deviation.
-        dimensions: Choices, or the smallest and largest number, of each dimension.
-        logarithmic: Dimensions that are drawn on a logarithmic scale.
+        winner: The trial with the best first objective.
+        front: The Pareto set; of one objective, the best trials.
+        counts: Number of trials by state (``complete``, ``pruned``, ``fail``), and ``retries``.
+        seconds: Duration of the search.
+        importances: Objective -> key -> importance.
+        dimensions: Key -> choices, or the smallest and the largest number.
+        logarithmic: Keys that are drawn on a logarithmic scale.
         rows: The winner and the configuration before the search, one for each seed.
     """
 
@@ -66,17 +67,17 @@ class ParamsRecord(SearchRecord):
     front: Sequence[Member]
     counts: Mapping[str, int]
     seconds: float
-    importances: Mapping[str, Mapping[str, Sequence[float]]]
+    importances: Mapping[str, Mapping[str, Importance]]
     dimensions: Mapping[str, Sequence[Any]]
     logarithmic: Sequence[str]
     rows: Mapping[str, Sequence[ParamsOutcome]]
 
     @property
     def decision(self) -> str:
-        """Which trial won."""
+        """The trial that won."""
         return f"trial {self.winner.trial} of {self.models}"
 
     @property
     def models(self) -> int:
-        """One for each trial that ended."""
+        """The number of finished trials."""
         return sum(self.counts[state] for state in ("complete", "pruned", "fail"))

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ctrkit.search.params.trial import COMPLETE, Attempt
 
 if TYPE_CHECKING:
     import optuna
 DIRECTION = {"logloss": "minimize", "auc": "maximize", "bytes": "minimize", "latency": "minimize"}
+
+
+class Importance(NamedTuple):
+    """How much a hyper-parameter matters.
+
+    Attributes:
+        score: Share of the importance of all, 0 to 1.
+        trials: Number of complete trials that drew it.
+    """
+
+    score: float
+    trials: int
 
 
 def front(trials: Sequence[Attempt], objectives: Sequence[str]) -> list[Attempt]:
@@ -32,8 +44,8 @@ def best_of(trials: Sequence[Attempt], objectives: Sequence[str]) -> Attempt | N
     return min(done, key=lambda t: sign * t.values[0], default=None)
 
 
-def importances(study: optuna.Study, objective: int) -> dict[str, tuple[float, int]]:
-    """Return the importance of each hyper-parameter and the number of trials that drew it.
+def importances(study: optuna.Study, objective: int) -> dict[str, Importance]:
+    """Return the importance of each hyper-parameter for an objective.
 
     The score is PED-ANOVA's (arXiv:2304.10255), which handles hyper-parameters that only some
     trials have; empty if there are too few trials.
@@ -54,4 +66,4 @@ def importances(study: optuna.Study, objective: int) -> dict[str, tuple[float, i
             )
         except (RuntimeError, ValueError):  # too few trials of some hyper-parameter
             return {}
-    return {name: (float(score), counts[name]) for name, score in scores.items()}
+    return {name: Importance(float(score), counts[name]) for name, score in scores.items()}

@@ -13,7 +13,7 @@ from ctrkit.config.sections import RunConfig
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import CtrkitError
 from ctrkit.files import remove
-from ctrkit.records import RunRecord
+from ctrkit.records import Progress, RunRecord
 from ctrkit.runs.folder import RunFolder
 from ctrkit.runs.inputs import JobData
 from ctrkit.runs.train import run_training
@@ -56,7 +56,7 @@ class TrialRunner:
         space: What is drawn.
         source: The raw rows.
         schema: What the columns mean.
-        progress: Object with ``update(stage, done, total, text)``, or None.
+        progress: Shows how far training is.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class TrialRunner:
         space: Space,
         source: Source,
         schema: Schema,
-        progress: Any = None,
+        progress: Progress | None = None,
     ) -> None:
         self.folder, self.search, self.space = folder, search, space
         self.source, self.schema, self.progress = source, schema, progress

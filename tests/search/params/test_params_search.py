@@ -64,7 +64,12 @@ def test_search_folder_holds_trials_winner_and_report(searched):
     assert [len(rows) for rows in record["rows"].values()] == [2, 2]
     assert len(record["paired"]["before"]) == 2
     page = (folder / "report.html").read_text()
-    for words in ("History", "Parallel coordinates", "What the winner drew", "No trial saw"):
+    for words in (
+        "History",
+        "best 20 %",
+        "Hyper-parameters of the winner",
+        "not used by any trial",
+    ):
         assert words in page
     assert "http" not in page.replace("http://www.w3.org", "")
     kept = [p for p in (folder / "trials").iterdir() if (p / "model.safetensors").exists()]
