@@ -206,7 +206,7 @@ def _ranking(
 
 def _warnings(features: Sequence[Feature]) -> list[str]:
     return [
-        f"{f.name!r} is {name.replace('_', ' ')}: {flag.message(f.flags[name])}"
+        f"{f.name!r} is {flag.phrase or name}: {flag.message(f.flags[name])}"
         for name, flag in all_flags().items()
         if flag.warns
         for f in features

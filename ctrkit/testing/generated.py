@@ -1,7 +1,7 @@
-"""Generated click logs whose truth is known: what the demo and the tests look for.
+"""Generated click logs with known planted effects, for the demo and the tests.
 
-Everything is a function of ``(rows, seed)``; effects and rows are drawn apart, so that two sizes
-of one seed hold the same truth.
+Everything is a function of ``(rows, seed)``; effects and rows are drawn from separate generators,
+so that two sizes of one seed have the same effects.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Truth:
         informative: Fields that move the click probability, alone or in a pair.
         pairs: Field pairs with a planted second-order interaction, names in column order.
         noise: Fields that are independent of the click.
-        auc: AUC of the true probabilities on these rows: no model beats it but by luck.
+        auc: AUC of the true probabilities on these rows; a model exceeds it by chance only.
         probability: ``(rows,)`` float64, the true click probability of each row.
     """
 
@@ -49,8 +49,8 @@ def planted_clicks(
 
     Args:
         rows: Rows to generate, 0 allowed.
-        seed: Of effects and rows.
-        interaction: Strength of the two interactions in logits; 0 leaves the main effects.
+        seed: Seed of effects and rows.
+        interaction: Strength of the two interactions in logits; 0: main effects only.
         click_rate: Click probability of a row without any effect.
 
     Returns:
@@ -120,15 +120,15 @@ def xor_fields(
     pair: tuple[int, int] = (3, 7),
     flips: float = 0.1,
 ) -> tuple[pl.DataFrame, Truth]:
-    """Generate binary fields and ``label = XOR`` of two of them, a share of labels flipped.
+    """Generate binary fields and a label that is the XOR of two of them, a share of it flipped.
 
     No single field is informative: "Explanations" in ``docs/methods.md``.
 
     Args:
         rows: Rows to generate, 0 allowed.
-        seed: Of the rows.
+        seed: Seed of the rows.
         fields: Number of fields, named ``f0``, ``f1``, ...
-        pair: The two that matter.
+        pair: Positions of the two informative fields.
         flips: Share of labels that are flipped; the best AUC is ``1 - flips``.
 
     Returns:
@@ -166,24 +166,24 @@ def planted_operations(
     """Generate a pair of fields to memorize, one to factorize, and noise to leave alone.
 
     ``table_a x table_b``: 30 values each and a random table of 900 click rates, so that each
-    cell has many rows and no structure. ``product_a x product_b``: 2000 values each, whose effect
-    is an inner product of two planted vectors of width 2, and never more than 2 rows of a cell,
-    so that only what cells share can be learned; some 300 values make up most rows, for at 20
-    rows a value gradients find no vectors. Four noise fields have 5 to 4000 values, the largest
-    two with a long tail.
+    cell has many rows and no structure. ``product_a x product_b``: 2000 values each; the effect
+    is an inner product of two planted vectors of width 2, and no cell has more than 2 rows, so
+    that only what cells share can be learned. About 300 values hold most rows, because gradient
+    descent finds no vectors from 20 rows per value. Four noise fields have 5 to 4000 values, the
+    largest two with a long tail.
 
     Args:
-        rows: Rows to generate, at most 2 a cell of the second pair.
-        seed: Of effects and rows.
+        rows: Rows to generate, at most 2 per cell of the second pair.
+        seed: Seed of effects and rows.
         table: Standard deviation of the first pair's effects in logits.
-        product: Of the second pair's.
+        product: Standard deviation of the second pair's effects in logits.
         click_rate: Click probability of a row without any effect.
-        values: Of each field of the second pair.
+        values: Number of values of each field of the second pair.
 
     Returns:
         The columns ``click`` (0/1), ``table_a``, ``table_b``, ``product_a``, ``product_b``,
-        ``noise_5`` ... ``noise_4000``; and the truth, whose first pair is the one to memorize and
-        second the one to factorize.
+        ``noise_5`` ... ``noise_4000``; and the truth, with the pair to memorize first and the
+        pair to factorize second.
     """
     assert 0 <= rows <= CELL_ROWS * values**2, rows
     effects, draw = (np.random.default_rng([seed, part]) for part in (4, 5))
@@ -219,7 +219,7 @@ def planted_operations(
 def _thin_cells(
     draw: np.random.Generator, rows: int, share: Floats, most: int
 ) -> tuple[Codes, Codes]:
-    """Draw two codes by their shares; no two of them meet more often than ``most`` times.
+    """Draw pairs of codes by their shares; no pair occurs more often than ``most`` times.
 
     Every cell has ``most`` places; those with the largest ``log share + Gumbel noise`` are a
     weighted sample without replacement (Gumbel top-k).
@@ -237,16 +237,16 @@ NOISE_SIZES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
 def ranking_fields(rows: int, seed: int = 0) -> tuple[pl.DataFrame, Truth]:
-    """Generate 39 columns of text of every cardinality, to tell signal from noise by.
+    """Generate 39 text columns of every cardinality, to test that signal ranks above noise.
 
     Nine informative or redundant columns (2 to 50,000 values; of ``hole`` only the missingness
-    matters; ``copy_500`` is a noisy copy of ``info_500``), two XOR pairs without
-    effects of their own (``xor_8a x xor_8b``, ``xor_500a x xor_500b``), 26 noise
-    columns of 1 value up to one value a row.
+    matters; ``copy_500`` is a noisy copy of ``info_500``), two XOR pairs without effects of their
+    own (``xor_8a x xor_8b``, ``xor_500a x xor_500b``), and 26 noise columns of 1 value up to one
+    value per row.
 
     Args:
         rows: Rows to generate, 0 allowed.
-        seed: Of effects and rows.
+        seed: Seed of effects and rows.
 
     Returns:
         The columns ``label`` and 39 features; and the truth.
@@ -300,7 +300,7 @@ def ranking_fields(rows: int, seed: int = 0) -> tuple[pl.DataFrame, Truth]:
 
 
 def _zipf(draw: np.random.Generator, rows: int, size: int, exponent: float) -> tuple[Codes, Floats]:
-    """Draw codes whose shares fall as ``rank ** -exponent``; return codes and shares."""
+    """Draw codes with shares proportional to ``rank ** -exponent``; return codes and shares."""
     share = np.arange(1, size + 1, dtype=np.float64) ** -exponent
     share /= share.sum()
     codes = np.searchsorted(np.cumsum(share)[:-1], draw.random(rows), side="right")
@@ -319,12 +319,12 @@ def _balanced_signs(draw: np.random.Generator, share: Floats) -> Floats:
 
 
 def _ages(draw: np.random.Generator, rows: int) -> tuple[pl.Series, Floats]:
-    """Return ages with a tenth of nulls, and their effect: a step up, then down."""
+    """Return ages with 10 % nulls, and their effect, which rises with age."""
     age = np.clip(draw.gamma(6.0, 6.0, rows), 14, 95).round()
-    known = draw.random(rows) >= 0.1
-    effect = np.where(known, 0.5 * np.tanh((age - 35) / 10), 0.0)
+    present = draw.random(rows) >= 0.1
+    effect = np.where(present, 0.5 * np.tanh((age - 35) / 10), 0.0)
     values = pl.Series("age", age)
-    return pl.select(pl.when(pl.Series(known)).then(values).alias("age")).to_series(), effect
+    return pl.select(pl.when(pl.Series(present)).then(values).alias("age")).to_series(), effect
 
 
 def _bags(draw: np.random.Generator, rows: int) -> tuple[Codes, Codes]:
@@ -359,7 +359,7 @@ def _named(codes: Codes, prefix: str, size: int) -> pl.Series:
 
 
 def _auc(label: npt.NDArray[np.uint8], score: Floats) -> float:
-    """Return the AUC by ranks, NaN for one class; :mod:`ctrkit.metrics` is no room of data's."""
+    """Return the AUC by ranks; nan for one class."""
     positives = int(label.sum())
     negatives = len(label) - positives
     if not positives or not negatives:

@@ -172,6 +172,6 @@ def test_the_schema_verb_warns_of_leaks(tmp_path):
     frame = frame.select("label", "info_2", copy=pl.col("label") * 7)
     frame.write_parquet(tmp_path / "d.parquet")
     _, warnings = jobs.schema(tmp_path / "d.parquet", label="label")
-    assert any(w.startswith("'copy' is near copy") for w in warnings)
+    assert any(w.startswith("'copy' is a near copy") for w in warnings)
     _, warnings = jobs.schema(tmp_path / "d.parquet")
     assert not any("near copy" in w for w in warnings)

@@ -22,12 +22,14 @@ class Flag:
         warns: Whether the ranking warns about a flagged feature.
         drops: Whether the narrowed schema leaves the field out: never, always, or ``alone``:
             unless the field is a member of a cross with signal.
+        phrase: What a flagged feature is, in warnings; empty: the name of the flag.
         crossed: Whether a flagged feature may be a member of a cross.
     """
 
     warns: ClassVar[bool] = True
     drops: ClassVar[Drops] = "never"
     crossed: ClassVar[bool] = True
+    phrase: ClassVar[str] = ""
 
     def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
         """Return the evidence in one feature alone; None: the flag does not apply.
@@ -39,13 +41,20 @@ class Flag:
         return None
 
     def message(self, evidence: Evidence) -> str:
-        """Return the evidence as text."""
-        why = evidence.get("why")
-        if why:
-            return str(why)
-        return ", ".join(
-            f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in evidence.items()
+        """Return the evidence as one line of text: the sentence ``why``, then the figures."""
+        figures = ", ".join(
+            f"{k} {_text(v)}" for k, v in evidence.items() if k != "why" and v is not None
         )
+        why = str(evidence.get("why", ""))
+        return f"{why} ({figures})" if why and figures else why or figures
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return str(value)
 
 
 def all_flags() -> dict[str, Flag]:

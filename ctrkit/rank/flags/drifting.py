@@ -20,3 +20,7 @@ class Drifting(Flag):
         if feature.drift is None or feature.drift < DRIFT:
             return None
         return {"nats": feature.drift}
+
+    def message(self, evidence: Evidence) -> str:
+        """Return the divergence."""
+        return f"{evidence['nats']:.3g} nats between the first and the last third of the rows"

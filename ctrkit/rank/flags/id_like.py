@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ctrkit.rank.feature import Feature
 from ctrkit.rank.flags.base import Flag
 from ctrkit.rank.result import Evidence
@@ -16,12 +18,18 @@ FEW_ROWS = 100  # below, unique values are no evidence
 class IdLike(Flag):
     """A categorical field or list with nearly as many values as rows."""
 
+    phrase: ClassVar[str] = "id-like"
+
     def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
         """Return the distinct values and the rows that are not missing."""
         if not is_id(feature, scorer):
             return None
         rows = round(feature.shape.coverage * scorer.null.rows)
         return {"distinct": feature.shape.cardinality, "rows": rows}
+
+    def message(self, evidence: Evidence) -> str:
+        """Return the numbers of values and of rows."""
+        return f"{evidence['distinct']:,} distinct values in {evidence['rows']:,} rows"
 
 
 def is_id(feature: Feature, scorer: Scorer) -> bool:

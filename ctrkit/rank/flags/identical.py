@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ctrkit.rank.flags.base import Drops, Flag
+from ctrkit.rank.result import Evidence
 from ctrkit.registry import register
 
 
@@ -14,3 +15,7 @@ class Identical(Flag):
 
     drops: ClassVar[Drops] = "always"
     crossed: ClassVar[bool] = False
+
+    def message(self, evidence: Evidence) -> str:
+        """Return the name of the other feature."""
+        return f"it equals {evidence['to']!r} in every row"

@@ -19,6 +19,7 @@ class NearCopy(Flag):
 
     drops: ClassVar[Drops] = "always"
     crossed: ClassVar[bool] = False
+    phrase: ClassVar[str] = "a near copy"
 
     def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
         """Return adj and gain as shares of the label's entropy."""
@@ -26,7 +27,7 @@ class NearCopy(Flag):
             return None
         entropy = scorer.null.entropy
         return {
-            "why": "a copy of the label, or nearly so",
+            "why": "it holds nearly all information about the label",
             "adj": feature.statistics.information.adj / entropy,
             "gain": feature.statistics.gain / entropy,
         }

@@ -25,3 +25,7 @@ class Rare(Flag):
         if feature.shape.rare_share < RARE or is_id(feature, scorer):
             return None
         return {"share": feature.shape.rare_share}
+
+    def message(self, evidence: Evidence) -> str:
+        """Return the share of the rows."""
+        return f"{evidence['share']:.1%} of the rows have a rare value"

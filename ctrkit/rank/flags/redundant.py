@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ctrkit.rank.flags.base import Drops, Flag
+from ctrkit.rank.result import Evidence
 from ctrkit.registry import register
 
 
@@ -14,3 +15,7 @@ class Redundant(Flag):
 
     warns: ClassVar[bool] = False
     drops: ClassVar[Drops] = "always"
+
+    def message(self, evidence: Evidence) -> str:
+        """Return the name of the better feature."""
+        return f"{evidence['with']!r} nearly determines it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ctrkit.rank.flags.base import all_flags
 from ctrkit.rank.result import Ranking
 from ctrkit.report.numbers import number
 from ctrkit.report.summary import Table
@@ -14,19 +15,15 @@ ELSEWHERE = ("noise", "redundant")  # flags that other tables show
 
 def flag_table(ranking: Ranking) -> Iterator[Table]:
     """Yield the flags of columns with their evidence, where there are any."""
-    cells = []
-    for row in ranking.singles:
-        for flag in row.flags:
-            if flag not in ELSEWHERE:
-                evidence = ranking.details[row.name].flags[flag]
-                shown = "; ".join(
-                    f"{k} {number(v)}" if isinstance(v, float) else f"{k}: {v}"
-                    for k, v in evidence.items()
-                    if v is not None
-                )
-                cells.append([row.name, flag.replace("_", " "), shown])
+    flags = all_flags()
+    cells = [
+        [row.name, name, flags[name].message(ranking.details[row.name].flags[name])]
+        for row in ranking.singles
+        for name in row.flags
+        if name not in ELSEWHERE
+    ]
     if cells:
-        note = "near copy and leaking: adj and gain as shares of the label's entropy."
+        note = "near_copy and leaking: adj and gain as shares of the label's entropy."
         yield Table("Data quality", ["feature", "flag", "evidence"], cells, note)
 
 

@@ -53,4 +53,4 @@ def summarise_run(folder: Path) -> Summary:
 
 def _training(record: RunRecord) -> str:
     facts = record.training
-    return ", ".join(f"{k.replace('_', ' ')} {facts[k]}" for k in _TRAINING if k in facts)
+    return ", ".join(f"{k.replace('_', ' ')}: {facts[k]}" for k in _TRAINING if k in facts)
