@@ -19,6 +19,7 @@ import typer
 from ctrkit.cli.command import Verb, add_verb
 from ctrkit.cli.printing import LogLines, fail, log_line
 from ctrkit.errors import CtrkitError
+from ctrkit.search.kinds import KINDS
 
 MALLOC = "_RJEM_MALLOC_CONF", "dirty_decay_ms:50,muzzy_decay_ms:0"
 """Variable and value for polars' allocator (jemalloc), read when polars is imported: freed memory
@@ -29,10 +30,7 @@ VERBS = {
     "rank": "ctrkit.cli.rank:rank",
     "encode": "ctrkit.cli.encode:encode",
     "train": "ctrkit.cli.train:train",
-    "search features": "ctrkit.cli.search.features:features",
-    "search interactions": "ctrkit.cli.search.interactions:interactions",
-    "search params": "ctrkit.cli.search.params:params",
-    "search pipeline": "ctrkit.cli.search.pipeline:pipeline",
+    **{f"search {kind}": f"ctrkit.cli.search.{kind}:{kind}" for kind in KINDS},
     "evaluate": "ctrkit.cli.evaluate:evaluate",
     "explain": "ctrkit.cli.explain:explain",
     "predict": "ctrkit.cli.predict:predict",

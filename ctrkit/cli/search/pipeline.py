@@ -87,7 +87,7 @@ def _text(search: Search) -> Iterator[Table | str]:
     rows = [
         (
             row["step"],
-            row["said"] + ("" if row.get("taken", True) else ": not taken"),
+            row["said"] + ("" if row.get("taken", True) else ": not used"),
             row["test"]["auc"],
             row["test"]["logloss"],
             megabytes(row["bytes"]),

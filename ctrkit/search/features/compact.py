@@ -1,15 +1,15 @@
-"""Weights of a model over all values, as weights of the same model over the values kept."""
+"""Weights of a model over all values, as weights of the same model over the kept values."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ctrkit.data.encode.field import kept_codes
 from ctrkit.layout import Layout
@@ -21,7 +21,21 @@ from ctrkit.schema import DROPPED, MISSING, UNSEEN
 
 logger = logging.getLogger(__name__)
 Mask = npt.NDArray[np.bool_]
-Segment = tuple[int, int, npt.NDArray[np.int64] | None]
+Places = npt.NDArray[np.int64]
+
+
+class Segment(NamedTuple):
+    """The outputs of a branch in the input of the head.
+
+    Attributes:
+        before: Width in the old model.
+        after: Width in the new model.
+        kept: Which of the old outputs are kept; None: unknown.
+    """
+
+    before: int
+    after: int
+    kept: Places | None
 
 
 def compact(
@@ -29,51 +43,60 @@ def compact(
 ) -> dict[str, Tensor]:
     """Return the state of ``new`` that computes what ``old`` computes with hard gates.
 
-    Rows of kept values move to their new codes and take the gates' constant factor into them; a
-    vanished field's part of each weight goes with it. What cannot be parted by fields (a plug-in's
-    weights of another shape) stays as ``new`` has it, and is said.
+    Rows of kept values move to their new codes and are multiplied by the gates' constant factor.
+    Of every other weight, the entries of dropped fields are removed. A weight that cannot be split
+    by fields (a plug-in's of another shape) keeps the initial values of ``new``, with a warning.
 
     Args:
-        state: Of ``old``, without its gates.
+        state: State of ``old``, without its gates.
         old: The model over all values.
         new: The same configuration over the pruned layout.
-        kept: Per gated field, which codes stay; one entry for a real number.
-        factor: Of a kept value.
+        kept: Which codes of each gated field are kept; one entry for a real number.
+        factor: Factor of a kept value.
     """
     fields = [f.name for f in old.layout.fields]
     places = [fields.index(f.name) for f in new.layout.fields]
-    found = {name: tensor.clone() for name, tensor in new.state_dict().items()}
-    numbers = _numbers(old.layout), _numbers(new.layout)
-    stay = [numbers[0].index(name) for name in numbers[1]]
-    segments = [_outputs(b, a, len(fields), places) for b, a in _branches(old, new) if b.out_dim]
-    for name, wanted in found.items():
-        room = name.split(".")[0]
-        if room == "crosses":
-            logger.warning("crosses are of codes, which pruning changes: they start anew")
-        elif room == "tables":
-            _move_rows(state, name, old, new, wanted, kept, factor)
-        elif room in ("vectors", "missing"):
-            scale = [factor if n in kept else 1.0 for n in numbers[1]]
-            wanted.copy_(state[name][stay] * torch.tensor(scale).unsqueeze(1))  # (Fn, D)
+    moved = {name: tensor.clone() for name, tensor in new.state_dict().items()}
+    numbers = _numbers(new.layout)
+    rows = [_numbers(old.layout).index(name) for name in numbers]
+    segments = _segments(old, new, places)
+    for name, weight in moved.items():
+        part = name.split(".")[0]
+        if part == "crosses":
+            logger.warning("crosses depend on codes, which pruning changes: their rows start anew")
+        elif part == "tables":
+            _move_rows(state, name, old, new, weight, kept, factor)
+        elif part in ("vectors", "missing"):
+            scale = [factor if n in kept else 1.0 for n in numbers]
+            weight.copy_(state[name][rows] * torch.tensor(scale).unsqueeze(1))  # (Fn, D)
         else:
-            given: Tensor | None = state[name]
-            for axis, (a, b) in enumerate(zip(state[name].shape, wanted.shape, strict=True)):
-                if a != b and given is not None:
-                    at = _axis(a, b, len(fields), places, segments)
-                    given = None if at is None else given.index_select(axis, torch.as_tensor(at))
-            if given is None:
-                logger.warning("%s cannot be parted by fields: it starts anew", name)
+            source = _narrowed(state[name], weight.shape, len(fields), places, segments)
+            if source is None:
+                logger.warning("%s cannot be split by fields: it starts anew", name)
             else:
-                wanted.copy_(given)
-    return found
+                weight.copy_(source)
+    return moved
 
 
 def _numbers(layout: Layout) -> list[str]:
     return [f.name for f in layout.of_kind("numeric")]
 
 
-def _branches(old: Model, new: Model) -> Any:
-    return zip(old.branches.values(), new.branches.values(), strict=True)
+def _narrowed(
+    weight: Tensor,
+    shape: Sequence[int],
+    fields: int,
+    places: Sequence[int],
+    segments: Sequence[Segment],
+) -> Tensor | None:
+    """Return a weight without the entries of dropped fields; None if it cannot be split."""
+    for axis, (before, after) in enumerate(zip(weight.shape, shape, strict=True)):
+        if before != after:
+            kept = _kept_entries(before, after, fields, places, segments)
+            if kept is None:
+                return None
+            weight = weight.index_select(axis, torch.as_tensor(kept))
+    return weight
 
 
 def _move_rows(
@@ -81,68 +104,82 @@ def _move_rows(
     name: str,
     old: Model,
     new: Model,
-    wanted: Tensor,
+    weight: Tensor,
     kept: Mapping[str, Mask],
     factor: float,
 ) -> None:
+    """Fill a table of the new model with the rows of the kept values."""
     key = name.split(".")[1]
     before, after = old.table(key), new.table(key)
     if not isinstance(before, StackedTable) or not isinstance(after, StackedTable):
         logger.warning("%s has no rows per field: it starts anew", name)
         return
-    coded = [m.layout.coded for m in (old, new)]
-    names = [f.name for f in coded[0]]
-    wanted.zero_()
-    for place, field in enumerate(coded[1]):
+    names = [f.name for f in old.layout.coded]
+    weight.zero_()
+    for place, field in enumerate(new.layout.coded):
         source = names.index(field.name)
         if field.hashed or field.name not in kept:
             size = int(after.moduli[place]) or field.rows
             start, at = int(after.offsets[place]), int(before.offsets[source])
-            wanted[start : start + size] = state[name][at : at + size]
+            weight[start : start + size] = state[name][at : at + size]
             continue
         codes = torch.as_tensor(kept_codes(kept[field.name]))  # (rows,)
         rows = int(before.offsets[source]) + codes
         values = state[name][rows] * factor  # (rows, D)
-        gone = [c for c in (MISSING, UNSEEN) if not kept[field.name][c]]
-        values[[*gone, DROPPED]] = 0.0
+        dropped = [c for c in (MISSING, UNSEEN) if not kept[field.name][c]]
+        values[[*dropped, DROPPED]] = 0.0
         start = int(after.offsets[place])
-        wanted[start : start + len(codes)] = values
+        weight[start : start + len(codes)] = values
 
 
-def _outputs(old: Any, new: Any, fields: int, places: list[int]) -> Segment:
-    """Return a branch's outputs before and after, and which of them stay."""
-    before, after = old.out_dim, new.out_dim
-    if isinstance(old, Pairs) and before > 1:
-        active = [p for p, op in zip(old.pairs, old.ops, strict=True) if op != OPS[2]]
-        width = before // len(active)
-        stay = np.flatnonzero([i in places and j in places for i, j in active])
-        return before, after, (stay[:, None] * width + np.arange(width)).reshape(-1)
-    at = np.arange(before) if before == after else _axis(before, after, fields, places, [])
-    return before, after, at
+def _segments(old: Model, new: Model, places: Sequence[int]) -> list[Segment]:
+    """Return the outputs of all branches, in the order in which the head reads them."""
+    fields = len(old.layout.fields)
+    return [
+        _segment(old.branches[name], branch.out_dim, new.described[name].out_dim, fields, places)
+        for name, branch in old.described.items()
+        if branch.out_dim
+    ]
 
 
-def _axis(
-    old: int, new: int, fields: int, places: list[int], segments: list[Segment]
-) -> npt.NDArray[np.int64] | None:
-    """Return which entries of an axis belong to the fields that stay; None: cannot be told.
+def _segment(
+    branch: nn.Module, before: int, after: int, fields: int, places: Sequence[int]
+) -> Segment:
+    if isinstance(branch, Pairs) and before > 1:
+        active = [p for p, op in zip(branch.pairs, branch.ops, strict=True) if op != OPS[2]]
+        pairs = np.flatnonzero([i in places and j in places for i, j in active])
+        return Segment(before, after, _blocks(pairs, before // len(active)))
+    if before == after:
+        return Segment(before, after, np.arange(before))
+    return Segment(before, after, _kept_entries(before, after, fields, places, []))
 
-    An axis over fields in blocks of one width, over pairs of fields in the order of ``products``,
-    or over the outputs of the branches one after the other.
+
+def _kept_entries(
+    before: int, after: int, fields: int, places: Sequence[int], segments: Sequence[Segment]
+) -> Places | None:
+    """Return which entries of an axis belong to kept fields; None if that is unknown.
+
+    The axis may run over fields in blocks of one width, over pairs of fields in the order of
+    ``products``, or over the outputs of the branches one after the other.
     """
-    at = np.asarray(places)
-    stay = len(at)
-    if old % fields == 0 and new == old // fields * stay:
-        width = old // fields
-        return (at[:, None] * width + np.arange(width)).reshape(-1)
-    if (old, new) == (fields * (fields - 1) // 2, stay * (stay - 1) // 2):
+    kept = np.asarray(places)
+    count = len(kept)
+    if before % fields == 0 and after == before // fields * count:
+        return _blocks(kept, before // fields)
+    if (before, after) == (fields * (fields - 1) // 2, count * (count - 1) // 2):
         left, right = np.triu_indices(fields, 1)
-        return np.flatnonzero(np.isin(left, at) & np.isin(right, at))
-    if (old, new) == (sum(a for a, *_ in segments), sum(b for _, b, _ in segments)):
+        return np.flatnonzero(np.isin(left, kept) & np.isin(right, kept))
+    if (before, after) == (sum(s.before for s in segments), sum(s.after for s in segments)):
         parts, start = [], 0
-        for a, _, part in segments:
-            if part is None:
+        for segment in segments:
+            if segment.kept is None:
                 return None
-            parts.append(part + start)
-            start += a
+            parts.append(segment.kept + start)
+            start += segment.before
         return np.concatenate(parts)
     return None
+
+
+def _blocks(places: Places, width: int) -> Places:
+    """Return the entries of blocks of one width."""
+    return (places[:, None] * width + np.arange(width)).reshape(-1)

@@ -12,56 +12,63 @@ from ctrkit.registry import Choices, Range
 
 
 class FeatureSearchConfig(Section):
-    """``[search]`` of ``ctrkit search features``: gates per value (OptFS)."""
+    """``[search]`` of ``ctrkit search features``: a gate for each feature value (OptFS)."""
 
     preset: str | None = None
-    """Published settings, such as ``criteo-deepfm``: they replace the defaults, here and in
-    ``[train]``."""
+    """Name of published hyper-parameters, such as ``criteo-deepfm``; they replace the defaults here
+    and in ``[train]``."""
     epochs: int = Field(default=8, ge=1)
-    """Of the search, T."""
+    """Epochs of the search, T."""
     penalty: tuple[Annotated[float, Range(0.0, log=True, search=(0.5, 64.0))], ...] = (4.0, 8.0)
-    """What a kept value costs; of several, validation chooses."""
+    """Penalty of a kept value; of several, validation chooses."""
     unit: Literal["nats", "loss"] = "nats"
-    """``nats``: over all training rows, a value is kept if it is worth about that much; ``loss``:
-    the paper's weight beside the mean loss of a batch."""
+    """Unit of ``penalty``. ``nats``: a value is kept if it reduces the log loss, summed over all
+    training rows, by about that much; ``loss``: the paper's weight relative to the mean loss of a
+    batch."""
     target_ratio: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     """Shares of the values to keep, in place of penalties; of several, validation chooses."""
     temperature: Annotated[float, Range(1.0, log=True, search=(50.0, 5000.0))] = 1000.0
-    """The last temperature, gamma."""
+    """Temperature at the end of the search, gamma."""
     schedule: Literal["step", "release", "paper"] = "step"
+    """How the temperature rises: with every step, or with every epoch as in the paper's code
+    (``release``) or text (``paper``)."""
     update: Literal["descent", "adam"] = "descent"
-    """How gates learn: by bounded steps along what a value is worth (ours) or Adam (the paper)."""
+    """How gates learn: ``descent``, bounded steps in the direction of what a value is worth (ours);
+    or ``adam`` (the paper)."""
     gate_lr: float | None = Field(default=None, gt=0)
-    """None: of ``descent``, from the penalty and the planned steps; of ``adam``, ``train.lr``."""
+    """Learning rate of the gates; None: derived from the penalty and the planned steps for
+    ``descent``, ``train.lr`` for ``adam``."""
     eps: float = Field(default=1e-15, gt=0)
-    """Adam's, for gates."""
+    """Epsilon of Adam for the gates."""
     per: Literal["value", "occurrence"] = "value"
-    """``occurrence``: the penalty of a value grows with its frequency."""
+    """What has the same penalty: every value, or every occurrence of a value, so that the penalty
+    grows with its frequency."""
     rewind: Annotated[int, Range(0, search=(0, 1))] = 0
-    """Retraining starts with the weights that the search had before this epoch."""
+    """Epoch of the search; retraining starts with the weights from before it."""
     init: Literal["rewind", "random"] = "rewind"
+    """Initial weights of retraining: those of the ``rewind`` epoch, or random ones."""
     field_gates: Annotated[bool, Choices(False, True)] = False
-    """Whether fields have a gate of their own beside their values."""
+    """Whether fields have a gate of their own besides the gates of their values."""
 
     @field_validator("penalty", "target_ratio", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
-        one = isinstance(value, int | float) and not isinstance(value, bool)
-        return (value,) if one else value
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return (value,) if number else value
 
     @model_validator(mode="after")
     def _something_to_try(self) -> FeatureSearchConfig:
         if not self.penalty and not self.target_ratio:
-            raise ValueError("search.penalty or search.target_ratio names at least one value")
+            raise ValueError("search.penalty or search.target_ratio must have at least one value")
         if self.rewind >= self.epochs:
             raise ValueError(
-                f"search.rewind is an epoch of the search, below search.epochs = {self.epochs}"
+                f"search.rewind must be below search.epochs = {self.epochs}; got {self.rewind}"
             )
         return self
 
 
 class FeaturesConfig(RunConfig):
-    """One search for the values that earn their row: a training job and ``[search]``."""
+    """One search for feature values: a training job and ``[search]``."""
 
     search: FeatureSearchConfig = FeatureSearchConfig()
 

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ctrkit.data.store.batch import Batch
 from ctrkit.data.store.batches import Batches
 from ctrkit.files import atomic_path
 from ctrkit.layout import Layout
@@ -29,10 +30,11 @@ from ctrkit.train import Callback, Context, fit
 
 Mask = npt.NDArray[np.bool_]
 PACE = 5.0
-"""Of ``descent``: a value that nothing holds up falls below zero after some two fifths of the
-steps (0.5 / (PACE * sigmoid'(0.5)) of them at temperature 1)."""
+"""Learning rate of ``descent``, in units of 1 / (steps * penalty): the gate of a value that is
+worth nothing falls below zero after about 40 % of the steps (at temperature 1, a share of
+``0.5 / (PACE * sigmoid'(0.5))``)."""
 DUAL_RATE = 4.0
-"""How fast the penalty of a target ratio answers: per unit of ratio and tenth of the steps."""
+"""How fast the penalty of a target ratio adapts: per unit of ratio and 10 % of the steps."""
 GATE = "gate."
 DECISION = "found.npz"
 SNAPSHOT = "snapshot.safetensors"
@@ -118,9 +120,9 @@ def open_gates(
     Args:
         layout: Fields with vocabularies; crosses are hashed and have no gates.
         config: ``[search]``.
-        penalty: In the unit of ``config.unit``.
-        rows: Of training.
-        steps: Planned.
+        penalty: Penalty of a kept value, in the unit of ``config.unit``.
+        rows: Number of training rows.
+        steps: Planned steps.
     """
     weight = penalty / rows if config.unit == "nats" else penalty
     lr = config.gate_lr
@@ -143,7 +145,8 @@ def open_gates(
         mean = counts[counts > 0].mean().clamp(min=1e-30)
         gate.cost = _costs(counts / mean)
     if gate.sparse and config.update == "descent":
-        # Only touched values feel the penalty: by the odds of a touch, the same in expectation.
+        # Only values of the batch get the penalty: divided by how often that is, it is the same
+        # in expectation.
         epoch = max(1, steps // config.epochs)
         rare = _costs(epoch / counts.clamp(1, epoch))
         gate.cost = rare if gate.cost is None else gate.cost * rare
@@ -167,14 +170,14 @@ def gated_names(layout: Layout) -> list[tuple[str, int]]:
 
 
 def countable(layout: Layout) -> Mask:
-    """Say which gated values count as features ``(R,)``: those that training met."""
-    met = traffic_counts(layout, 1) > 0
+    """Return which gated values count as features ``(R,)``: those in the training rows."""
+    seen = traffic_counts(layout, 1) > 0
     start = 0
     for name, rows in gated_names(layout):
         if name in layout.counts:
-            met[start + DROPPED] = False
+            seen[start + DROPPED] = False
         start += rows
-    return met
+    return seen
 
 
 def search_values(
@@ -236,38 +239,45 @@ def search_values(
 
 
 def gate_learns(gate: ValueGate) -> list[bool]:
-    """Say of each gated field whether its gates ever received a gradient from the data."""
+    """Return for each gated field whether its gates ever received a gradient of the loss."""
     flags = gate.learns.tolist()
     gated = [i for i, n in enumerate(gate.sizes) if n]
     return [flags[i] for i in (*gated, *range(len(gate.sizes), len(flags)))]
 
 
 def best_values(score: npt.NDArray[Any], count: int) -> Mask:
-    """Return the ``count`` values of the highest score ``(R,)``; ties go to the first."""
+    """Return the ``count`` values with the highest scores ``(R,)``; of equal ones, the first."""
     kept = np.zeros(len(score), bool)
     kept[np.argsort(-score, kind="stable")[:count]] = True
-    found: Mask = kept & np.isfinite(score)
-    return found
+    kept &= np.isfinite(score)
+    return kept
 
 
 def masks(layout: Layout, kept: Mask) -> dict[str, Mask]:
-    """Part a mask over all gated values by field."""
+    """Split a mask over all gated values by field."""
     names = gated_names(layout)
     ends = np.cumsum([rows for _, rows in names])
     return {name: part for (name, _), part in zip(names, np.split(kept, ends[:-1]), strict=True)}
 
 
 class GateTraining(Callback):
-    """Runs the gates: temperature, penalty, dual update, snapshot for rewinding."""
+    """Runs the gates: temperature, penalty, dual update, snapshot for rewinding.
 
-    def __init__(self, gate: ValueGate, rewind: int, target: float | None, met: Mask) -> None:
+    Args:
+        gate: The gates.
+        rewind: Epoch before which the weights are copied.
+        target: Share of the values to keep; None: the penalty is constant.
+        seen: Which values occur in the training rows ``(R,)``.
+    """
+
+    def __init__(self, gate: ValueGate, rewind: int, target: float | None, seen: Mask) -> None:
         self.gate, self.rewind, self.target = gate, rewind, target
-        self.met = torch.from_numpy(met)
+        self.seen = torch.from_numpy(seen)
         self.snapshot: dict[str, Tensor] = {}
         self.final: Tensor | None = None
 
     def epoch_start(self, context: Context) -> None:
-        """Keep the weights of the rewind epoch, before any of its batches."""
+        """Copy the weights before the first batch of the rewind epoch."""
         self.gate.advance(context.step, context.total_steps, context.epoch)
         if context.epoch == self.rewind:
             state = context.model.state_dict()
@@ -277,7 +287,7 @@ class GateTraining(Callback):
                 if not k.startswith(GATE)
             }
 
-    def step_start(self, context: Context, batch: Any) -> None:
+    def step_start(self, context: Context, batch: Batch) -> None:
         """Set the temperature."""
         self.gate.advance(context.step, context.total_steps, context.epoch)
         self.gate.start_batch(len(batch.label))
@@ -287,7 +297,7 @@ class GateTraining(Callback):
         self.gate.regularise()
 
     def step_end(self, context: Context) -> None:
-        """Follow the target; keep the last gates, for the loop hands back the best weights."""
+        """Adapt the penalty to the target; copy the last gates, as the loop restores the best."""
         every = max(1, context.total_steps // 100)
         if self.target is not None and context.step % every == 0:
             self._follow(context.step / context.total_steps, every / context.total_steps)
@@ -295,19 +305,23 @@ class GateTraining(Callback):
             self.final = self.gate.values().cpu()
 
     def _follow(self, done: float, share: float) -> None:
-        """Raise the penalty while more values live than planned by now (ours, not the paper's).
+        """Raise the penalty while more gates are open than planned (ours, not the paper's).
 
-        The plan falls to the target over the first four fifths of the steps, as the relaxed gates
-        themselves: their mean over the values, 1 at the start.
+        The planned share of open gates falls linearly from 1 to the target over the first 80 % of
+        the steps. The present share is the mean of the relaxed gates, which is 1 at the start.
+
+        Args:
+            done: Share of the steps that are done.
+            share: Share of the steps since the last update.
         """
         assert self.target is not None
-        soft = torch.sigmoid(self.gate.values().cpu() * self.gate.tau)[self.met].mean()
+        soft = torch.sigmoid(self.gate.values().cpu() * self.gate.tau)[self.seen].mean()
         ratio = min(1.0, float(soft) * self.gate.factor)
         plan = 1 - (1 - self.target) * min(1.0, done / 0.8)
         self.gate.penalty *= float(np.exp(DUAL_RATE * (ratio - plan) * share * 10))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the snapshot, the gates' temperature and penalty, and what they learned of."""
+        """Return the snapshot, the last gates, temperature, penalty, and which gates learned."""
         return {
             "snapshot": self.snapshot,
             "final": self.final,
@@ -317,7 +331,7 @@ class GateTraining(Callback):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state."""
+        """Restore a state."""
         self.snapshot, self.final = state["snapshot"], state["final"]
         self.gate.tau, self.gate.penalty = state["tau"], state["penalty"]
         self.gate.learns = state["learns"]

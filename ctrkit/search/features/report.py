@@ -16,14 +16,14 @@ _SHOWN = 20
 
 
 def summarise_feature_search(record: FeaturesRecord, features: pl.DataFrame) -> Summary:
-    """Summarise a search folder.
+    """Summarise a search for feature values.
 
     Args:
         record: The search's record.
-        features: Its ``features.parquet``.
+        features: The table ``features.parquet``.
     """
     best = record.rows[OURS][0]
-    met = features.filter(pl.col("count") > 0)
+    seen = features.filter(pl.col("count") > 0)
     dropped, data = record.fields_dropped, record.to_json()
     return Summary(
         title=f"Feature values of {record.model}: {best.ratio:.1%} kept",
@@ -32,17 +32,17 @@ def summarise_feature_search(record: FeaturesRecord, features: pl.DataFrame) -> 
             "traffic kept": f"{best.traffic:.1%} of the training occurrences",
             "fields dropped": ", ".join(dropped) or "none",
             "parameters": f"{best.parameters:,}",
-            "chosen": f"{record.winner}, on validation, of {len(record.candidates)} tried",
+            "winner": f"{record.winner}, on validation, of {len(record.candidates)} candidates",
             "config": record.config_sha256[:12],
         },
         warnings=list(record.warnings),
         tables=[
             _comparison(record),
             _candidates(record),
-            _by_field(met),
-            _most_frequent_dropped(met),
+            _by_field(seen),
+            _most_frequent_dropped(seen),
         ],
-        curves=[c for c in (_pareto(record), _kept_share(met), _gate_chart(met)) if c],
+        curves=[c for c in (_pareto(record), _kept_share(seen), _gate_chart(seen)) if c],
         data={k: data[k] for k in ("winner", "candidates", "rows", "paired")},
     )
 
@@ -75,7 +75,7 @@ def _comparison(record: FeaturesRecord) -> Table:
         "parameters",
         "MB",
     ]
-    return Table("Against the controls", columns, rows, DIFFERENCE_NOTE)
+    return Table("Comparison with the controls", columns, rows, DIFFERENCE_NOTE)
 
 
 def _candidates(record: FeaturesRecord) -> Table:
@@ -90,13 +90,13 @@ def _candidates(record: FeaturesRecord) -> Table:
         ]
         for c in record.candidates
     ]
-    columns = ["tried", "kept", "validation log loss", "validation AUC", "fields", "MB"]
-    return Table("What was tried", columns, rows, "The lowest log loss on validation wins.")
+    columns = ["candidate", "kept", "validation log loss", "validation AUC", "fields", "MB"]
+    return Table("Candidates", columns, rows, "The lowest validation log loss wins.")
 
 
-def _grouped(met: pl.DataFrame) -> pl.DataFrame:
+def _grouped(seen: pl.DataFrame) -> pl.DataFrame:
     kept = pl.col("kept")
-    return met.group_by("field", maintain_order=True).agg(
+    return seen.group_by("field", maintain_order=True).agg(
         values=pl.len(),
         kept=kept.sum(),
         share=kept.mean(),
@@ -104,7 +104,7 @@ def _grouped(met: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _by_field(met: pl.DataFrame) -> Table:
+def _by_field(seen: pl.DataFrame) -> Table:
     rows = [
         [
             r["field"],
@@ -113,14 +113,19 @@ def _by_field(met: pl.DataFrame) -> Table:
             f"{r['share']:.1%}",
             f"{r['traffic']:.1%}",
         ]
-        for r in _grouped(met).sort("share", descending=True).iter_rows(named=True)
+        for r in _grouped(seen).sort("share", descending=True).iter_rows(named=True)
     ]
     columns = ["field", "values", "kept", "share", "traffic kept"]
-    return Table("By field", columns, rows, "Missing and rare values count where they occur.")
+    return Table(
+        "By field",
+        columns,
+        rows,
+        "Counted are values in the training rows, missing and rare values among them.",
+    )
 
 
-def _most_frequent_dropped(met: pl.DataFrame) -> Table:
-    gone = met.filter(~pl.col("kept")).sort("count", descending=True).head(_SHOWN)
+def _most_frequent_dropped(seen: pl.DataFrame) -> Table:
+    dropped = seen.filter(~pl.col("kept")).sort("count", descending=True).head(_SHOWN)
     rows = [
         [
             r["field"],
@@ -129,11 +134,11 @@ def _most_frequent_dropped(met: pl.DataFrame) -> Table:
             f"{r['traffic']:.2%}",
             f"{r['gate']:+.3f}",
         ]
-        for r in gone.iter_rows(named=True)
+        for r in dropped.iter_rows(named=True)
     ]
     columns = ["field", "value", "rows", "traffic", "gate"]
-    title = "The most frequent values that were dropped"
-    return Table(title, columns, rows, "All of them: features.parquet.")
+    title = "Most frequent dropped values"
+    return Table(title, columns, rows, "All values are in features.parquet.")
 
 
 def _pareto(record: FeaturesRecord) -> Line | None:
@@ -147,17 +152,17 @@ def _pareto(record: FeaturesRecord) -> Line | None:
     return Line("Size against log loss", "MB", "test log loss", lines)
 
 
-def _kept_share(met: pl.DataFrame) -> Line:
+def _kept_share(seen: pl.DataFrame) -> Line:
     """Draw the share of kept values by how often they occur."""
-    power = met.with_columns(bin=pl.col("count").log(2).floor())
-    found = power.group_by("bin").agg(share=pl.col("kept").mean()).sort("bin")
-    points = [[float(b), float(s)] for b, s in found.iter_rows()]
+    power = seen.with_columns(bin=pl.col("count").log(2).floor())
+    shares = power.group_by("bin").agg(share=pl.col("kept").mean()).sort("bin")
+    points = [[float(b), float(s)] for b, s in shares.iter_rows()]
     lines = {"values": points}
-    return Line("Kept values by frequency", "log2 of training rows", "share kept", lines)
+    return Line("Share of kept values by frequency", "log2 of training rows", "share kept", lines)
 
 
-def _gate_chart(met: pl.DataFrame) -> Scatter:
-    some = met if met.height <= _POINTS else met.sample(_POINTS, seed=0)
+def _gate_chart(seen: pl.DataFrame) -> Scatter:
+    some = seen if seen.height <= _POINTS else seen.sample(_POINTS, seed=0)
     rows = some.select("count", "gate", "field", "value").iter_rows()
     points = [[math.log2(n), g, f if v is None else f"{f}={v}"] for n, g, f, v in rows]
     title = "Gate against frequency"

@@ -1,4 +1,4 @@
-"""OptInter: an operation for each pair of fields, learned with the model, then made plain.
+"""OptInter: an operation for each pair of fields, learned together with the model.
 
 Source: Lyu et al., "Memorize, Factorize, or be Naive: Learning Optimal Feature Interaction Methods
 for CTR Prediction", ICDE 2022, arXiv:2108.01265; see "OptInter" in ``docs/methods.md``, also for
@@ -8,7 +8,7 @@ what differs.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -32,10 +32,10 @@ from ctrkit.train import Callback, Context, fit
 
 DECISION = "found.json"
 HELD_SHARE = 8
-"""A step's operations learn from a batch this much smaller than that of the weights: a tenth of
-the rows then lasts about as long as the rest."""
+"""By how much the batches of the operations are smaller than those of the weights: 10 % of the rows
+then last about as long as the other 90 %."""
 PRICE_RATE = 0.05
-"""How fast the price of memorizing answers, per step, to a budget that is exceeded by one half."""
+"""How fast the price of memorizing rises per step, where the budget is exceeded by 50 %."""
 
 
 class GateBatches(NamedTuple):
@@ -87,13 +87,13 @@ class PairDecision:
 def open_pairs(
     model: Model, config: InteractionSearchConfig, steps: int, cost: Sequence[float] | None = None
 ) -> PairGate:
-    """Hang a gate over the undecided pairs of a model.
+    """Give the undecided pairs of a model a gate.
 
     Args:
-        model: Built with ``ops`` that hold ``undecided``.
+        model: A model that was built with ``undecided`` operations.
         config: ``[search]``.
-        steps: Planned.
-        cost: Bytes of memorizing each undecided pair; None: nothing costs.
+        steps: Planned steps.
+        cost: Bytes of memorizing each undecided pair; None: there is no budget.
     """
     branch = cast(Pairs, model.branches["pairs"])
     gate = PairGate(
@@ -169,7 +169,14 @@ def search_pairs(
 
 
 class PairTraining(Callback):
-    """Runs the gate: temperature, price, and in a bilevel search steps on held rows."""
+    """Runs the gate: temperature, price, and in a bilevel search its steps on held-out rows.
+
+    Args:
+        gate: The gate over the searched pairs.
+        held: Batches of held-out rows; None: the gate learns from the weights' batches.
+        config: ``[search]``.
+        monitor: Metric on validation that chooses the operations.
+    """
 
     def __init__(
         self, gate: PairGate, held: Batches | None, config: InteractionSearchConfig, monitor: str
@@ -179,11 +186,11 @@ class PairTraining(Callback):
         self.last, self.monitor = config.select == "last", monitor
         self.chosen: Tensor | None = None
         self.best = float("inf")
-        self._stream: Any = None
+        self._stream: Generator[Batch, None, None] | None = None
         self._next = -1
 
     def step_start(self, context: Context, batch: Batch) -> None:
-        """Set the temperature; it falls once operations learn."""
+        """Set the temperature; it falls once the operations learn."""
         wait = self._wait(context)
         step = max(0, context.step - wait)
         self.gate.advance(step, context.total_steps - wait, context.epoch)
@@ -192,7 +199,7 @@ class PairTraining(Callback):
         return int(self.warmup * context.total_steps)
 
     def after_backward(self, context: Context) -> None:
-        """Add the price of memorizing; in a bilevel search the weights' batch teaches no gate."""
+        """Add the price of memorizing; in a bilevel search, drop the gradient of this batch."""
         if self.held is None and context.step >= self._wait(context):
             self._charge()
             self.gate.regularise()
@@ -200,14 +207,14 @@ class PairTraining(Callback):
             self.gate.weight.grad = None
 
     def step_end(self, context: Context) -> None:
-        """Take the step of the operations."""
+        """Update the operations from held-out rows."""
         if self.held is not None and context.step > self._wait(context):
             self._learn(context, self._batch(self.held, context.step - 1))
         if context.step == context.total_steps:
             self._close()
 
     def evaluated(self, context: Context, line: Mapping[str, Any]) -> str | None:
-        """Keep the operations of the best evaluation in the second half, or of the last."""
+        """Copy the operations of the best evaluation in the second half, or of the last one."""
         value = float(line[self.monitor]) * (-1 if self.monitor == "auc" else 1)
         late = 2 * context.step >= context.total_steps
         if late and (self.last or value < self.best or self.chosen is None):
@@ -215,13 +222,13 @@ class PairTraining(Callback):
         return None
 
     def _charge(self) -> None:
-        """Raise the price while memorizing costs more than the budget (dual ascent; ours)."""
+        """Raise the price while memorizing exceeds the budget (dual ascent; ours)."""
         if self.gate.budget is not None:
             over = min(self.gate.spent() / self.gate.budget - 1, 1.0)
             self.gate.price = max(0.0, self.gate.price + PRICE_RATE * 2 * over * self.gate.lr)
 
     def _learn(self, context: Context, batch: Batch) -> None:
-        """Descend the loss of held rows in alpha alone (first order)."""
+        """Descend the loss of held-out rows in the operations alone (first order)."""
         model = cast(Model, context.model)
         device = self.gate.weight.device
         inputs = model_inputs(batch, device)
@@ -243,22 +250,21 @@ class PairTraining(Callback):
         self.gate.weight.grad = None
 
     def _batch(self, held: Batches, step: int) -> Batch:
-        """Return the held batch of a step, a function of the step alone."""
+        """Return the held-out batch of a step, a function of the step alone."""
         epoch, at = divmod(step, held.steps())
         if self._stream is None or self._next != step or not at:
             self._close()
             self._stream = held.epoch(epoch, at)
         self._next = step + 1
-        return cast(Batch, next(self._stream))
+        return next(self._stream)
 
     def _close(self) -> None:
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            close()
+        if self._stream is not None:
+            self._stream.close()
         self._stream = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return temperature, price, noise and the operations kept; alpha is in the model."""
+        """Return temperature, price, noise and chosen operations; the model has the gate."""
         return {
             "tau": self.gate.tau,
             "price": self.gate.price,
@@ -268,7 +274,7 @@ class PairTraining(Callback):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up a state."""
+        """Restore a state."""
         self.gate.tau, self.gate.price = state["tau"], state["price"]
         self.gate.noise.copy_(state["noise"])
         self.chosen, self.best = state["chosen"], state["best"]
@@ -283,69 +289,75 @@ def worth_slopes(
 ) -> Tensor:
     """Return the secant of the mean loss between half a candidate's share and all of it (ours).
 
-    The layer above scales itself to the shares, so that at the optimum the slope of the loss in
-    a share is zero however much the candidate informs. The loss without it tells that, but of
-    weights that fit too closely it says too much; half the way was better than either end on
-    generated data. The logit is taken as linear in the share: for a share s and ``h = dz/ds``,
-    ``(L(z) - L(z - h s / 2)) / (s / 2)``. Naive is worth 0.
+    The layer above adapts its scale to the shares, so that at the optimum the derivative of the
+    loss with respect to a share is zero, however informative the candidate is. The loss without
+    the candidate would show that, but overstates it where weights are overfitted; half of the
+    share was better than either end on generated data. The logit is taken as linear in the share:
+    for a share s and ``h = dz/ds``, ``(L(z) - L(z - h s / 2)) / (s / 2)``. Naive is worth 0.
 
     Args:
-        logit: (B,), of which ``watched`` is part.
-        label: (B,).
-        weight: (B,) or None.
+        logit: Logits (B,), computed from ``watched``.
+        label: Labels (B,).
+        weight: Row weights (B,), or None.
         watched: Crosses, products and their mixture, (B, P, D2) each.
         soft: Shares (P, 3).
 
     Returns:
-        (P, 3).
+        Slopes (P, 3).
     """
     *candidates, mixed = watched
-    (push,) = torch.autograd.grad(logit.sum(), mixed)  # (B, P, D2)
+    (slope,) = torch.autograd.grad(logit.sum(), mixed)  # (B, P, D2)
     z, y = logit.detach().float().unsqueeze(1), label.unsqueeze(1)  # (B, 1)
-    parts = torch.ones_like(z) if weight is None else weight.unsqueeze(1)  # (B, 1)
-    parts = parts / parts.sum()
-    found = []
+    weights = torch.ones_like(z) if weight is None else weight.unsqueeze(1)  # (B, 1)
+    weights = weights / weights.sum()
+    slopes = []
     for place, vectors in enumerate(candidates):
         share = soft[:, place].detach().clamp(min=1e-4)  # (P,)
         half = 0.5 * share
-        change = half * (push * vectors.detach()).sum(-1).float()  # (B, P)
-        lost = softplus(z) - softplus(z - change) - y * change  # (B, P)
-        found.append((parts * lost).sum(0) / half)
-    return torch.stack([*found, torch.zeros_like(found[0])], dim=1)  # (P, 3)
+        change = half * (slope * vectors.detach()).sum(-1).float()  # (B, P)
+        difference = softplus(z) - softplus(z - change) - y * change  # (B, P)
+        slopes.append((weights * difference).sum(0) / half)
+    return torch.stack([*slopes, torch.zeros_like(slopes[0])], dim=1)  # (P, 3)
 
 
 def _optimizer_of(gate: nn.Module, context: Context) -> torch.optim.Optimizer:
-    wanted = {id(p) for p in gate.parameters()}
+    """Return the optimiser of a gate's parameters alone."""
+    own = {id(p) for p in gate.parameters()}
     return next(
         o
         for o in context.optimizers.dense
-        if {id(p) for g in o.param_groups for p in g["params"]} == wanted
+        if {id(p) for g in o.param_groups for p in g["params"]} == own
     )
 
 
 def undecided(pairs: Sequence[tuple[int, int]], searched: Sequence[tuple[int, int]]) -> list[str]:
-    """Return the operations of a model to be searched: undecided, or naive where not searched."""
-    wanted = set(searched)
-    return [UNDECIDED if pair in wanted else OPS[2] for pair in pairs]
+    """Return the operations of a model to be searched: undecided, or naive if not searched."""
+    chosen = set(searched)
+    return [UNDECIDED if pair in chosen else OPS[2] for pair in pairs]
 
 
 def random_ops(
     ops: Sequence[str], searched: Sequence[int], cost: Sequence[float], seed: int, draws: int = 200
 ) -> list[str]:
-    """Deal the same operations out to the searched pairs at random: the control of equal size.
+    """Reassign the operations of the searched pairs at random: the control of equal size.
 
-    Of many draws, the one whose memorized crosses cost most nearly as much.
+    Args:
+        ops: Operation of every pair.
+        searched: Positions of the searched pairs; all others are naive.
+        cost: Cost of memorizing each pair.
+        seed: Seed of the draws.
+        draws: Number of draws; the one whose memorized pairs cost most nearly as much is returned.
     """
     draw = np.random.default_rng(seed)
-    given = [ops[p] for p in searched]
+    chosen = [ops[p] for p in searched]
 
-    def spent(dealt: Sequence[str]) -> float:
-        return sum(cost[p] for p, op in zip(searched, dealt, strict=True) if op == OPS[0])
+    def spent(assigned: Sequence[str]) -> float:
+        return sum(cost[p] for p, op in zip(searched, assigned, strict=True) if op == OPS[0])
 
-    wanted = spent(given)
-    every = [[given[k] for k in draw.permutation(len(given))] for _ in range(draws)]
-    best = min(every, key=lambda dealt: abs(spent(dealt) - wanted))
-    found = [OPS[2]] * len(ops)
+    target = spent(chosen)
+    drawn = [[chosen[k] for k in draw.permutation(len(chosen))] for _ in range(draws)]
+    best = min(drawn, key=lambda assigned: abs(spent(assigned) - target))
+    reassigned = [OPS[2]] * len(ops)
     for p, op in zip(searched, best, strict=True):
-        found[p] = op
-    return found
+        reassigned[p] = op
+    return reassigned

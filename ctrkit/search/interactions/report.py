@@ -23,10 +23,10 @@ DONE = {"memorize": "memorized", "factorize": "factorized", "naive": "left alone
 
 
 def summarise_interaction_search(record: InteractionsRecord) -> Summary:
-    """Summarise a search folder.
+    """Summarise a search over pairs of fields.
 
     Args:
-        record: Its ``record.json``.
+        record: The search's record.
     """
     best, data = record.rows[OURS][0], record.to_json()
     counts = Counter(pair.op for pair in record.pairs)
@@ -57,7 +57,7 @@ def _comparison(record: InteractionsRecord) -> Table:
         counts = [f"{average(m.pairs.get(op, 0) for m in members):,.3g}" for op in OPERATIONS]
         rows.append(
             [
-                _arm(name, members),
+                _label(name, members),
                 str(len(members)),
                 mean_and_spread([m.test.auc for m in members]),
                 mean_and_spread([m.test.logloss for m in members]),
@@ -86,21 +86,21 @@ def _comparison(record: InteractionsRecord) -> Table:
         "search, s",
     ]
     note = f"m / f / n: pairs memorized, factorized, left alone. {DIFFERENCE_NOTE}"
-    return Table("Against the controls", columns, rows, note)
+    return Table("Comparison with the controls", columns, rows, note)
 
 
-def _arm(name: str, members: Sequence[PairsOutcome]) -> str:
-    labels = dict.fromkeys(m.label for m in members if m.label)
+def _label(name: str, members: Sequence[PairsOutcome]) -> str:
+    notes = dict.fromkeys(m.label for m in members if m.label)
     plain = "the search" if name == OURS else name
-    return f"{plain} ({', '.join(labels)})" if labels else plain
+    return f"{plain} ({', '.join(notes)})" if notes else plain
 
 
 def _by_operation(record: InteractionsRecord) -> Table:
     rows = []
     for index, op in enumerate(OPERATIONS):
         members = [p for p in record.pairs if p.op == op]
-        known = [p.information for p in members if p.information is not None]
-        figures = zip(*map(astuple, known), strict=True) if known else [None] * 4
+        information = [p.information for p in members if p.information is not None]
+        figures = zip(*map(astuple, information), strict=True) if information else [None] * 4
         rows.append(
             [
                 DONE[op],
@@ -108,7 +108,9 @@ def _by_operation(record: InteractionsRecord) -> Table:
                 f"{average(p.probability[index] for p in members):.3f}" if members else "–",
                 f"{sum(p.rows for p in members):,}",
                 *(_nats(None if values is None else average(values)) for values in figures),
-                _nats(statistics.median(k.interaction for k in known) if known else None),
+                _nats(
+                    statistics.median(i.interaction for i in information) if information else None
+                ),
             ]
         )
     columns = [
@@ -123,9 +125,10 @@ def _by_operation(record: InteractionsRecord) -> Table:
         "median interaction",
     ]
     note = (
-        "Means over the pairs, in nats. MI: of the joint value with the label, biased upward where "
-        "a cross has few rows a value; Miller-Madow and excess (over permuted labels) correct it. "
-        "Interaction: the excess of the pair less those of its two fields alone."
+        "Means over the pairs, in nats. MI: mutual information of the pair's joint value and the "
+        "label, biased upward where the values have few rows; Miller-Madow and excess (over "
+        "permuted labels) correct the bias. Interaction: the excess of the pair minus those of its "
+        "two fields alone."
     )
     return Table("By operation", columns, rows, note)
 
@@ -133,7 +136,7 @@ def _by_operation(record: InteractionsRecord) -> Table:
 def _pairs(record: InteractionsRecord) -> Table:
     rows, exact = [], any(pair.min_count for pair in record.pairs)
     for pair in sorted(record.pairs, key=_order):
-        known = [None] * 4 if pair.information is None else astuple(pair.information)
+        figures = [None] * 4 if pair.information is None else astuple(pair.information)
         rows.append(
             [
                 " × ".join(pair.fields),
@@ -141,7 +144,7 @@ def _pairs(record: InteractionsRecord) -> Table:
                 *(f"{p:.3f}" for p in pair.probability),
                 f"{pair.rows:,}",
                 *([f"{pair.min_count:,}" if pair.min_count else ""] if exact else []),
-                *map(_nats, known),
+                *map(_nats, figures),
             ]
         )
     columns = [
@@ -151,15 +154,15 @@ def _pairs(record: InteractionsRecord) -> Table:
         "p(factorize)",
         "p(naive)",
         "cross rows",
-        *(["least count"] if exact else []),
+        *(["least rows"] if exact else []),
         "MI",
         "Miller-Madow",
         "excess",
         "interaction",
     ]
-    note = "Ordered by operation and interaction."
+    note = "Sorted by operation and interaction."
     if exact:
-        note += " Least count: training rows from which a cross has a row of its own."
+        note += " Least rows: training rows that a cross needs for a row of its own."
     return Table("Pairs", columns, rows, note)
 
 
@@ -177,7 +180,7 @@ def _map(record: InteractionsRecord) -> Operations:
     cells = [
         [*(places[f] for f in pair.fields), pair.op, max(pair.probability)] for pair in record.pairs
     ]
-    title = "What was chosen for each pair (stronger: more certain)"
+    title = "Operation of each pair (stronger colour: higher probability)"
     return Operations(title, list(record.fields), DONE, cells)
 
 
@@ -203,11 +206,11 @@ def _information(record: InteractionsRecord) -> list[Groups]:
 
 
 def _sizes(record: InteractionsRecord) -> Line | None:
-    """Draw log loss against the rows of crosses, one point an arm."""
+    """Draw log loss against the size of the crosses, one point per compared model."""
     if len(record.rows) < 2:
         return None
     lines = {
-        _arm(name, members): [
+        _label(name, members): [
             [
                 average(m.cross_bytes for m in members) / 1e6,
                 average(m.test.logloss for m in members),

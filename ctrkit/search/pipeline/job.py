@@ -152,7 +152,7 @@ class Pipeline(SearchJob):
 
     def _before(self, plain: SavedJob) -> StepResult:
         run = self.context.train(plain.job, self.folder / BEFORE)
-        return StepResult(plain, run, 1, "as given")
+        return StepResult(plain, run, 1, "as configured")
 
     def _tune(self, plain: SavedJob, trials: int) -> StepResult:
         """Tune the plain model with as many trials as the steps trained models."""
@@ -160,7 +160,7 @@ class Pipeline(SearchJob):
         section = tuned_section(self.context.config).model_copy(update={"trials": count})
         job = with_init(plain.job, "random")
         result = search("params", section, self.context, job, self.folder / PLAIN / "search")
-        decision = f"{trials} trials on the model as given"
+        decision = f"{trials} trials on the model as configured"
         return replace(result, models=count, decision=decision)
 
     def _kept(self, name: str, take: Callable[[], StepResult]) -> tuple[StepOutcome, SavedJob]:

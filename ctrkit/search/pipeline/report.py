@@ -9,41 +9,41 @@ from ctrkit.report.numbers import average, difference, mean_and_spread
 from ctrkit.report.summary import Summary, Table
 from ctrkit.search.pipeline.outcome import BEFORE, OURS, PLAIN, PipelineRecord, StepOutcome
 
-_NAMES = {BEFORE: "the model as given", PLAIN: "plain model, searched"}
+_NAMES = {BEFORE: "model as configured", PLAIN: "plain model, tuned"}
 
 
 def summarise_pipeline(record: PipelineRecord) -> Summary:
-    """Summarise a pipeline's folder.
+    """Summarise a pipeline of searches.
 
     Args:
-        record: Its ``record.json``.
+        record: The pipeline's record.
     """
     steps, data = record.steps, record.to_json()
-    tried = [row for row in steps if row.step not in _NAMES]
-    taken = [row.step for row in tried if row.used]
+    own = [row for row in steps if row.step not in _NAMES]
+    used = [row.step for row in own if row.used]
     return Summary(
-        title=f"{record.model}: {' → '.join(taken)}",
+        title=f"{record.model}: {' → '.join(used)}",
         facts={
-            "models trained": str(sum(r.models for r in tried)),
-            "time": f"{sum(r.seconds for r in tried):,.0f} s",
+            "models trained": str(sum(r.models for r in own)),
+            "time": f"{sum(r.seconds for r in own):,.0f} s",
             "config": record.config_sha256[:12],
         },
         warnings=list(record.warnings),
-        tables=[_bought(record), _end(record)],
+        tables=[_steps(record), _comparison(record)],
         curves=[_sizes(steps)],
         data={k: data[k] for k in ("steps", "rows", "paired", "against_before")},
     )
 
 
-def _bought(record: PipelineRecord) -> Table:
+def _steps(record: PipelineRecord) -> Table:
     rows = []
     for row in record.steps:
         test = record.against_before.get(row.step)
-        said = row.said if row.used else f"{row.said}: not taken"
+        decision = row.said if row.used else f"{row.said}: not used"
         rows.append(
             [
                 _NAMES.get(row.step, row.step),
-                said,
+                decision,
                 f"{row.validation.logloss:.5f}",
                 f"{row.test.logloss:.5f}",
                 difference([test]) if test else "",
@@ -55,26 +55,26 @@ def _bought(record: PipelineRecord) -> Table:
         )
     columns = [
         "step",
-        "decided",
+        "decision",
         "validation log loss",
         "test log loss",
-        "against as given, 95 %",
+        "difference, 95 %",
         "test AUC",
         "MB",
         "models",
         "seconds",
     ]
     note = (
-        "Each step starts from what the last one left; where validation surely (95 %) prefers the "
-        "model before a step, it is not taken. The difference is the step's log loss less that of "
-        "the model as given, on the same test rows: below zero the step is better."
+        "Each step starts from the result of the step before. A result is not used if validation "
+        "is significantly better (95 % CI) without it. difference: log loss of the step minus that "
+        "of the model as configured, on the same test rows; negative: the step is better."
     )
     if any(row.step == PLAIN for row in record.steps):
-        note += " The plain model got as many trials as the steps trained models."
-    return Table("What each step bought", columns, rows, note)
+        note += " The plain model was tuned with as many trials as the steps trained models."
+    return Table("Steps", columns, rows, note)
 
 
-def _end(record: PipelineRecord) -> Table:
+def _comparison(record: PipelineRecord) -> Table:
     rows = []
     for name, members in record.rows.items():
         tests = record.paired.get(name)
@@ -90,9 +90,9 @@ def _end(record: PipelineRecord) -> Table:
             ]
         )
     note = (
-        "The difference is the pipeline's log loss less the plain model's, on the same test rows. "
-        "One seed: the interval is over rows; several: over seeds. All seeds train the outcome of "
-        "one search."
+        "difference: log loss of the pipeline minus that of the plain model on the same test "
+        "rows; negative: the pipeline is better. The 95 % interval is over rows with one seed, "
+        "over seeds with several. All seeds train the result of one search."
     )
     columns = [
         "model",
@@ -103,7 +103,7 @@ def _end(record: PipelineRecord) -> Table:
         "parameters",
         "MB",
     ]
-    return Table("In the end", columns, rows, note)
+    return Table("Comparison with the plain model", columns, rows, note)
 
 
 def _sizes(steps: Sequence[StepOutcome]) -> Scatter:

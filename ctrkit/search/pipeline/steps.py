@@ -154,7 +154,7 @@ def train(context: StepContext, saved: SavedJob, folder: Path) -> StepResult:
     """Train the result with the first seed; the other seeds follow."""
     seed = context.config.train.seed
     run = context.train(saved.job.seeded(seed), folder / str(seed))
-    return StepResult(saved, run, 1, "the outcome, trained", required=True)
+    return StepResult(saved, run, 1, "result retrained", required=True)
 
 
 def search(

@@ -84,7 +84,7 @@ def test_logits_are_those_of_hard_gates(name, vanish):
     assert count_parameters(new)["allocated"] < count_parameters(old)["allocated"]
 
 
-def test_what_cannot_be_parted_starts_anew_and_is_said(caplog):
+def test_weights_that_cannot_be_split_start_anew_with_a_warning(caplog):
     config = make_config({"model": {"name": "dnn", "dim": 4}}).model
     kept = choice(("b",))
     old = build_model(config, Layout(FIELDS), seed=1)

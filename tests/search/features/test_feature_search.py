@@ -1,4 +1,4 @@
-"""The whole search for feature values: what it leaves, that it goes on, and what it refuses."""
+"""The whole search for feature values: what it leaves, that it resumes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def searched(clicks, tmp_path_factory) -> jobs.Search:
     )
 
 
-def test_the_folder_holds_the_decision_the_model_and_the_report(searched):
+def test_folder_has_the_decision_the_model_and_the_report(searched):
     folder = searched.folder
     frame = pl.read_parquet(folder / "features.parquet")
     assert frame.columns == ["field", "value", "code", "gate", "kept", "count", "traffic"]
@@ -63,7 +63,7 @@ def test_the_folder_holds_the_decision_the_model_and_the_report(searched):
     names = set(searched.record["rows"])
     assert names == {"optfs", "all values", "by frequency", "at random"}
     page = (folder / "report.html").read_text()
-    assert "Against the controls" in page
+    assert "Comparison with the controls" in page
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
@@ -123,7 +123,7 @@ def test_the_winner_scores_raw_rows_and_drops_what_was_dropped(searched, clicks)
     assert len(values) < 2 or logits[0] == logits[1]
 
 
-def test_an_equal_search_is_not_done_again_and_another_is_refused(searched, clicks):
+def test_same_search_is_not_repeated_and_another_is_refused(searched, clicks):
     before = (searched.folder / "run" / "model.safetensors").stat().st_mtime_ns
     options = {"label": "click", "model": "deepfm", "out": searched.folder, "set": FAST}
     again = jobs.search_features(
@@ -137,7 +137,7 @@ def test_an_equal_search_is_not_done_again_and_another_is_refused(searched, clic
         jobs.search_features(clicks, target_ratio=[0.2], **options)
 
 
-def test_random_starts_need_no_trace_of_the_search(clicks, tmp_path):
+def test_random_initial_weights_need_no_files_of_the_search(clicks, tmp_path):
     found = jobs.search_features(
         clicks,
         label="click",
@@ -152,7 +152,7 @@ def test_random_starts_need_no_trace_of_the_search(clicks, tmp_path):
     assert set(found.record["rows"]) == {"optfs"}
 
 
-def test_paths_of_a_file_are_relative_to_it_wherever_the_command_is_given(
+def test_paths_in_a_file_are_relative_to_it_from_any_working_directory(
     clicks, tmp_path, monkeypatch
 ):
     (tmp_path / "data").mkdir()
@@ -174,7 +174,7 @@ def test_paths_of_a_file_are_relative_to_it_wherever_the_command_is_given(
     assert again.record.metrics["test"]["auc"] == found.run.record.metrics["test"]["auc"]
 
 
-def test_hashed_fields_are_encoded_again_with_a_notice(clicks, tmp_path):
+def test_hashed_fields_get_a_vocabulary_and_a_notice(clicks, tmp_path):
     schema, _ = jobs.schema(clicks, label="click", out=tmp_path / "schema.toml")
     text = (tmp_path / "schema.toml").read_text()
     name = next(f.name for f in schema.fields if f.kind == "categorical")
@@ -212,7 +212,7 @@ class ButTheLast(nn.Module):
 '''
 
 
-def test_plug_ins_have_gates_and_gates_without_a_gradient_are_told(clicks, tmp_path, monkeypatch):
+def test_warning_names_a_plug_ins_gates_without_a_gradient(clicks, tmp_path, monkeypatch):
     """Row by row too: the limit of values with a penalty on all of them is lowered to none."""
     (tmp_path / "but_the_last.py").write_text(PLUGIN)
     monkeypatch.setitem(ValueGate.__init__.__kwdefaults__, "most_dense", 0)
@@ -264,14 +264,14 @@ def test_fields_without_a_kept_value_leave_the_schema(clicks, tmp_path):
     ],
     ids=str,
 )
-def test_mistakes_are_told_before_anything_is_written(clicks, tmp_path, options, message):
+def test_user_error_leaves_no_folder(clicks, tmp_path, options, message):
     given = {"model": "fm", **options}
     with pytest.raises(CtrkitError, match=message):
         jobs.search_features(clicks, label="click", out=tmp_path / "s", **given)
     assert not (tmp_path / "s").exists()
 
 
-def test_a_mistake_in_the_data_leaves_nothing_and_replaces_nothing(clicks, tmp_path):
+def test_error_in_the_data_leaves_and_overwrites_nothing(clicks, tmp_path):
     out = tmp_path / "s"
     with pytest.raises(CtrkitError, match="must be 0 or 1 in every row"):
         jobs.search_features(clicks, label="site", model="fm", out=out)
@@ -291,7 +291,7 @@ def test_one_penalty_needs_no_brackets(text, expected):
     assert found.search.penalty == expected
 
 
-def test_published_settings_fill_both_sections(clicks):
+def test_published_hyper_parameters_fill_both_sections(clicks):
     config = load_config(
         overrides=["search.preset=criteo-dcn", "train.lr=0.5"], kind=FeaturesConfig
     )
@@ -299,7 +299,7 @@ def test_published_settings_fill_both_sections(clicks):
     assert (config.train.lr, config.train.l2, config.train.l2_rows) == (0.5, 3e-6, "all")
 
 
-def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
+def test_command_prints_the_comparison_and_the_winner(clicks, tmp_path, capsys, monkeypatch):
     out = tmp_path / "s"
     args = [
         "ctrkit",
@@ -327,7 +327,7 @@ def test_the_command_says_what_it_found(clicks, tmp_path, capsys, monkeypatch):
     assert json.loads((out / "record.json").read_text())["winner"] == "ratio-0.3"
 
 
-def test_default_penalties_drop_nothing_that_is_surely_of_use(tmp_path):
+def test_default_penalties_drop_nothing_if_all_values_are_significantly_better(tmp_path):
     """900 values worth 2 nats each, below the price of a value: together they are most of it."""
     draw = np.random.default_rng(0)
     codes = draw.integers(0, 300, (24_000, 3))

@@ -132,7 +132,7 @@ def test_a_target_is_met_to_the_value(target):
     assert kept["f0"][3:].mean() > kept["f2"][3:].mean()
 
 
-def test_a_cut_search_goes_on_with_the_same_result(tmp_path):
+def test_cut_search_resumes_with_the_same_result(tmp_path):
     _, _, whole = small_search(target=0.3)
     with pytest.raises(KeyboardInterrupt):
         small_search(target=0.3, callbacks=(Watch(stop_at=25),), folder=tmp_path)

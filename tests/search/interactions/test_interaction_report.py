@@ -104,7 +104,7 @@ def test_figures_of_one_seed():
     assert summary.title == ("Pairs of fields of optinter: 1 memorized, 1 factorized, 1 left alone")
     assert summary.facts["cross rows"] == "100 (0.00 MB)"
     assert summary.warnings == ["the search ran for one seed"]
-    ours, naive, memorized = table(summary, "Against the controls")
+    ours, naive, memorized = table(summary, "Comparison with the controls")
     assert (ours["pairs"], ours["search, s"], ours["difference, 95 %"]) == ("the search", "12", "")
     assert naive["difference, 95 %"] == "-0.00200 (-0.00300 to -0.00100)"
     assert naive["m / f / n"] == "0 / 0 / 3"
@@ -115,7 +115,7 @@ def test_figures_of_one_seed():
 
 
 def test_several_seeds_have_means_and_intervals_over_seeds():
-    ours, naive, _ = table(summary_of(record(3)), "Against the controls")
+    ours, naive, _ = table(summary_of(record(3)), "Comparison with the controls")
     assert ours["test log loss"] == "0.51000 ± 0.01000"
     # mean -0.003, deviation 0.001: 4.30 * 0.001 / sqrt(3) = 0.00248
     assert naive["difference, 95 %"] == "-0.00300 (-0.00548 to -0.00052)"
@@ -131,7 +131,7 @@ def test_pairs_are_ordered_by_operation_and_summed_by_it():
     ]
     assert first["pair"] == f"{NASTY} × ad"
     assert (first["p(memorize)"], first["cross rows"]) == ("1.000", "100")
-    assert "least count" not in first, "crosses are hashed"
+    assert "least rows" not in first, "crosses are hashed"
     assert (first["interaction"], third["excess"]) == ("+0.003000", "+0.005000")
     memorized, factorized, alone = table(summary, "By operation")
     assert (memorized["mean probability"], memorized["cross rows"]) == ("1.000", "100")
@@ -180,7 +180,7 @@ def test_least_counts_are_shown_where_crosses_are_exact():
     exact = record()
     exact["pairs"][2]["min_count"] = 20
     found = table(summary_of(exact), "Pairs")
-    assert [p["least count"] for p in found] == ["20", "", ""]
+    assert [p["least rows"] for p in found] == ["20", "", ""]
 
 
 def test_names_out_of_the_data_are_escaped_everywhere():

@@ -117,7 +117,7 @@ def test_a_search_leaves_a_plain_run_that_trains_again(clicks, tmp_path):
     assert ctrkit.load(found.folder / "run").predict(rows).shape == (5,)
 
 
-def test_the_same_command_goes_on_and_another_is_refused(clicks, tmp_path):
+def test_same_command_resumes_and_another_is_refused(clicks, tmp_path):
     first = search(clicks, tmp_path / "s", controls="none")
     weights = first.folder / "searches" / "0" / "run" / "model.safetensors"
     before = weights.stat().st_mtime_ns
@@ -131,7 +131,7 @@ def test_the_same_command_goes_on_and_another_is_refused(clicks, tmp_path):
     search(clicks, tmp_path / "s", "search.update=joint", controls="none", force=True)
 
 
-def test_exact_crosses_have_rows_of_their_own_and_the_budget_holds(clicks, tmp_path):
+def test_exact_crosses_have_rows_of_their_own_within_the_budget(clicks, tmp_path):
     """Over the budget, the control of all memorized pairs is hashed to fit, and said so."""
     found = search(
         clicks, tmp_path / "s", "model.cross_min_count=3", exact=True, controls="all", budget=6_000
@@ -152,7 +152,7 @@ def test_exact_crosses_have_rows_of_their_own_and_the_budget_holds(clicks, tmp_p
     assert (found.folder / "report.html").read_text().count("hashed to fit")
 
 
-def test_an_exact_model_scores_new_rows_and_unmet_crosses(clicks, tmp_path):
+def test_exact_model_scores_crosses_unseen_in_training(clicks, tmp_path):
     """The keys lie in the run's encoder; a cross that training never met is no fault."""
     given = [*FAST[1:], "model.pairs.op=memorize", "model.crosses=exact"]
     result = jobs.train(clicks, label="click", model="optinter", out=tmp_path / "run", set=given)
@@ -221,7 +221,7 @@ def test_retrained_model_starts_with_no_weight_of_the_search(clicks, tmp_path, m
         ),
     ],
 )
-def test_bad_options_are_one_line_and_leave_nothing(clicks, tmp_path, options, error, says):
+def test_user_error_is_one_line_and_leaves_no_folder(clicks, tmp_path, options, error, says):
     more = options.pop("more", ())
     with pytest.raises(error, match=says) as caught:
         search(clicks, tmp_path / "s", *more, **options)
@@ -229,7 +229,7 @@ def test_bad_options_are_one_line_and_leave_nothing(clicks, tmp_path, options, e
     assert not (tmp_path / "s").exists()
 
 
-def test_an_architecture_from_a_file_is_checked(clicks, tmp_path):
+def test_operations_from_a_file_are_checked(clicks, tmp_path):
     path = tmp_path / "pairs.json"
     path.write_text('{"format": 1, "pairs": [{"fields": ["site", "devise"], "op": "memorize"}]}')
     with pytest.raises(ConfigError, match="no field 'devise'; did you mean 'device'"):
@@ -259,7 +259,7 @@ def test_an_architecture_from_a_file_is_checked(clicks, tmp_path):
         )
 
 
-def test_it_is_said_when_a_control_is_surely_better(clicks, tmp_path, monkeypatch):
+def test_warning_names_a_control_that_is_significantly_better(clicks, tmp_path, monkeypatch):
     """A table of two fields that the search, told to, leaves out, against all memorized."""
     draw = np.random.default_rng(0)
     codes = draw.integers(0, 20, (8_000, 3))

@@ -94,7 +94,7 @@ def search(data, folder=None, callbacks=(), **options):
 # ---- the parts
 
 
-def test_a_tenth_of_the_rows_is_held_and_the_rest_is_all_others(small):
+def test_ten_percent_of_the_rows_are_held_out(small):
     rest, held = parts_of(small, 256)
     rows = small.shards.rows("train")
     assert rest.rows + held.rows == rows
@@ -139,7 +139,7 @@ def test_operations_wait_for_the_weights(small):
 
 
 @pytest.mark.parametrize("options", [{}, {"relaxation": "gumbel"}, {"worth": "slope"}])
-def test_a_search_that_was_cut_goes_on_bit_for_bit(small, tmp_path, options):
+def test_cut_search_resumes_bit_for_bit(small, tmp_path, options):
     class Cut(Callback):
         def step_end(self, context) -> None:
             if context.step == 15:
@@ -249,7 +249,7 @@ def test_gate_lr_follows_the_planned_steps(small):
     assert open_pairs(model_of(small), InteractionSearchConfig(gate_lr=0.5), 100).lr == 0.5
 
 
-def test_random_operations_are_the_same_ones_dealt_out_again():
+def test_random_operations_are_the_same_ones_reassigned():
     ops = ["memorize", "naive", "factorize", "naive", "naive", "memorize"]
     cost = [5.0, 900.0, 7.0, 6.0, 5.0, 4.0]
     dealt = random_ops(ops, [0, 2, 3, 4, 5], cost, seed=1)

@@ -1,4 +1,4 @@
-"""The pipeline of searches: its steps, its comparison, and that it goes on where it was cut."""
+"""The pipeline of searches: its steps, its comparison, and that it resumes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def search(data: Path, out: Path, **options) -> jobs.Search:
 
 
 @pytest.mark.slow
-def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
+def test_every_step_starts_from_the_step_before_and_a_cut_pipeline_resumes(
     clicks, tmp_path, monkeypatch
 ):
     out = tmp_path / "s"
@@ -74,8 +74,8 @@ def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
     assert [len(m) for m in found.record["rows"].values()] == [2, 2]
     assert len(found.record["paired"]["plain"]) == 2
     page = (out / "report.html").read_text()
-    assert "What each step bought" in page
-    assert "In the end" in page
+    assert "<h2>Steps</h2>" in page
+    assert "Comparison with the plain model" in page
     again = jobs.train(out / "run.toml", out=tmp_path / "again")
     assert again.record.metrics["test"] == found.run.record.metrics["test"]
     assert (out / "pairs.json").is_file()
@@ -83,7 +83,7 @@ def test_every_step_starts_from_the_last_one_and_a_cut_pipeline_goes_on(
     assert str(out / "features") not in text, "the outcome needs no step's folder"
 
 
-def test_steps_can_be_left_out(clicks, tmp_path, capsys, monkeypatch):
+def test_steps_can_be_skipped(clicks, tmp_path, capsys, monkeypatch):
     out = tmp_path / "s"
     args = [
         "ctrkit",
@@ -113,7 +113,7 @@ def test_steps_can_be_left_out(clicks, tmp_path, capsys, monkeypatch):
     assert not (out / "plain").exists()
 
 
-def test_the_ranking_keeps_what_informs_in_a_cross_alone_and_reads_text_as_told(tmp_path):
+def test_ranking_keeps_fields_that_inform_in_a_cross_alone_and_reads_headerless_text(tmp_path):
     """XOR: neither field tells anything of the label alone; the file has no header."""
     rng = np.random.default_rng(0)
     a, b, main, noise = (rng.integers(0, n, 6_000) for n in (2, 2, 3, 50))
@@ -147,9 +147,7 @@ def test_the_ranking_keeps_what_informs_in_a_cross_alone_and_reads_text_as_told(
 
 
 @pytest.mark.parametrize("name", ["plain", 'Ergebnisse ü 数 "x" \\ y'])
-def test_the_step_trains_on_what_the_ranking_kept_wherever_the_folder_is(
-    tmp_path, monkeypatch, name
-):
+def test_rank_step_trains_on_kept_fields_below_any_folder_name(tmp_path, monkeypatch, name):
     monkeypatch.setattr(compare, "prefers", lambda *rows: False)  # each step is taken
     rng = np.random.default_rng(0)
     main, noise = (rng.integers(0, n, 3_000) for n in (3, 50))
@@ -176,8 +174,46 @@ def test_the_step_trains_on_what_the_ranking_kept_wherever_the_folder_is(
     assert again.record.metrics["test"] == found.run.record.metrics["test"]
 
 
+def test_rank_step_drops_the_pairs_of_dropped_fields(tmp_path, monkeypatch):
+    """The plain model's pairs.json stays whole, and the plain model's files train it again."""
+    monkeypatch.setattr(compare, "prefers", lambda *rows: False)
+    rng = np.random.default_rng(0)
+    a, b, noise = (rng.integers(0, n, 3_000) for n in (3, 4, 50))
+    click = (rng.random(3_000) < 0.1 + 0.2 * a + 0.1 * b).astype(int)
+    frame = pl.DataFrame({"click": click, "a": a, "b": b, "noise": noise})
+    frame.write_parquet(tmp_path / "rows.parquet")
+    pairs = [
+        {"fields": ["a", "b"], "op": "factorize"},
+        {"fields": ["a", "noise"], "op": "memorize"},
+    ]
+    (tmp_path / "pairs.json").write_text(json.dumps({"format": 1, "pairs": pairs}))
+    found = jobs.search_pipeline(
+        tmp_path / "rows.parquet",
+        out=tmp_path / "s",
+        label="click",
+        model="optinter",
+        controls="none",
+        categorical=["a", "b", "noise"],
+        skip=["features", "interactions", "params"],
+        set=["train.epochs=1", "model.mlp.hidden=[4]", f'model.pairs="{tmp_path}/pairs.json"'],
+    )
+    assert found.record["steps"][1]["said"] == "dropped noise"
+
+    def named(path):
+        return [tuple(p["fields"]) for p in json.loads(path.read_text())["pairs"]]
+
+    assert named(found.folder / "pairs.json") == [("a", "b")]
+    assert named(found.folder / "plain-pairs.json") == [("a", "b"), ("a", "noise")]
+    again = jobs.train(found.folder / "run.toml", out=tmp_path / "again")
+    assert again.record.metrics["test"] == found.run.record.metrics["test"]
+    before = jobs.train(found.folder / "plain.toml", out=tmp_path / "before")
+    assert before.record.metrics["test"]["logloss"] == found.record["steps"][0]["test"]["logloss"]
+
+
 @pytest.mark.parametrize("leaks", [False, True])
-def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, monkeypatch, leaks):
+def test_significantly_worse_step_is_not_used_unless_it_removes_a_leak(
+    tmp_path, monkeypatch, leaks
+):
     rng = np.random.default_rng(0)
     main, noise = (rng.integers(0, n, 3_000) for n in (3, 50))
     click = (rng.random(3_000) < 0.1 + 0.3 * main).astype(int)
@@ -199,12 +235,12 @@ def test_a_step_that_surely_costs_is_not_taken_unless_it_ends_a_leak(tmp_path, m
     assert "told" in rows["rank"]["said"]
     assert rows["rank"]["taken"] == leaks
     assert ("leaking: told" in rows["rank"]["said"]) == leaks
-    assert (": not taken" in (found.folder / "report.html").read_text()) != leaks
+    assert (": not used" in (found.folder / "report.html").read_text()) != leaks
     kept = Schema.load(found.folder / "schema.toml").names
     assert kept == (["main"] if leaks else ["main", "noise", "told"])
 
 
-def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
+def test_step_with_a_requested_size_is_used(clicks, tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "prefers", lambda *rows: True)
     found = search(
         clicks,
@@ -218,7 +254,7 @@ def test_a_size_that_is_asked_for_is_taken(clicks, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("better", [False, True])
-def test_a_plain_model_that_wins_is_named(clicks, tmp_path, monkeypatch, better):
+def test_warning_names_a_plain_model_that_is_better(clicks, tmp_path, monkeypatch, better):
     monkeypatch.setattr(compare, "prefers", lambda *rows: better)
     found = search(
         clicks,
@@ -243,7 +279,7 @@ def test_a_plain_model_that_wins_is_named(clicks, tmp_path, monkeypatch, better)
     ],
     ids=str,
 )
-def test_mistakes_are_told_before_anything_is_written(clicks, tmp_path, options, message):
+def test_user_error_leaves_no_folder(clicks, tmp_path, options, message):
     with pytest.raises(CtrkitError, match=message):
         search(clicks, tmp_path / "s", **options)
     assert not (tmp_path / "s").exists()
