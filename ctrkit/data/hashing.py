@@ -1,7 +1,7 @@
-"""One stable hash of values: xxhash64 over a canonical text, and the mixing that tables use.
+"""One stable hash of values: xxhash64 of the canonical text, and the mixing that tables use.
 
-The hash never depends on a library's own ``hash()``, on the platform or on the process, so codes
-written today are read back tomorrow.
+The hash depends neither on a library's own ``hash()`` nor on the platform or the process, so that
+codes stay valid.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def stable_hash(values: pl.Series, seed: int = 0) -> pl.Series:
     """Hash text by xxhash64.
 
     Args:
-        values: (n,) text, see :func:`canonical`.
-        seed: Of the hash.
+        values: (n,) text, see :func:`ctrkit.data.columns.text.canonical`.
+        seed: Seed of the hash.
 
     Returns:
         (n,) UInt64; a null stays null.
@@ -104,7 +104,7 @@ def field_salt(name: str, seed: int, lookup: int) -> int:
 
 
 def pair_salt(first: str, second: str, seed: int) -> int:
-    """Return the salt of crosses of two fields, named in layout order."""
+    """Return the salt of the crosses of two fields, given in layout order."""
     return field_salt(f"{first}\0{second}", seed, 0)
 
 

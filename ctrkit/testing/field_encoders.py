@@ -24,7 +24,7 @@ from ctrkit.registry import registry
 from ctrkit.schema import DROPPED, MISSING, RESERVED, UNSEEN, Field, Schema
 from ctrkit.testing.verdicts import Verdict, require, run_checks
 
-ROWS = 300
+ROWS = 150
 EncoderKind = Literal["encoding", "transform", "bucket"]
 Row = float | tuple[float, ...] | None
 """An encoded row: a code, a number (None: missing), or the codes of a list."""

@@ -7,19 +7,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from ctrkit.data.read.prefetch import T
-
+T = TypeVar("T")
 R = TypeVar("R")
 _MANY_ROWS = 16_384
 
 
 def by_column(work: Callable[[T], R], columns: Sequence[T], rows: int) -> list[R]:
-    """Return the work on each column, in order; threads share it where there are many rows.
+    """Return the result for each column, in order; threads share the work where rows are many.
 
     Args:
-        work: Independent of the other columns.
-        columns: What is worked on.
-        rows: Of each column.
+        work: Function of one column.
+        columns: The columns, or what stands for them.
+        rows: Rows of each column.
     """
     if rows < _MANY_ROWS or len(columns) < 2:
         return [work(column) for column in columns]

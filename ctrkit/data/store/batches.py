@@ -1,4 +1,4 @@
-"""Batches of encoded rows as numpy arrays: shuffled windows, ranks, exact resume, prefetch."""
+"""Batches of encoded rows as numpy arrays: shuffled windows, processes, exact resume, prefetch."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ class Batches:
         shuffle: bool,
         seed: int = 0,
         window: int = 1_048_576,
-        rank: int = 0,
-        world: int = 1,
+        process: tuple[int, int] = (0, 1),
         part: Part = "all",
     ) -> None:
         """Plan the epochs.
@@ -40,20 +39,20 @@ class Batches:
         Args:
             shards: The encoded rows.
             split: ``train``, ``validation`` or ``test``.
-            batch_size: Rows per rank and step.
-            shuffle: Permute blocks, and rows within windows; else keep the order.
+            batch_size: Rows per process and step.
+            shuffle: Permute blocks, and rows within windows; else the order of the shards.
             seed: Seed of the order.
             window: Rows permuted together: whole blocks, at least one. In order, fewer are read.
-            rank: Index of this process.
-            world: Number of processes; a global batch is ``batch_size * world`` rows.
+            process: Index of this process and number of processes; a global batch is
+                ``batch_size * number`` rows.
             part: All rows; or about 10 % of them, chosen by a hash of their place; or the rest.
         """
         assert batch_size > 0, batch_size
-        assert 0 <= rank < world, (rank, world)
+        self._rank, self._world = process
+        assert 0 <= self._rank < self._world, process
         self.shards, self.split, self.batch_size = shards, split, batch_size
         self._shuffle, self._seed = shuffle, seed
         self._window = window if shuffle else min(window, IN_ORDER_ROWS)
-        self._rank, self._world = rank, world
         self._part = part
         self._blocks = list(shards.blocks(split))
         self._sizes = [
@@ -63,18 +62,18 @@ class Batches:
         self.rows = sum(self._sizes)
 
     def steps(self) -> int:
-        """Return the batches per epoch, equal for all ranks."""
+        """Return the batches per epoch, equal for all processes."""
         return -(-self.rows // (self.batch_size * self._world))
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Batch, None, None]:
         """Yield an epoch's batches from step ``start`` on; a thread reads ahead.
 
-        Batches of the last step may be smaller (of a rank, even empty).
+        Batches of the last step may be smaller (in one of many processes, even empty).
         """
         return read_ahead(self._epoch(epoch, start), _QUEUE)
 
     def _windows(self, epoch: int) -> list[list[tuple[int, int]]]:
-        """Return per window its blocks as (number, rows)."""
+        """Return the blocks of each window as (number, rows)."""
         order = np.arange(len(self._blocks))
         if self._shuffle:
             order = np.random.default_rng((self._seed, epoch)).permutation(order)

@@ -1,4 +1,4 @@
-"""Folders found again by content: built beside, renamed when whole, least used removed first."""
+"""Folders found again by their content; the least recently used are removed first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def home() -> Path:
 
 
 def cache_key(facts: Mapping[str, Any]) -> str:
-    """Return the sha256 of facts that determine a folder's content."""
+    """Return the sha256 of the facts that determine a folder's content."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -44,9 +44,13 @@ def _scrap(folder: Path, owner: int) -> None:
 
 
 def build_folder(folder: Path, build: Callable[[Path], None]) -> None:
-    """Build a folder beside its place and rename it; a failure leaves nothing behind.
+    """Build a folder as a whole; a failure leaves nothing behind.
 
-    An earlier folder in that place is replaced.
+    An earlier folder of that name is replaced.
+
+    Args:
+        folder: The folder.
+        build: Fills an empty folder.
     """
     with atomic_folder(folder) as beside:
         build(beside)
@@ -54,12 +58,12 @@ def build_folder(folder: Path, build: Callable[[Path], None]) -> None:
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder of the cache, safe from removal while this object lives.
+    """A folder of the cache, protected from removal while this object lives.
 
     Attributes:
-        folder: The entry.
-        hit: Whether it was there already.
-        lock: Held marker beside the folder.
+        folder: The folder.
+        hit: Whether it was in the cache already.
+        lock: File beside the folder, locked while the folder is in use.
     """
 
     folder: Path
@@ -67,18 +71,19 @@ class Entry:
     lock: BaseFileLock = field(repr=False)
 
     def release(self) -> None:
-        """Let the entry be removed from now on."""
+        """Allow the removal of the folder from now on."""
         _drop(self.lock, os.getpid())
 
 
 def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> Entry:
-    """Return the entry of ``key``; build it if it is not there.
+    """Return the folder of ``key``; build it if it is not in the cache.
 
     Args:
-        root: Of the cache.
+        root: Folder of the cache.
         key: See :func:`cache_key`.
         build: Fills an empty folder.
-        limit: Bytes; beyond it the least recently used entries that nobody holds are removed.
+        limit: Maximum size in bytes; beyond it the least recently used folders are removed, except
+            those in use.
     """
     root.mkdir(parents=True, exist_ok=True)
     folder = root / key
@@ -97,7 +102,7 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
 
 
 def _drop(mark: BaseFileLock, owner: int) -> None:
-    if os.getpid() != owner:  # a forked child does not let go for its parent
+    if os.getpid() != owner:  # a forked child does not release what its parent uses
         return
     mark.release()
     Path(mark.lock_file).unlink(missing_ok=True)
@@ -115,11 +120,13 @@ def _evict(root: Path, limit: int) -> None:
 
 
 def _remove(folder: Path) -> bool:
-    """Remove an entry unless somebody builds, opens or holds it."""
+    """Remove a folder unless a process builds, opens or uses it; return whether it was removed."""
     try:
         with FileLock(folder.parent / f"{folder.name}.lock", blocking=False):
             for mark in folder.parent.glob(f"{folder.name}.use-*"):
-                with FileLock(mark, blocking=False):  # else its holder lives
+                with FileLock(
+                    mark, blocking=False
+                ):  # Timeout: in use
                     mark.unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
     except Timeout:

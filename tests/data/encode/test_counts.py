@@ -90,7 +90,7 @@ def test_counts_are_those_of_a_dictionary():
     assert counts.table("a").rows() == expected
 
 
-def test_many_values_are_counted_without_a_look_up(monkeypatch):
+def test_many_values_are_counted_without_a_lookup(monkeypatch):
     monkeypatch.setattr("ctrkit.data.encode.counts._LOOKUP_VALUES", 5)
     frame, whole = _frame(), Counts(SCHEMA)
     for start in range(0, 500, 100):

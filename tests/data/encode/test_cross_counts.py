@@ -113,7 +113,7 @@ def test_keys_by_hand():
     assert counts.pair_of(np.array([0, 29, 30, 59, 60, 95])).tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_lists_cross_by_each_token_and_empty_ones_not_at_all():
+def test_lists_cross_by_each_token_and_empty_lists_do_not_cross():
     rows = batch([3, 4, 3], [3, 3, 3], None, [[3, 4], [], [4, 4]], [[3], [3, 0], [3, 0]])
     counts = counted([rows], [(0, 3), (3, 4)])
     values = {counts.value_of(int(k)): int(n) for k, n in zip(*counts._kept(1), strict=True)}
@@ -156,7 +156,7 @@ def test_equal_for_any_batching_window_and_merging(monkeypatch):
     assert counted(cut(rows, [0])[:1]).distinct().tolist() == [0] * len(PAIRS)
 
 
-def test_counting_goes_on_after_a_look():
+def test_counting_continues_after_reading():
     rows = random_rows(400, seed=5)
     first, second = cut(rows, [123])
     counts = counted([first])
@@ -165,7 +165,7 @@ def test_counting_goes_on_after_a_look():
     assert counts._kept(1)[1].tolist() == counted([rows])._kept(1)[1].tolist()
 
 
-def test_a_key_of_y_minus_1_rows_is_not_kept_and_one_of_y_rows_is():
+def test_a_key_is_kept_from_min_count_rows_on():
     counts = counted([batch([3] * 4 + [4] * 5, [3] * 9)], [(0, 1)])
     assert [counts.value_of(k) for k in counts.keys(5).tolist()] == [(0, 4, 3)]
     assert counts.frozen(5).counts.tolist() == [5]
@@ -246,7 +246,7 @@ def test_a_saved_encoder_holds_its_crosses(tmp_path, data):
     assert not (tmp_path / "encoded" / "encoder" / "crosses").exists()
 
 
-def test_shards_of_an_encoder_with_crosses_keep_them_and_others_never_get_them(tmp_path, data):
+def test_encoders_with_other_crosses_have_other_cache_entries(tmp_path, data):
     source = open_source(tmp_path / "data.parquet")
     counts = CrossCounts(data.layout, [(0, 1)])
     for part in Batches(data.shards, "train", 64, shuffle=False).epoch(0):
@@ -262,7 +262,7 @@ def test_shards_of_an_encoder_with_crosses_keep_them_and_others_never_get_them(t
         assert (None if crosses is None else crosses.min_count) == least
 
 
-def test_pruning_leaves_exact_crosses_behind(data):
+def test_pruning_drops_exact_crosses(data):
     counts = CrossCounts(data.layout, [(0, 1)])
     counts.update(next(Batches(data.shards, "train", 64, shuffle=False).epoch(0)))
     encoder = replace(data.encoder, crosses=counts.frozen(1))
@@ -304,7 +304,7 @@ def test_damaged_crosses_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("transform", ["raw", "standard", "log2", "log2_monotone"])
-def test_real_numbers_cross_by_buckets_of_about_equal_traffic(transform, tmp_path):
+def test_real_numbers_cross_by_buckets_of_about_equal_counts(transform, tmp_path):
     rng = np.random.default_rng(1)
     values = pl.DataFrame({"x": rng.lognormal(1.0, 2.0, 20_000) * rng.choice([1, 1, -1], 20_000)})
     schema = Schema((Field("x", "numeric", transform=transform, bins=8),))
@@ -339,7 +339,7 @@ def test_a_number_without_spread_has_one_bucket(values):
     assert [f.cross_rows] == [4]
 
 
-def test_the_estimate_of_distinct_crosses_is_near_and_takes_hashed_fields():
+def test_the_estimate_of_distinct_crosses_is_close_and_includes_hashed_fields():
     """A dense pair, a sparse one and a hash-encoded member, against a set of pairs of codes."""
     draw = np.random.default_rng(0)
     layout = Layout(

@@ -116,7 +116,7 @@ def test_other_types_of_the_same_ids_have_the_same_codes(same):
 @pytest.mark.parametrize(
     "values", [[1.5], [1e300], pl.Series(["1.25"]).cast(pl.Decimal(10, 2))], ids=str
 )
-def test_ids_are_no_fractions(values):
+def test_a_fraction_is_refused_as_a_category(values):
     encoder = _fitted(pl.DataFrame({"a": ["1"]}), Field("a", "categorical"))
     with pytest.raises(DataError, match=r"column 'a'.*whole number"):
         encoder.encode(pl.DataFrame({"a": values}))
@@ -165,7 +165,7 @@ def test_lists_of_numbers_and_split_text_are_the_same_tokens():
         np.testing.assert_array_equal(left, right)
 
 
-def test_frequent_values_come_first_and_ties_go_by_bytes():
+def test_frequent_values_come_first_and_ties_are_ordered_by_bytes():
     frame = pl.DataFrame({"a": ["é", "z", "Z", "z", "aa", "é"]})
     encoder = _fitted(frame, Field("a", "categorical", min_count=1))
     names = ["<missing>", "<unseen>", "<dropped>", "z", "é", "Z", "aa"]

@@ -12,7 +12,7 @@ def _expected(values, texts):
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 15, 16, 5000])
-def test_texts_are_found_where_they_stand(size):
+def test_texts_are_found_at_their_positions(size):
     r = np.random.default_rng(size)
     values = [f"value {i}" * int(1 + i % 3) for i in r.permutation(size)]
     texts = [*values[::-1], "", None, "other", *[f"value {i}" for i in range(size + 40)]]
@@ -30,7 +30,7 @@ def test_no_rows_and_only_nulls():
 
 @pytest.mark.parametrize("high", [lambda n: 0, lambda n: n, lambda n: 2**32 - 1])
 @pytest.mark.parametrize("hashes", [1, 2, 7])
-def test_texts_that_share_a_hash_are_told_apart(monkeypatch, hashes, high):
+def test_texts_that_share_a_hash_have_different_positions(monkeypatch, hashes, high):
     def worse(texts):
         low = np.array([len(t or "") % hashes for t in texts], np.uint64)
         return low | np.array([high(len(t or "")) << 32 for t in texts], np.uint64)

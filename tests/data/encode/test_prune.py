@@ -58,7 +58,7 @@ def test_dropped_values_are_code_two_and_kept_ones_move_up(tmp_path):
     assert kept_codes(kept["c"]).tolist() == [0, 1, 2, 3, 5]
 
 
-def test_where_unseen_values_are_dropped_nothing_needs_to_be_remembered():
+def test_no_hashes_are_kept_where_unseen_values_are_dropped():
     whole = fitted()
     kept = everything(whole)
     kept["c"][[0, 1, 4]] = False  # missing, unseen, b
@@ -87,7 +87,7 @@ def test_buckets_and_tokens_are_pruned_too(tmp_path):
     assert (tokens2 == 2).tolist() == (tokens == token).tolist()
 
 
-def test_fields_vanish_but_the_last_one():
+def test_fields_without_kept_values_are_dropped_but_not_all_fields():
     whole = fitted()
     kept = everything(whole)
     kept["c"][:] = False
@@ -100,7 +100,7 @@ def test_fields_vanish_but_the_last_one():
         prune(whole, none)
 
 
-def test_members_of_a_cross_stay():
+def test_members_of_a_cross_are_kept():
     whole = fitted(Cross("c x q", ("c", "q")))
     kept = everything(whole)
     kept["c"][:] = False

@@ -116,8 +116,8 @@ def test_a_resumed_epoch_is_the_tail_of_the_whole(shards, start):
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_ranks_part_the_rows(shards, world):
-    parts = [_batches(shards, 50, rank=r, world=world) for r in range(world)]
+def test_processes_split_the_rows(shards, world):
+    parts = [_batches(shards, 50, process=(r, world)) for r in range(world)]
     assert len({p.steps() for p in parts}) == 1
     orders = [_order(p.epoch(0)) for p in parts]
     assert sorted(row for order in orders for row in order) == list(range(3, 1033))
@@ -135,7 +135,7 @@ def test_one_row(tmp_path):
     (batch,) = _batches(shards, split="validation").epoch(0)
     assert batch.codes.tolist() == [[3]]
     assert batch.row.tolist() == row_ids(next(frame_source(_frame(1)).chunks())).tolist()
-    halves = [list(_batches(shards, split="validation", rank=r, world=2).epoch(0)) for r in (0, 1)]
+    halves = [list(_batches(shards, split="validation", process=(r, 2)).epoch(0)) for r in (0, 1)]
     assert [[len(b) for b in h] for h in halves] == [[0], [1]]
     assert halves[0][0].codes.shape == (0, 1)
 

@@ -38,7 +38,7 @@ def _epoch(dataset, size=300, start=0, **options):
     return list(batches.epoch(1, start))
 
 
-def test_an_epoch_holds_every_row_once_and_resumes_anywhere(dataset):
+def test_an_epoch_has_every_row_once_and_resumes_at_any_step(dataset):
     full = _epoch(dataset)
     rows = dataset.shards.rows("train")
     codes = np.concatenate([b.codes[:, 0] for b in full])
@@ -51,9 +51,9 @@ def test_an_epoch_holds_every_row_once_and_resumes_anywhere(dataset):
             assert (a.bags[0][0] == b.bags[0][0]).all()
 
 
-def test_ranks_part_each_global_batch(dataset):
+def test_processes_split_each_global_batch(dataset):
     full = _epoch(dataset)
-    parts = [_epoch(dataset, 100, rank=r, world=3) for r in range(3)]
+    parts = [_epoch(dataset, 100, process=(r, 3)) for r in range(3)]
     assert {len(p) for p in parts} == {len(full)}
     for step, batch in enumerate(full):
         joined = np.concatenate([p[step].codes for p in parts])
@@ -76,12 +76,12 @@ def test_out_needs_force(tmp_path):
         prepare_dataset(frame_source(_frame()), SCHEMA, out=tmp_path)
 
 
-def _told(schema, rows=400, **columns):
+def _warnings(schema, rows=400, **columns):
     base = {"y": [k // 3 % 2 for k in range(rows)], "i": ["u", "v"] * (rows // 2)}
     return prepare_dataset(frame_source(pl.DataFrame({**base, **columns})), schema).warnings
 
 
-def test_useless_fields_are_told():
+def test_useless_fields_are_reported():
     fields = (
         Field("i", "categorical"),
         Field("one", "categorical"),
@@ -94,7 +94,7 @@ def test_useless_fields_are_told():
         Field("one_tag", "multi"),
         Field("hashed", "categorical", "hash"),
     )
-    told = _told(
+    warnings = _warnings(
         Schema(fields, label="y"),
         one=["c"] * 400,
         none=pl.Series([None] * 400, dtype=pl.String),
@@ -106,8 +106,8 @@ def test_useless_fields_are_told():
         one_tag=[["c"]] * 400,
         hashed=pl.Series([None] * 400, dtype=pl.String),
     )
-    about = {t.split("'")[1]: t for t in told}
-    assert len(about) == len(told)
+    about = {t.split("'")[1]: t for t in warnings}
+    assert len(about) == len(warnings)
     assert {n for n, t in about.items() if "constant" in t} == {"one", "x", "one_tag"}
     assert {n for n, t in about.items() if "missing" in t} == {"none", "no_x", "no_tags", "hashed"}
     assert {n for n, t in about.items() if "rare" in t} == {"rare"}
@@ -115,21 +115,21 @@ def test_useless_fields_are_told():
 
 def test_rare_tokens_and_half_missing_constants():
     schema = Schema((Field("i", "categorical"), Field("m", "multi")), label="y")
-    told = _told(schema, m=[[str(k)] for k in range(400)])
-    assert len(told) == 1
-    assert "'m' has only rare values" in told[0]
+    warnings = _warnings(schema, m=[[str(k)] for k in range(400)])
+    assert len(warnings) == 1
+    assert "'m' has only rare values" in warnings[0]
     one = Schema((Field("i", "categorical"), Field("c", "categorical")), label="y")
-    assert _told(one, c=["c", None] * 200) == []  # missing or not is worth a code
+    assert _warnings(one, c=["c", None] * 200) == []  # missing or not is worth a code
 
 
-def test_an_empty_split_is_told():
+def test_an_empty_split_is_an_error():
     frame = pl.DataFrame({"i": ["u"] * 20, "y": [0, 1] * 10, "s": ["train"] * 18 + ["test"] * 2})
     schema = Schema((Field("i", "categorical"),), label="y", split=Split(by="column", column="s"))
     with pytest.raises(DataError, match="validation"):
         prepare_dataset(frame_source(frame), schema)
 
 
-def test_one_class_is_told_and_an_unknown_column():
+def test_one_class_and_an_unknown_column_are_errors():
     schema = Schema((Field("i", "categorical"),), label="y")
     for only in (0, 1):
         frame = pl.DataFrame({"i": ["u"] * 200, "y": [only] * 200})
@@ -139,7 +139,7 @@ def test_one_class_is_told_and_an_unknown_column():
         prepare_dataset(frame_source({"j": ["u"], "y": [1]}), schema)
 
 
-def test_a_cached_dataset_holds_its_folder(tmp_path):
+def test_a_cached_dataset_keeps_its_folder(tmp_path):
     held = prepare_dataset(frame_source(_frame()), SCHEMA, EncodeOptions(cache=tmp_path))
     other = prepare_dataset(
         frame_source(_frame(900)), SCHEMA, EncodeOptions(cache=tmp_path, cache_limit=0)

@@ -56,7 +56,7 @@ def test_blocks_fill_files_and_keep_the_order(tmp_path, monkeypatch):
     assert whole.blocks("test") == []
 
 
-def test_row_ids_are_of_held_out_splits(tmp_path):
+def test_only_held_out_splits_have_row_ids(tmp_path):
     shards = _write(tmp_path, _frame(6), part=lambda rows: rows % 2)
     ids = row_ids(next(frame_source(_frame(6)).chunks()))[[1, 3, 5]].tolist()
     assert shards.read(shards.blocks("validation")[0]).column("__row__").to_pylist() == ids
@@ -75,13 +75,13 @@ def test_a_label_is_0_or_1(tmp_path):
     assert not [t for t in threading.enumerate() if t.name.startswith("ctrkit")]
 
 
-def test_a_bad_label_is_told_by_its_row_of_the_file(tmp_path):
+def test_a_bad_label_is_reported_with_its_row(tmp_path):
     frame = pl.concat([_frame(131_072), _frame(3, y=[0, 7, 1])])
     with pytest.raises(DataError, match="got 7 in row 131073"):
         _write(tmp_path, frame)
 
 
-def test_a_folder_without_shards_is_told(tmp_path):
+def test_a_folder_without_shards_is_an_error(tmp_path):
     with pytest.raises(RunFolderError, match="no encoded shards"):
         Shards(tmp_path)
     _write(tmp_path, _frame(3))
