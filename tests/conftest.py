@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from ctrkit.registry import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +30,19 @@ def ctrkit_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("CTRKIT_HOME", str(home))
         patch.setenv("CTRKIT_TRACKING_URI", "none")
         yield home
+
+
+@pytest.fixture
+def temporary() -> Iterator[None]:
+    """Forget the components and plug-ins that a test registers."""
+    entries, modules = set(registry.entries), set(sys.modules)
+    yield
+    for key in set(registry.entries) - entries:
+        del registry.entries[key]
+        registry.components.pop(key, None)
+    for name in set(sys.modules) - modules:
+        if name.startswith("ctrkit_plugin_"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,6 @@ from ctrkit.registry import register, registry
 from ctrkit.testing.metrics import check_metric
 
 
-@pytest.fixture
-def temporary():
-    """Forget what a test registers."""
-    entries, components = dict(registry.entries), dict(registry.components)
-    yield
-    registry.entries, registry.components = entries, components
-
-
 @pytest.mark.parametrize("name", registry.names("metric"))
 def test_every_metric_keeps_the_contract(name):
     assert [v for v in check_metric(name) if not v.ok] == []

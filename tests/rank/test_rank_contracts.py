@@ -16,14 +16,6 @@ from ctrkit.testing.flags import check_flag
 from ctrkit.testing.scores import check_score
 
 
-@pytest.fixture
-def temporary():
-    """Forget what a test registers."""
-    entries, components = dict(registry.entries), dict(registry.components)
-    yield
-    registry.entries, registry.components = entries, components
-
-
 @pytest.mark.parametrize("name", registry.names("score"))
 def test_every_score_keeps_the_contract(name):
     assert [v for v in check_score(name) if not v.ok] == []

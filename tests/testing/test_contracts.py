@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -38,18 +37,6 @@ from ctrkit.train.optimizers import OptimizerKind, RowOptimizer
 from ctrkit.train.schedule import learning_rate
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
-
-
-@pytest.fixture
-def temporary():
-    """Forget what a test registers."""
-    entries, components = dict(registry.entries), dict(registry.components)
-    modules = set(sys.modules)
-    yield
-    registry.entries, registry.components = entries, components
-    for name in set(sys.modules) - modules:
-        if name.startswith("ctrkit_plugin_"):
-            del sys.modules[name]
 
 
 def failed(verdicts) -> set[str]:

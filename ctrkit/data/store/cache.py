@@ -124,9 +124,7 @@ def _remove(folder: Path) -> bool:
     try:
         with FileLock(folder.parent / f"{folder.name}.lock", blocking=False):
             for mark in folder.parent.glob(f"{folder.name}.use-*"):
-                with FileLock(
-                    mark, blocking=False
-                ):  # Timeout: in use
+                with FileLock(mark, blocking=False):  # Timeout: in use
                     mark.unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
     except Timeout:

@@ -15,14 +15,6 @@ from ctrkit.testing import check_field_encoder
 SHIPPED = [(kind, n) for kind in ("encoding", "transform", "bucket") for n in registry.names(kind)]
 
 
-@pytest.fixture
-def temporary():
-    """Forget what a test registers."""
-    entries, components = dict(registry.entries), dict(registry.components)
-    yield
-    registry.entries, registry.components = entries, components
-
-
 def failures(kind, name):
     return {v.name: v.message for v in check_field_encoder(kind, name) if not v.ok}
 

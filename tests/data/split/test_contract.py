@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,14 +21,6 @@ from ctrkit.testing.generated import planted_clicks
 from ctrkit.testing.splits import check_split
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "modulo_split.py"
-
-
-@pytest.fixture
-def temporary() -> Iterator[None]:
-    """Forget what a test registers."""
-    entries, components = dict(registry.entries), dict(registry.components)
-    yield
-    registry.entries, registry.components = entries, components
 
 
 @pytest.mark.parametrize("name", registry.names("split"))
