@@ -63,8 +63,8 @@ class Conclusion:
         """
         finished = list(self.trials.finished().values())
         frame = trials_frame(self.trials, self.search.objectives)
-        with atomic_path(self.folder / "trials.parquet") as beside:
-            frame.write_parquet(beside)
+        with atomic_path(self.folder / "trials.parquet") as temporary:
+            frame.write_parquet(temporary)
         best = best_of(finished, self.search.objectives)
         if best is None:
             raise CtrkitError(_no_winner(finished))
@@ -224,6 +224,6 @@ def _no_winner(finished: Sequence[Attempt]) -> str:
             "(all reasons are in trials.parquet; start again with --force)"
         )
     return (
-        f"no trial is complete, {len(finished)} were pruned: search.timeout must be longer; "
+        f"no trial is complete ({len(finished)} pruned): search.timeout must be longer; "
         "re-run the same command with a longer one to resume"
     )

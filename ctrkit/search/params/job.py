@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from filelock import FileLock
@@ -44,7 +44,7 @@ from ctrkit.track import make_search_tracker
 
 logger = logging.getLogger(__name__)
 HOPELESS = 5
-"""A search stops if its first trials, so many, all failed."""
+"""A search stops if its first trials all failed and there are at least so many."""
 
 
 class ParamsJob(SearchJob):
@@ -89,7 +89,7 @@ class ParamsJob(SearchJob):
 
     # ---- the folder
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Return what makes a search the same search; how long and how widely it runs does not."""
         return search_identity(self.config, self.schema, self.source)
 

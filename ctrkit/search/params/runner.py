@@ -105,7 +105,7 @@ class TrialRunner:
             try:
                 result = self._evaluate(trials, claim)
             except Pruned as stop:
-                self._note(claim, PRUNED, said=str(stop))
+                self._note(claim, PRUNED, str(stop))
                 trials.prune(claim)
             except KeyboardInterrupt:
                 trials.interrupt(claim)
@@ -115,7 +115,7 @@ class TrialRunner:
             except Exception as error:
                 reason = _reason(error)
                 logger.warning("trial %d failed: %s", claim.slot, reason)
-                self._note(claim, FAIL, said=reason, traceback=traceback.format_exc())
+                self._note(claim, FAIL, reason, traceback.format_exc())
                 trials.fail(claim, reason)
             else:
                 trials.complete(claim, result.values)
@@ -191,9 +191,16 @@ class TrialRunner:
     def _note_path(self, claim: Claim) -> Path:
         return self.place(claim.slot).with_suffix(".json")
 
-    def _note(self, claim: Claim, state: str, **details: Any) -> None:
+    def _note(
+        self,
+        claim: Claim,
+        state: str,
+        said: str = "",
+        trace: str = "",
+        result: TrialResult | None = None,
+    ) -> None:
         """Write how a trial ended, before Optuna's study is updated."""
-        note = TrialNote(claim.slot, claim.trial.number, state, **details)
+        note = TrialNote(claim.slot, claim.trial.number, state, said, trace, result)
         note.save(self._note_path(claim))
 
     def _discard(self, trials: Trials) -> None:

@@ -70,8 +70,8 @@ def make_pruner(config: ParamsSearchConfig) -> BasePruner:
 
 def prunes(config: ParamsSearchConfig) -> bool:
     """Return whether trials report a metric by which they can be pruned."""
-    one = len(config.objectives) == 1 and config.objectives[0] in ("logloss", "auc")
-    return one and config.pruner != "none" and config.over == "params"
+    reported = config.objectives in (("logloss",), ("auc",))
+    return reported and config.pruner != "none" and config.over == "params"
 
 
 class Pruning(Callback):
