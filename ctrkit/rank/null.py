@@ -3,7 +3,7 @@
 Under a uniform permutation of the labels the rows of class 1 among the ``m`` rows of a value are
 hypergeometric. The expectations below depend on ``(m, N, N_1)`` only, so one memo serves all
 features and crosses. Source: Vinh, Epps, Bailey, JMLR 11 (2010), regrouped by count; the spread
-after Holst, Ann. Statist. 7 (1979); ``docs/methods.md``, section OutRank.
+after Holst, Ann. Statist. 7 (1979); ``docs/methods.md``, section OutRank, (R2) and (R3).
 """
 
 from __future__ import annotations

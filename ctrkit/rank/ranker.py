@@ -74,23 +74,14 @@ def rank_source(
     counts = count(counting, executor)
     clock.lap("count_s")
     totals = counts.totals.reshape(-1, rows.classes)
-    _check_classes(totals, rows, schema)
-    scorer = Scorer(totals.sum(axis=0))
+    scorer = _scorer(totals.sum(axis=0), rows, schema)
     count_tables = tables(counts, rows, options.missing, options.tokens)  # empties the counts
-    features, controls = (
-        describe(
-            [t for t in count_tables if t.name.startswith(CONTROL) == planted],
-            scorer,
-            totals,
-            options.rare,
-        )
-        for planted in (False, True)
-    )
+    planted = [t for t in count_tables if t.name.startswith(CONTROL)]
+    real = [t for t in count_tables if not t.name.startswith(CONTROL)]
+    features, controls = (describe(t, scorer, totals, options.rare) for t in (real, planted))
     clock.lap("score_s")
     profile = row_profile(source, schema, rows)
-    score: RankingScore = registry.get("score", options.score)()
-    context = ScoreContext(source, schema, scorer, options.replicates, options.seed)
-    _set_scores([*features, *controls], score, context)
+    score = _set_scores([*features, *controls], source, schema, scorer, options)
     best_control = max((f.score for f in controls if f.score is not None), default=None)
     flag_noise(features, best_control)
     compared, pairs = _compare(counting, features, options, progress)
@@ -106,7 +97,7 @@ def rank_source(
         rows=scorer.null.rows,
         files=len(source.files),
         label=str(schema.label),
-        classes=dict(zip(rows.names, totals.sum(axis=0).tolist(), strict=True)),
+        classes=dict(zip(rows.names, scorer.null.totals.tolist(), strict=True)),
         label_entropy=scorer.null.entropy,
         score=options.score,
         periods=rows.periods,
@@ -117,8 +108,7 @@ def rank_source(
     return _ranking(features, crosses, facts, schema)
 
 
-def _check_classes(totals: Ints, rows: RowClasses, schema: Schema) -> None:
-    by_class = totals.sum(axis=0)
+def _scorer(by_class: Ints, rows: RowClasses, schema: Schema) -> Scorer:
     if not by_class.sum():
         raise DataError("the data has no rows")
     if (by_class == 0).any():
@@ -127,11 +117,21 @@ def _check_classes(totals: Ints, rows: RowClasses, schema: Schema) -> None:
             f"label {schema.label!r} must have at least two classes; got {only} in all "
             f"{int(by_class.sum())} rows: name another label"
         )
+    return Scorer(by_class)
 
 
-def _set_scores(features: Sequence[Feature], score: RankingScore, context: ScoreContext) -> None:
+def _set_scores(
+    features: Sequence[Feature],
+    source: Source,
+    schema: Schema,
+    scorer: Scorer,
+    options: RankOptions,
+) -> RankingScore:
+    score: RankingScore = registry.get("score", options.score)()
+    context = ScoreContext(source, schema, scorer, options.replicates, options.seed)
     for f, value in zip(features, score.of_features(features, context), strict=True):
         f.score = value
+    return score
 
 
 def _compare(

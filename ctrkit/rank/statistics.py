@@ -3,7 +3,7 @@
 Every score is a sum over three (for C classes: C + 1) histograms: how many values have count m,
 and how many have k rows of each class. Histograms do not depend on the order of the values, so
 any sharding of the rows gives the same floats. Source: Vinh, Epps, Bailey, JMLR 11 (2010);
-``docs/methods.md``, section OutRank.
+``docs/methods.md``, section OutRank, (R1) to (R4).
 """
 
 from __future__ import annotations

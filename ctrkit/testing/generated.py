@@ -64,39 +64,26 @@ def planted_clicks(
     segment = draw.integers(0, SEGMENTS, rows)
     age, age_effect = _ages(draw, rows)
     tokens, offsets = _bags(draw, rows)
-
-    site_side = _balanced_signs(effects, site_share)
-    device_side = _balanced_signs(effects, np.full(DEVICES, 1 / DEVICES))
-    ad_vector = effects.normal(size=(ADS, 2))
-    ad_vector -= ad_share @ ad_vector
-    segment_vector = effects.normal(size=(SEGMENTS, 2))
-    segment_vector -= segment_vector.mean(axis=0)
-    quality = effects.normal(0, 0.4, ADS)
     logit = np.full(rows, np.log(click_rate / (1 - click_rate)))
-    logit += interaction * site_side[site] * device_side[device]
-    logit += 0.6 * interaction * (ad_vector[ad] * segment_vector[segment]).sum(axis=1)
-    logit += (
-        quality[ad] + age_effect + _bag_means(effects.normal(0, 0.8, INTERESTS), tokens, offsets)
-    )
+    logit += interaction * _signed_pair(effects, (site, site_share), device)
+    product, ad_effect = _ad_effects(effects, (ad, ad_share), segment)
+    logit += 0.6 * interaction * product
+    bag_effect = _bag_means(effects.normal(0, 0.8, INTERESTS), tokens, offsets)
+    logit += ad_effect + age_effect + bag_effect
     probability = 1 / (1 + np.exp(-logit))
     click = (draw.random(rows) < probability).astype(np.uint8)
-
-    bags = pa.LargeListArray.from_arrays(
-        pa.array(offsets), _names("interest", INTERESTS).gather(tokens).to_arrow()
-    )
+    users = max(rows // 40, 10)
     frame = pl.DataFrame(
         {
             "click": click,
             "time": _times(rows),
-            "user": _named(
-                draw.integers(0, max(rows // 40, 10), rows), "user", max(rows // 40, 10)
-            ),
+            "user": _named(draw.integers(0, users, rows), "user", users),
             "site": _named(site, "site", SITES),
             "device": _named(device, "device", DEVICES),
             "ad": _named(ad, "ad", ADS),
             "segment": _named(segment, "segment", SEGMENTS),
             "age": age,
-            "interests": pl.from_arrow(bags),
+            "interests": _bag_column(tokens, offsets),
             "price": draw.lognormal(0, 1, rows).round(4),
             "creative": _named(_zipf(draw, rows, 500, 1.0)[0], "creative", 500),
             "slot": _named(draw.integers(0, 5, rows), "slot", 5),
@@ -110,6 +97,26 @@ def planted_clicks(
         probability=probability,
     )
     return frame, truth
+
+
+def _signed_pair(effects: np.random.Generator, site: tuple[Codes, Floats], device: Codes) -> Floats:
+    """Return the effect of ``site x device``, which has no effect of either alone."""
+    codes, share = site
+    site_side = _balanced_signs(effects, share)
+    return site_side[codes] * _balanced_signs(effects, np.full(DEVICES, 1 / DEVICES))[device]
+
+
+def _ad_effects(
+    effects: np.random.Generator, ad: tuple[Codes, Floats], segment: Codes
+) -> tuple[Floats, Floats]:
+    """Return the inner product of ``ad`` with ``segment``, and the main effect of ``ad``."""
+    codes, share = ad
+    ad_vector = effects.normal(size=(ADS, 2))
+    ad_vector -= share @ ad_vector
+    segment_vector = effects.normal(size=(SEGMENTS, 2))
+    segment_vector -= segment_vector.mean(axis=0)
+    product: Floats = (ad_vector[codes] * segment_vector[segment]).sum(axis=1)
+    return product, effects.normal(0, 0.4, ADS)[codes]
 
 
 def xor_fields(
@@ -288,11 +295,10 @@ def ranking_fields(rows: int, seed: int = 0) -> tuple[pl.DataFrame, Truth]:
     probability = 1 / (1 + np.exp(-logit))
     label = (draw.random(rows) < probability).astype(np.uint8)
     frame = pl.DataFrame({"label": label, **columns})
-    noise = tuple(n for n in columns if n.startswith(("noise", "skewed", "row")))
     truth = Truth(
         informative=tuple(n for n in columns if n.startswith(("info", "copy", "hole"))),
         pairs=(("xor_8a", "xor_8b"), ("xor_500a", "xor_500b")),
-        noise=noise,
+        noise=tuple(n for n in columns if n.startswith(("noise", "skewed", "row"))),
         auc=_auc(label, logit),
         probability=probability,
     )
@@ -332,6 +338,12 @@ def _bags(draw: np.random.Generator, rows: int) -> tuple[Codes, Codes]:
     lengths = draw.integers(0, 5, rows)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return _zipf(draw, int(offsets[-1]), INTERESTS, 0.7)[0], offsets
+
+
+def _bag_column(tokens: Codes, offsets: Codes) -> pl.Series:
+    """Return lists of names of interests."""
+    names = _names("interest", INTERESTS).gather(tokens).to_arrow()
+    return pl.Series(pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), names)))
 
 
 def _bag_means(weights: Floats, tokens: Codes, offsets: Codes) -> Floats:

@@ -1,6 +1,6 @@
 """OutRank's score as its package computes it, for comparison.
 
-Source: OutRank (arXiv 2309.01552), package 0.97.5; ``docs/methods.md``, section OutRank.
+Source: OutRank (arXiv 2309.01552), package 0.97.5; ``docs/methods.md``, section OutRank, (R5).
 """
 
 from __future__ import annotations
