@@ -3,10 +3,10 @@
     python datasets/movielens_1m/prepare.py -o data/movielens_1m      (or --source FOLDER)
     python experiments/movielens_1m/baselines/run.py
 
-Each model's settings stand in ``<model>/run.toml``; they were chosen on the validation part by
-``tune.py``. A run that is already there is not trained again, so the script can be cut and
-started again. It writes ``<model>/<seed>.json`` (the run's record), ``comparison.md`` and
-``comparison.json`` beside the configurations.
+The configuration of each model is ``<model>/run.toml``, chosen on the validation split by
+``tune.py``. Existing runs are not trained again, so the script can be interrupted and re-run. It
+writes ``<model>/<seed>.json`` (the record of the run), ``comparison.md`` and ``comparison.json``
+next to the configurations.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Choose each baseline's settings on the validation part of MovieLens-1M: a small random search.
+"""Choose the hyper-parameters of each baseline on the validation split: a small random search.
 
     ctrkit encode data/movielens_1m -o runs/movielens_1m/shards
     python experiments/movielens_1m/baselines/tune.py runs/movielens_1m/shards
 
-Trial 0 is one setting for all models, the others are drawn at random per model. Every model gets
-the same number of trials, one seed, and never sees the test part. The trials are written to
-``<model>/tuning.json`` as they end, so the script can be cut and started again, and several can
-run side by side on different models. The winner (lowest validation log loss) goes into
+Trial 0 is the same for all models, the others are drawn at random per model. Every model gets the
+same number of trials and one seed, and never sees the test split. The trials are written to
+``<model>/tuning.json`` as they end, so the script can be interrupted and re-run, and several can
+run in parallel on different models. The winner (lowest validation log loss) goes into
 ``<model>/run.toml`` by hand.
 """
 
@@ -36,7 +36,7 @@ DEEP = ("dnn", "deepfm", "dcn", "dcnv2", "ipnn", "autoint+")
 
 
 def draw(model: str, number: int) -> dict:
-    """Draw one setting of a model; number 0 is the common setting."""
+    """Draw hyper-parameters of a model; number 0 is the common configuration."""
     rng = random.Random(f"{model}-{number}")
 
     def pick(common: float, choices: list[float]) -> float:
@@ -72,7 +72,7 @@ def draw(model: str, number: int) -> dict:
 
 
 def trial(setting: dict, shards: Shards, layout: Layout) -> dict:
-    """Train one setting; return its best validation metrics."""
+    """Train one configuration; return its best validation metrics."""
     config = make_config(setting)
     model = build_model(resolve_model(config.model), layout, seed=0)
     model.start_at(shards.positives("train") / shards.rows("train"))

@@ -4,9 +4,9 @@
     python experiments/movielens_1m/interactions/run.py
 
 Every budget (megabytes of crosses) is a search of its own (``ctrkit search interactions
---budget``); the controls that no budget changes are trained with the first. What is there already
-is not done again. Writes ``<budget>.json`` (the search's record) and ``comparison.md`` beside the
-configuration, and prints the hours spent.
+--budget``); the controls that no budget changes are trained with the first. Existing results
+are not computed again. Writes ``<budget>.json`` (the record of the search) and ``comparison.md``
+next to the configuration, and prints the hours spent.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def comparison() -> str:
-    """Set every budget's search beside its controls, and say what was gained."""
+    """Compare the search of every budget with its controls, and describe what was gained."""
     paths = sorted(HERE.glob("*.json"), key=lambda path: -float(path.stem))
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
     most = next(
@@ -82,7 +82,7 @@ def comparison() -> str:
         "m / f / n: pairs memorized, factorized, left alone; mean ± standard deviation, "
         "and intervals, over seeds.",
         "",
-        *said(records, most),
+        *described(records, most),
     ]
     return "\n".join(lines) + "\n"
 
@@ -99,8 +99,8 @@ def _operations(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def said(records: dict[str, dict[str, Any]], most: float) -> list[str]:
-    """Say plainly what each budget gained over each control."""
+def described(records: dict[str, dict[str, Any]], most: float) -> list[str]:
+    """Describe what each budget gained over each control."""
     lines = []
     for budget, record in records.items():
         ours = average(r["cross_rows"] for r in record["rows"]["optinter"])

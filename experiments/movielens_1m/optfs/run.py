@@ -4,11 +4,11 @@
     python experiments/movielens_1m/optfs/run.py
 
 Every ratio is a search of its own (``ctrkit search features --target-ratio``) with a frequency
-cut-off of the same size beside it; the model over all values is trained once per seed.
+cut-off of the same size as its control; the model over all values is trained once per seed.
 ``--default`` searches with the default penalties instead, ``--report`` only writes the table and
-the chart of what is there. What is there already is not done again. Writes
-``<model>/<ratio>.json`` (the search's record), ``comparison.md`` and ``pareto.svg`` beside the
-configurations, and prints the hours spent.
+the chart of existing results. Existing results are not computed again. Writes
+``<model>/<ratio>.json`` (the record of the search), ``comparison.md`` and ``pareto.svg`` next to
+the configurations, and prints the hours spent.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def _comparison() -> str:
                     continue
                 whole |= name == "all values"
                 tests = record["paired"]["by frequency"] if name == "optfs" else []
-                beside = ", ".join(f"{t['difference']:+.4f}" for t in tests)
+                by_seed = ", ".join(f"{t['difference']:+.4f}" for t in tests)
                 title = "the search" if name == "optfs" else name
-                lines.append(f"| {model} | {title} | {_cells(rows)} | {beside} |")
+                lines.append(f"| {model} | {title} | {_cells(rows)} | {by_seed} |")
     return "\n".join(lines) + "\n"
 
 

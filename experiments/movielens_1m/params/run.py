@@ -1,15 +1,16 @@
-"""Searches for settings on MovieLens-1M: TPE, random search, and the defaults, three seeds.
+"""Hyper-parameter search on MovieLens-1M: TPE, random search, and the defaults, three seeds.
 
     python datasets/movielens_1m/prepare.py -o data/movielens_1m      (or --source FOLDER)
     python experiments/movielens_1m/params/run.py
 
-Each arm and seed gets the same time (``--minutes``, 20 by default) for trials on one and the same
-space, pruned alike; its best trial on validation is trained with the arm's seed and judged on the
-test rows once. The defaults are DeepFM with the settings of its paper where ctrkit has no other:
-MLP 400-400, width 16, Adam at 0.001. What is there already is not done again, and an arm that was
-cut has only the rest of its minutes left. ``--report`` only writes the table. Writes
-``<arm>-<seed>.json`` (the search's record) and ``comparison.md`` beside this file, and prints the
-hours spent. ``--pipeline`` also runs ``ctrkit search pipeline`` once, into ``pipeline.json``.
+Each arm and seed gets the same time (``--minutes``, 20 by default) for trials on the same space,
+with the same pruner; its best trial on validation is trained with the arm's seed and evaluated
+on the test rows once. The defaults are DeepFM with the hyper-parameters of its paper where ctrkit
+has none of its own: MLP 400-400, width 16, Adam at 0.001. Existing results are not computed again,
+and an interrupted arm has only the rest of its minutes left. ``--report`` only writes the table.
+Writes ``<arm>-<seed>.json`` (the record of the search) and ``comparison.md`` next to this file, and
+prints the hours spent. ``--pipeline`` also runs ``ctrkit search pipeline`` once, into
+``pipeline.json``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ctrkit.report.numbers import difference
 HERE = Path(__file__).parent
 ARMS = {"tpe": ["search.sampler=tpe"], "random": ["search.sampler=random"]}
 STEPS = ("features.", "interactions.", "params.")
-"""Settings of the pipeline's steps."""
+"""Options of the pipeline's steps."""
 NAMES = ("winner", "counts", "seconds", "importances", "rows", "paired", "search")
 
 
@@ -72,15 +73,15 @@ def _search(
 
 
 def _pipeline(runs: Path, seeds: int, records: Path, more: list[str]) -> None:
-    """Take all the steps once; the plain model gets as many trials."""
-    given = [text for text in more if not text.startswith("search.")]
+    """Run all steps once; the plain model gets as many trials."""
+    overrides = [text for text in more if not text.startswith("search.")]
     found = jobs.search_pipeline(
-        None if any(t.startswith("data.path=") for t in given) else Path("data/movielens_1m"),
+        None if any(t.startswith("data.path=") for t in overrides) else Path("data/movielens_1m"),
         model="deepfm",
         out=runs / "pipeline",
         trials=10,
         seeds=seeds,
-        set=["train.epochs=5", "train.batch_size=4096", *given],
+        set=["train.epochs=5", "train.batch_size=4096", *overrides],
     )
     names = ("steps", "against_before", "rows", "paired", "warnings")
     text = json.dumps({k: found.record[k] for k in names}, indent=1)
@@ -88,7 +89,8 @@ def _pipeline(runs: Path, seeds: int, records: Path, more: list[str]) -> None:
 
 
 def _comparison(records: Path) -> str:
-    head = "| settings | seeds | trials | pruned | validation log loss | test log loss | test AUC |"
+    head = "| hyper-parameters | seeds | trials | pruned | validation log loss | test log loss "
+    head += "| test AUC |"
     lines = [head, "|---|---|---|---|---|---|---|"]
     before: dict[int, dict[str, Any]] = {}
     losses: dict[str, dict[int, float]] = {}

@@ -4,10 +4,9 @@
 
 Each seed generates 40,000 rows with one pair to memorize, one to factorize and noise
 (``ctrkit.testing.generated.planted_operations``), searches, retrains and trains every control
-(``ctrkit search interactions --controls all``). What is there already is not done again. The
-settings were chosen on seed 0, which is not among them. Writes
-``<seed>.json`` (the search's record) and ``comparison.md`` beside this file, and prints the
-minutes spent.
+(``ctrkit search interactions --controls all``). Existing results are not computed
+again. The configuration was chosen on seed 0, which is not among them. Writes ``<seed>.json`` (the
+record of the search) and ``comparison.md`` next to this file, and prints the minutes spent.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def noise_memorized(record: dict[str, Any]) -> tuple[int, int]:
 
 
 def comparison() -> str:
-    """Say what was chosen for the planted pairs, and set the search beside its controls."""
+    """Describe what was chosen for the planted pairs, and compare the search with its controls."""
     paths = sorted(HERE.glob("[0-9].json"))
     records = [json.loads(path.read_text()) for path in paths]
     lines = [
@@ -105,12 +104,12 @@ def comparison() -> str:
             f"{mean_and_spread([r['test']['logloss'] for r in rows])} | {share:.1%} | "
             f"{difference(tests) if tests else ''} |"
         )
-    lines += ["", *said(records)]
+    lines += ["", *described(records)]
     return "\n".join(lines) + "\n"
 
 
-def said(records: list[dict[str, Any]]) -> list[str]:
-    """Say plainly what the search got right and what it gained."""
+def described(records: list[dict[str, Any]]) -> list[str]:
+    """Describe what the search got right and what it gained."""
     right = [sum(chosen(r)[k] == op for r in records) for k, op in enumerate(RIGHT)]
     gaps = []
     for record in records:

@@ -1,9 +1,9 @@
-"""Time a training step with and without value gates, in turns, on generated codes.
+"""Time a training step with and without value gates, alternating, on generated codes.
 
     python experiments/speed/gates/run.py
 
 MLP 1024-512-256, 26 fields, width 16, batch 4096, tables of 1 and 5 million rows, all else at its
-default. Every figure is a ratio within one run. Writes ``report.json`` and ``report.md`` beside
+default. Every figure is a ratio within one run. Writes ``report.json`` and ``report.md`` next to
 this file.
 """
 

@@ -1,11 +1,11 @@
-"""Time a step of the search over pairs against the same MLP without pairs; take its memory.
+"""Time a step of the search over pairs against the same MLP without pairs; measure its memory.
 
     python experiments/speed/pairs/run.py
 
 Criteo's shape: 26 categorical fields, 325 pairs, 1 million generated rows, MLP 5 x 700 with
-LayerNorm, batch 2000, widths 20 and 10, crosses hashed into 256 MB. Steps are timed in turns within
-one process, every figure a ratio; memory is the peak of a process that runs one whole epoch of
-``ctrkit search interactions``. Writes ``report.json`` and ``report.md`` beside this file.
+LayerNorm, batch 2000, widths 20 and 10, crosses hashed into 256 MB. Steps are timed alternately
+within one process, every figure a ratio; memory is the peak of a process that runs one whole epoch
+of ``ctrkit search interactions``. Writes ``report.json`` and ``report.md`` next to this file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SIZES = (
     1460, 583, 1_000_000, 300_000, 305, 24, 12_517, 633, 3, 93_145, 5683, 800_000, 3194, 27,
     14_992, 500_000, 10, 5652, 2173, 4, 700_000, 18, 15, 286_181, 105, 142_572,
 )  # fmt: skip
-"""Values of Criteo's categorical fields, about, those of more than a million cut."""
+"""Approximate cardinalities of Criteo's categorical fields, cut at a million."""
 BATCH, STEPS, BUDGET = 2000, 2000, 256_000_000
 MODEL = {"name": "optinter", "dim": 20, "second_dim": 10, "mlp": {"hidden": [700] * 5}}
 WANTED = {"ratio": 4.0, "peak_gb": 12.0}
@@ -59,7 +59,7 @@ def codes(rows: int, seed: int) -> np.ndarray:
 
 
 class Repeated:
-    """Batches of generated rows, over and over."""
+    """Batches of generated rows, repeated."""
 
     def __init__(self, rows: int, count: int, seed: int) -> None:
         label = np.random.default_rng(seed).integers(0, 2, rows).astype(np.uint8)
@@ -67,11 +67,11 @@ class Repeated:
         self.made = [Batch(codes(rows, seed + i) + 3, none, (), label) for i in range(count)]
 
     def steps(self) -> int:
-        """Return how many there are."""
+        """Return the number of batches."""
         return len(self.made)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield them."""
+        """Yield the batches."""
         return iter(self.made[start:])
 
 

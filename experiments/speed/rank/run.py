@@ -1,10 +1,10 @@
-"""Rank the same generated file by ctrkit and by the public ``outrank`` package, in turns.
+"""Rank the same generated file by ctrkit and by the public ``outrank`` package, alternating.
 
     python -m venv peer && peer/bin/pip install outrank==0.97.5 "xxhash<4"
     python experiments/speed/rank/run.py --outrank peer/bin/outrank
 
 Whole processes, wall time and peak memory of the process tree; every figure is a ratio within one
-run. Writes ``report.json`` and ``report.md`` beside this file.
+run. Writes ``report.json`` and ``report.md`` next to this file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CTRKIT = Path(sys.executable).with_name("ctrkit")
 def measured(command: list[str], folder: Path) -> tuple[float, int]:
     """Run a process in a folder; return wall seconds and the peak resident bytes of its tree.
 
-    Memory is looked at four times a second, from the side: looking takes a core's time too.
+    Memory is sampled four times a second in a thread, because sampling takes time of a core too.
     """
     started = time.perf_counter()
     process = subprocess.Popen(

@@ -5,7 +5,7 @@
 Trials of the default space of AutoInt+ with sixteen evaluations each and no training: claimed,
 drawn by TPE, reported, judged by the pruner, ended, and mirrored as MLflow runs in SQLite, with all
 parameters and the small files of a run folder. The figure is the seconds per trial, late in the
-study too, as a share of 60. Writes ``report.json`` beside this file.
+study too, as a share of 60. Writes ``report.json`` next to this file.
 """
 
 from __future__ import annotations
