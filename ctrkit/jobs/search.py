@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import SchemaError
+from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
 from ctrkit.search.base import Search, SearchOptions
 from ctrkit.search.kinds import KINDS, SearchKind
@@ -38,7 +39,7 @@ def search_features(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
-    progress: Any = None,
+    progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
     """Learn which feature values are worth an embedding row (OptFS); train the smaller model.
@@ -59,7 +60,7 @@ def search_features(
             (95 % CI) prefers it, the default penalties drop nothing.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
+        progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
     Raises:
@@ -84,7 +85,7 @@ def search_interactions(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
-    progress: Any = None,
+    progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
     """Learn how to model each pair of fields (OptInter); train the resulting model.
@@ -107,7 +108,7 @@ def search_interactions(
             ``all``: also every pair memorized, and every pair factorized; ``none``.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
+        progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
     Raises:
@@ -143,7 +144,7 @@ def search_params(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
-    progress: Any = None,
+    progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
     """Tune hyper-parameters: of the model, of its training, or of another search.
@@ -172,7 +173,7 @@ def search_params(
         controls: ``default``: the configuration before the search; ``none``.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
+        progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
     Raises:
@@ -208,7 +209,7 @@ def search_pipeline(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
-    progress: Any = None,
+    progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
     """Rank features, select values, choose interactions, tune hyper-parameters, train; compare.
@@ -232,7 +233,7 @@ def search_pipeline(
             models; ``none``.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
-        progress: Object with ``update(stage, done, total, text)``.
+        progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
     Raises:

@@ -130,7 +130,7 @@ class SearchJob(ABC):
 
     @cached_property
     def workspace(self) -> SearchFolder:
-        """The folder, and whose it is."""
+        """The search folder, with the identity of the search."""
         return SearchFolder(self.folder, self.identity(), (*self.top, *self.parts))
 
     def claim(self) -> None:
@@ -174,7 +174,7 @@ class SearchJob(ABC):
 
     @property
     def seeds(self) -> list[int]:
-        """All seeds, the first one first."""
+        """All seeds in order; the first one is that of ``[train]``."""
         return list(range(self.first, self.first + self.options.seeds))
 
     def path(self, name: str) -> str:
@@ -242,7 +242,7 @@ class SearchJob(ABC):
         return moved
 
     def restate(self, config: RunConfig) -> RunResult:
-        """Make the run on top state that it came from the ``run.toml`` beside it."""
+        """Make the run at the top of the folder state that it came from the ``run.toml`` there."""
         config = resolve(config)
         run = self.folder / "run"
         write_atomic(run / "config.json", config.canonical_json() + "\n")
@@ -261,11 +261,11 @@ class SearchJob(ABC):
 def quiet_training() -> Iterator[None]:
     """Hide the log lines of single trainings, which their folders hold; keep warnings."""
     loggers = [logging.getLogger(name) for name in ("ctrkit.train", "ctrkit.runs")]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.WARNING)
+    levels = [quiet.level for quiet in loggers]
+    for quiet in loggers:
+        quiet.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+        for quiet, level in zip(loggers, levels, strict=True):
+            quiet.setLevel(level)

@@ -148,22 +148,22 @@ class FeatureSearch(SearchJob):
             return False
         if ALL_VALUES not in CONTROLS[self.options.controls]:
             return False
-        whole = self.control(ALL_VALUES, self.first).outcome
-        return compare.prefers(self.folder, whole, best)
+        all_values = self.control(ALL_VALUES, self.first).outcome
+        return compare.prefers(self.folder, all_values, best)
 
     def _keep_all(self, best: Path) -> Candidate:
         """Make the model over all values the winner; its gates are those of a candidate."""
-        whole = self.control(ALL_VALUES, self.first)
+        control = self.control(ALL_VALUES, self.first)
         decision = ValueDecision.load(best)
         assert decision is not None
         table = self.values.table(decision.gate, np.ones(len(decision.gate), bool))
-        write_table(table, whole.folder / "features.parquet")
+        write_table(table, control.folder / "features.parquet")
         self.warn(
-            "nothing is dropped: on validation the model over all values is significantly better "
+            "nothing is dropped: on validation, the model over all values is significantly better "
             "(95 % CI) than those that the default penalties left; set --target-ratio for a "
             "smaller one"
         )
-        return replace(whole, outcome=replace(whole.outcome, penalty=0.0, search_s=0.0))
+        return replace(control, outcome=replace(control.outcome, penalty=0.0, search_s=0.0))
 
     def _warn_of_controls(self, rows: Mapping[str, Sequence[FeatureOutcome]]) -> None:
         ours = rows[OURS][0]
