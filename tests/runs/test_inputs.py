@@ -13,11 +13,12 @@ from safetensors.numpy import load_file
 
 import ctrkit
 from ctrkit import jobs
+from ctrkit.config.sections import RunConfig
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.cache import home
 from ctrkit.errors import ConfigError, CtrkitError, RunFolderError
-from ctrkit.search.base import open_search
-from ctrkit.search.params.config import ParamsConfig
+from ctrkit.runs.inputs import job_config
+from ctrkit.search.kinds import KINDS
 from ctrkit.testing.generated import planted_clicks
 
 FAST = ["train.epochs=1", "train.batch_size=512", "train.evals_per_epoch=1"]
@@ -114,12 +115,10 @@ def test_run_with_the_earlier_name_of_a_key_is_the_same_run(clicks, tmp_path):
     assert ctrkit.load(run).config.data.split_seed == 5
 
 
-def test_seed_of_a_search_is_the_training_seed(clicks):
-    config, *_ = open_search(
-        clicks, {"label": "click"}, ParamsConfig, model="lr", seed=3, plugins=(), more={}
-    )
-    assert config.train.seed == 3
-    assert config.data.split_seed == 0
+@pytest.mark.parametrize("kind", [RunConfig, *(row.config for row in KINDS.values())])
+def test_seed_of_a_job_is_the_training_seed_alone(clicks, kind):
+    config = job_config(clicks, {"label": "click"}, model="lr", seed=3, kind=kind)
+    assert (config.train.seed, config.data.split_seed) == (3, 0)
 
 
 def test_seed_of_an_encoding_is_the_split_seed(clicks, tmp_path):
