@@ -169,8 +169,8 @@ def _layout(case: EncoderCase) -> None:
     codes = np.asarray(_flat(_encoded(case.encoder, case.seen)), np.int64)
     require(bool((codes < field.rows).all()), "codes must be below the layout's rows")
     if counts is not None and field.kind == "categorical":
-        found = np.bincount(codes, minlength=field.rows)
-        require(found.tolist() == counts.tolist(), "counts must be those of the training codes")
+        occurring = np.bincount(codes, minlength=field.rows)
+        require(occurring.tolist() == counts.tolist(), "counts must be those of the training codes")
 
 
 def _round_trip(case: EncoderCase) -> None:

@@ -45,8 +45,8 @@ def cell_keys(values: pl.Series) -> tuple[pl.Series, int]:
         DataError: A value is not a number.
     """
     z = to_numbers(values)
-    known = ~np.isnan(z)
-    return pl.Series(cells(z[known])), int(len(z) - known.sum())
+    present = ~np.isnan(z)
+    return pl.Series(cells(z[present])), int(len(z) - present.sum())
 
 
 def cell_counts(table: pl.DataFrame) -> tuple[Cells, Counted]:

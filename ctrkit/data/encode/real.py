@@ -1,6 +1,6 @@
 """Numbers that stay real: each transform is one class with one hook.
 
-The edges kept beside them split the transformed training values about evenly; crosses use them.
+Each also keeps edges that split its transformed training values about evenly; crosses use them.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class Log2Monotone(RealEncoder):
 def log2(z: Floats) -> Floats:
     """Return floor(ln(z)^2) for z > 2, else z. Not monotone.
 
-    Source: AutoInt (arXiv:1810.11921), section 5.1 (data preparation), as its released code does
-    it.
+    Source: AutoInt (arXiv:1810.11921), as its authors' code computes it; see "Numbers" in
+    ``docs/methods.md``.
     """
     large = z > 2
     logs: Floats = np.log(np.where(large, z, 1.0))

@@ -12,6 +12,6 @@ from ctrkit.schema import Field
 def field_encoder(field: Field) -> FieldEncoder:
     """Return the encoder that a field declares, before it is fitted."""
     cls = registry.get(*field.component)
-    assert issubclass(cls, CategoryEncoder | RealEncoder), f"{cls.__name__} has no known base class"
+    assert issubclass(cls, CategoryEncoder | RealEncoder), f"{cls}: not an encoder"
     encoder: CategoryEncoder | RealEncoder = cls(field)
     return bag(encoder) if field.kind == "multi" else encoder

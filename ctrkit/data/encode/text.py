@@ -1,4 +1,4 @@
-"""Categories that are told apart by a canonical text: what vocabularies and hashes share."""
+"""Categories identified by their canonical text: what vocabularies and hashes share."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Vocabulary(TextEncoder):
         return self.with_state(state)
 
     def notice(self, counts: FieldCounts) -> str:
-        """Also report a field all of whose values are rare."""
+        """Also report a field that has only rare values."""
         text = super().notice(counts)
         if text or counts.table is None or (counts.table["count"] >= self.field.min_count).any():
             return text

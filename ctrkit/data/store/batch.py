@@ -104,7 +104,7 @@ def join(batches: Sequence[Batch]) -> Batch:
 
 def _joined(arrays: Sequence[A | None]) -> A | None:
     known = [a for a in arrays if a is not None]
-    assert len(known) in (0, len(arrays)), "a column is there in all batches or in none"
+    assert len(known) in (0, len(arrays)), "all batches must have the same columns"
     return np.concatenate(known) if known else None  # type: ignore[return-value]
 
 

@@ -1,4 +1,4 @@
-"""From a source of raw rows to an encoder and shards, found again in the cache."""
+"""From a source of raw rows to an encoder and shards, which the cache keeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ctrkit.records import Progress
 from ctrkit.schema import Schema
 
 ENCODING = 2
-"""What freezing keeps of the counts; a change makes earlier entries of the cache unfit."""
+"""Version of what is frozen from the counts; a new one invalidates earlier cache entries."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def prepare_dataset(
         options: Split, frozen encoder and cache; None: the defaults.
         out: Folder to write instead of a cache.
         force: Overwrite ``out``.
-        progress: Is told the rows counted and encoded.
+        progress: Shows how many rows are counted and encoded.
 
     Raises:
         SchemaError: A column of the schema is not in the data.
@@ -226,10 +226,14 @@ def _count(work: _Work) -> Counts:
 def _check_rows(shards: ShardInfo, schema: Schema) -> None:
     for split, rows in shards.rows.items():
         if rows == 0:
-            raise DataError(f"the {split} split is empty: give more rows or other [split] ratios")
+            raise DataError(
+                f"the {split} split must have rows; it is empty: give more rows, or other "
+                "[split] ratios in the schema"
+            )
     rows, positives = shards.rows["train"], shards.positives["train"]
     if positives in (0, rows):
         only = 0 if positives == 0 else 1
         raise DataError(
-            f"label {schema.label!r}: all {rows} training rows are {only}: nothing to learn"
+            f"label {schema.label!r} must be 0 and 1 in training, but all {rows} training "
+            f"rows are {only}: nothing to learn"
         )

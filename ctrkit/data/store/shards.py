@@ -107,7 +107,7 @@ def write_shards(
         encoder: The frozen encoder.
         plan: Assigns each row to a split.
         folder: Receives ``<split>-00000.arrow``, ... and ``shards.json``.
-        progress: Is told the rows encoded.
+        progress: Shows how many rows are encoded.
 
     Raises:
         DataError: A label, weight or value is invalid.
