@@ -170,6 +170,11 @@ class Schema:
             raise SchemaError(f"field {twice[0]!r} is declared twice")
         if self.label in names:
             raise SchemaError(f"the label {self.label!r} must not be a field: it would leak")
+        if self.weight is not None and self.weight == self.label:
+            raise SchemaError(
+                f"the weight must not be the label {self.label!r}: every row of class 0 would "
+                "have the weight 0; name another column with --weight, or none"
+            )
         for cross in self.crosses:
             if len(cross.fields) < 2:
                 raise SchemaError(

@@ -16,7 +16,7 @@ from ctrkit.bundle.inputs import model_inputs
 from ctrkit.bundle.predictor import Predictor
 from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
-from ctrkit.data.columns.weights import weight_array
+from ctrkit.data.columns.weights import check_total, weight_array
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batch import Batch
 from ctrkit.errors import DataError, nearest
@@ -75,7 +75,8 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
         batch_rows: Rows per forward pass.
 
     Raises:
-        DataError: The source has no label column, or a label, weight or group cannot be read.
+        DataError: The source has no label column, or a label, weight or group cannot be read,
+            or all weights are zero.
     """
     schema = predictor.schema
     check_label(predictor, source)
@@ -95,7 +96,10 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
                 group=group_array(frame, schema),
             )
         )
-    return columns.scores()
+    scores = columns.scores()
+    if scores.weight is not None:
+        check_total(float(scores.weight.sum(dtype=np.float64)), schema, "rows to evaluate")
+    return scores
 
 
 def check_label(predictor: Predictor, source: Source) -> None:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -105,7 +106,9 @@ def rank_source(
         best_control=best_control,
         timings=clock.timings,
     )
-    return _ranking(features, crosses, facts, schema)
+    ranking = _ranking(features, crosses, facts, schema)
+    note = rows.weights.warning if rows.weights else None
+    return replace(ranking, warnings=(*ranking.warnings, note)) if note else ranking
 
 
 def _scorer(by_class: Ints, rows: RowClasses, schema: Schema) -> Scorer:

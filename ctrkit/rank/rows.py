@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,12 +15,12 @@ from ctrkit.data.columns.labels import is_binary, label_array
 from ctrkit.data.columns.numbers import to_numbers
 from ctrkit.data.columns.text import to_text
 from ctrkit.data.columns.times import TimeColumn, count_times
-from ctrkit.data.columns.weights import whole_weights
 from ctrkit.data.encode.edges import quantile_edges
 from ctrkit.data.encode.histogram import cells, lower_bounds
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError, SchemaError
+from ctrkit.rank.row_weights import RowWeights, row_weights
 from ctrkit.schema import Schema
 
 MAX_CLASSES = 64
@@ -41,6 +41,7 @@ class RowClasses:
         bounds: First time (or row number) of the second and third period; None: one period.
         time: Time column of the bounds; None: the bounds are row numbers.
         offsets: Row number of each file's first row, where bounds are row numbers.
+        weights: Weights of the rows; None: each counts once.
     """
 
     schema: Schema
@@ -49,6 +50,7 @@ class RowClasses:
     bounds: tuple[float, float] | None = None
     time: TimeColumn | None = None
     offsets: tuple[int, ...] = ()
+    weights: RowWeights | None = None
 
     @property
     def classes(self) -> int:
@@ -121,21 +123,26 @@ class RowClasses:
         """Return how often each row counts; None: once.
 
         Raises:
-            DataError: A weight is not a whole number from 0.
+            DataError: A weight is invalid.
         """
-        return whole_weights(chunk.frame, self.schema, chunk.first_row)
+        return None if self.weights is None else self.weights.of(chunk)
 
 
 def row_classes(source: Source, schema: Schema) -> RowClasses:
     """Decide how rows are classed; read the label and time as far as needed.
 
     A label of 0 and 1 needs no pass; more classes, a time, or several files need one over the
-    label's (and the time's) column. Periods are thirds of the rows by time, else by file order.
+    label's (and the time's) column; weights need one over theirs. Periods are thirds of the rows
+    by time, else by file order.
 
     Raises:
         SchemaError: The schema declares no label.
-        DataError: The label is unreadable, or has one class or too many.
+        DataError: The label is unreadable, or has one class or too many; a weight is invalid.
     """
+    return replace(_row_classes(source, schema), weights=row_weights(source, schema))
+
+
+def _row_classes(source: Source, schema: Schema) -> RowClasses:
     if schema.label is None:
         raise SchemaError("the schema declares no label; name its column with --label")
     names, edges = _label_classes(source, schema.label)

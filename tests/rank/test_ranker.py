@@ -235,8 +235,6 @@ def test_weights_are_repeated_rows():
         frame_source(repeated), dataclasses.replace(schema, weight=None), RankOptions(order=2)
     )
     assert weighted.features == plain.features
-    with pytest.raises(DataError, match="a whole number"):
-        rank_source(frame_source(frame.with_columns(w=0.5)), schema)
 
 
 def test_missing_symbols():

@@ -10,7 +10,10 @@ from ctrkit.data.columns.numbers import Floats, to_numbers
 from ctrkit.errors import DataError
 from ctrkit.schema import Schema
 
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = 1e30
+"""Sums of weights times losses then fit single precision."""
+WAY_OUT = "correct such rows, or do not name a weight column"
+"""What to do about weights that cannot be used."""
 
 
 def weight_array(
@@ -27,47 +30,45 @@ def weight_array(
         ``(n,)`` float32; None where the schema names no weight, or the rows do not have the column.
 
     Raises:
-        DataError: A weight is missing, negative, infinite or not a number.
+        DataError: A weight is missing, negative, above 1e30 or not a number.
     """
-    weights = _weights(frame, schema, first_row)
+    weights = weight_numbers(frame, schema, first_row)
     return None if weights is None else weights.astype(np.float32)
 
 
-def whole_weights(
-    frame: pl.DataFrame, schema: Schema, first_row: int = 0
-) -> npt.NDArray[np.int64] | None:
-    """Read the weight column as numbers of rows; see :func:`weight_array`.
+def weight_numbers(frame: pl.DataFrame, schema: Schema, first_row: int = 0) -> Floats | None:
+    """Read the weight column in full precision; see :func:`weight_array`.
 
     Returns:
-        ``(n,)`` int64: how often each row counts.
-
-    Raises:
-        DataError: A weight is not a whole number from 0.
+        ``(n,)`` float64.
     """
-    weights = _weights(frame, schema, first_row)
-    if weights is None:
-        return None
-    _check(weights == np.floor(weights), frame, schema, first_row, "a whole number (rows count)")
-    return weights.astype(np.int64)
-
-
-def _weights(frame: pl.DataFrame, schema: Schema, first_row: int) -> Floats | None:
     if schema.weight is None or schema.weight not in frame.columns:
         return None
     weights = to_numbers(frame.get_column(schema.weight))
     valid = (weights >= 0) & (weights <= _LARGEST)
-    _check(valid, frame, schema, first_row, "finite and not negative")
+    if not valid.all():
+        row = int(valid.argmin())
+        value = frame.get_column(schema.weight)[row]
+        raise DataError(
+            f"weight {schema.weight!r} must be finite, at least 0 and at most {_LARGEST:g} in "
+            f"every row; got {value!r} in row {first_row + row}: {WAY_OUT}"
+        )
     return weights
 
 
-def _check(
-    valid: npt.NDArray[np.bool_], frame: pl.DataFrame, schema: Schema, first_row: int, rule: str
-) -> None:
-    if valid.all():
-        return
-    row = int(valid.argmin())
-    value = frame.get_column(str(schema.weight))[row]
-    raise DataError(
-        f"weight {schema.weight!r} must be {rule} in every row; got {value!r} in row "
-        f"{first_row + row}: correct such rows, or do not name a weight column"
-    )
+def check_total(total: float, schema: Schema, rows: str) -> None:
+    """Check that not all weights are zero.
+
+    Args:
+        total: Sum of the weights.
+        schema: Schema that names the weight column.
+        rows: Which rows, for the message, such as "training rows".
+
+    Raises:
+        DataError: The sum is zero.
+    """
+    if schema.weight is not None and not total > 0:
+        raise DataError(
+            f"weight {schema.weight!r} must be above 0 in some of the {rows}; it is 0 in all of "
+            f"them: {WAY_OUT}"
+        )

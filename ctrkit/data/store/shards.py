@@ -16,7 +16,7 @@ import pyarrow as pa
 from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.rows import row_ids
-from ctrkit.data.columns.weights import weight_array
+from ctrkit.data.columns.weights import check_total, weight_array
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.prefetch import read_ahead
@@ -114,13 +114,14 @@ def write_shards(
     """
     folder.mkdir(parents=True, exist_ok=True)
     info, layout, done = ShardInfo(), encoder.layout(), 0
+    weights = dict.fromkeys(SPLITS, 0.0)
     writers = {split: _Writer(folder, split, info) for split in SPLITS}
     names = [c for c in encoder.schema.required_columns() if c in source.columns]
     try:
         with closing(read_ahead(source.chunks(names), CHUNKS_AHEAD)) as chunks:
             for chunk in chunks:
                 table = _table(chunk, encoder.encode(chunk.frame), layout, encoder.schema)
-                _split(table, plan.assign(chunk), row_ids(chunk), writers, info)
+                _split(table, plan.assign(chunk), row_ids(chunk), writers, info, weights)
                 done += chunk.frame.height
                 if progress is not None:
                     progress.update("encode", done, None, f"{done:,} rows")
@@ -129,6 +130,9 @@ def write_shards(
     finally:
         for writer in writers.values():
             writer.close()
+    for split, total in weights.items():
+        if encoder.schema.weight in names and info.rows[split]:
+            check_total(total, encoder.schema, f"{split} rows")
     text = {"format": FORMAT, **asdict(info), "layout": layout.to_json()}
     write_json(folder / INFO, text)
     return info
@@ -140,8 +144,9 @@ def _split(
     ids: npt.NDArray[np.uint64],
     writers: Mapping[str, _Writer],
     info: ShardInfo,
+    weights: dict[str, float],
 ) -> None:
-    """Give each split its rows of a chunk; ``splits (n,)`` holds each row's."""
+    """Give each split its rows of a chunk, and sum their weights; ``splits (n,)`` names each's."""
     label = table.column(LABEL).to_numpy()
     for index, (split, writer) in enumerate(writers.items()):
         rows = np.flatnonzero(splits == index)
@@ -153,6 +158,8 @@ def _split(
         writer.add(batch)
         info.rows[split] += len(rows)
         info.positives[split] += int(label[rows].sum())
+        if WEIGHT in table.schema.names:
+            weights[split] += float(table.column(WEIGHT).to_numpy()[rows].sum(dtype=np.float64))
 
 
 def _table(chunk: Chunk, encoded: Encoded, layout: Layout, schema: Schema) -> pa.RecordBatch:
