@@ -18,7 +18,7 @@ FAST = ["train.epochs=1", "train.batch_size=256", "train.evals_per_epoch=1"]
 ROWS = 400
 BAD = {
     "zero": (0.0, r"above 0 in some of the .*rows"),
-    "negative": (-1.0, r"at least 0 .* got -1\.0 in row 7"),
+    "negative": (-1.0, r"not negative.* got -1\.0 in row 7"),
     "nan": (float("nan"), r"finite.* got nan in row 7"),
     "infinite": (float("inf"), r"finite.* got inf in row 7"),
     "null": (None, r"finite.* got None in row 7"),

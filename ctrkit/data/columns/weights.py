@@ -50,7 +50,7 @@ def weight_numbers(frame: pl.DataFrame, schema: Schema, first_row: int = 0) -> F
         row = int(valid.argmin())
         value = frame.get_column(schema.weight)[row]
         raise DataError(
-            f"weight {schema.weight!r} must be finite, at least 0 and at most {_LARGEST:g} in "
+            f"weight {schema.weight!r} must be finite and not negative, at most {_LARGEST:g}, in "
             f"every row; got {value!r} in row {first_row + row}: {WAY_OUT}"
         )
     return weights
