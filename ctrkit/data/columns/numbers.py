@@ -15,7 +15,8 @@ def to_numbers(values: pl.Series) -> Floats:
     """Read a column as numbers; null, NaN, infinities and empty text are NaN (missing).
 
     Args:
-        values: (n,) numbers, booleans, dates, or text of numbers.
+        values: (n,) numbers, booleans, dates (days), datetimes (microseconds, whatever their unit),
+            or text of numbers and booleans.
 
     Returns:
         (n,) float64.
@@ -28,6 +29,11 @@ def to_numbers(values: pl.Series) -> Floats:
     if values.dtype == pl.String:
         text = values.str.strip_chars()
         cast = text.cast(pl.Float64, strict=False)
+        if cast.null_count() > text.null_count():  # as a boolean column gives them
+            booleans = text.str.to_lowercase().replace_strict(
+                {"true": 1.0, "false": 0.0}, default=None, return_dtype=pl.Float64
+            )
+            cast = cast.zip_with(cast.is_not_null(), booleans)
         bad = cast.is_null() & text.is_not_null() & (text != "")
         if bad.any():
             raise DataError(
@@ -35,6 +41,8 @@ def to_numbers(values: pl.Series) -> Floats:
                 "such rows, or declare it categorical"
             )
         values = cast
+    elif isinstance(values.dtype, pl.Datetime):
+        values = values.cast(pl.Datetime("us")).to_physical()
     elif values.dtype.is_temporal():
         values = values.to_physical()
     elif values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):

@@ -1,19 +1,43 @@
-"""Canonical text of categories, and the tokens of lists."""
+"""Canonical text of categories, and the tokens of lists.
+
+A value has one text, whatever the type of its column: a model that was trained on parquet scores
+csv, and the other way round. Text is read as the value that it spells:
+
+- a whole decimal is an integer: ``3.0`` and ``3.`` are ``3``, ``-0.0`` is ``0``;
+- ``true`` and ``false``, in any case, are ``1`` and ``0``, as a boolean column gives them;
+- an ISO 8601 datetime is that instant in UTC (without a zone: it is taken as UTC), in microseconds,
+  ``2024-01-31T12:30:00.000000``; at midnight it is the date, ``2024-01-31``;
+- a time of day is ``12:30:00``, with a fraction only where it has one;
+- everything else stays as it is: ``007``, ``3.5``, ``1e5``.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from ctrkit.data.columns.iso import datetime_text, parse_datetimes, time_text
 from ctrkit.errors import DataError
 from ctrkit.schema import Field
 
+_WHOLE = r"^(?:\+|(-))?(0|[1-9][0-9]*)\.0*$"
+_TIME = r"^[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?$"
+_DATETIME = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+    r"(?:Z| UTC| ?[+-][0-9]{2}(?::?[0-9]{2})?)?$"
+)
+_CASE = np.uint64(0x20202020 << 32)  # sets the bit of lower case in the first four letters
+_TRUE = np.frombuffer(b"\4\0\0\0true", "<u8")[0]
+_FALSE = np.frombuffer(b"\5\0\0\0fals", "<u8")[0]
+_TILE = 16_384  # texts whose arrays stay in the processor's cache
+
 
 def canonical(values: pl.Series) -> pl.Series:
-    """Return values as the text that is hashed and kept in vocabularies.
+    """Return values as text, according to the type of their column.
 
     Integers become decimals, booleans ``0``/``1``, dates and times ISO 8601 (microseconds);
-    text is untouched; a null stays null.
+    text is untouched (see :func:`unify`); a null stays null.
 
     Args:
         values: (n,) of text, categories, integers, booleans, dates, times, or nothing but nulls.
@@ -30,8 +54,10 @@ def canonical(values: pl.Series) -> pl.Series:
     if dtype == pl.Boolean:
         return values.cast(pl.UInt8).cast(pl.String)
     if isinstance(dtype, pl.Datetime):
-        return values.cast(pl.Datetime("us", dtype.time_zone)).dt.to_string("iso:strict")
-    if dtype.is_integer() or dtype in (pl.Date, pl.Time, pl.Categorical, pl.Enum, pl.Null):
+        return datetime_text(values)
+    if dtype == pl.Time:
+        return time_text(values)
+    if dtype.is_integer() or dtype in (pl.Date, pl.Categorical, pl.Enum, pl.Null):
         return values.cast(pl.String)
     raise DataError(
         f"column {values.name!r} must hold text, whole numbers, booleans or dates; got {dtype}: "
@@ -39,8 +65,10 @@ def canonical(values: pl.Series) -> pl.Series:
     )
 
 
-def to_text(values: pl.Series) -> pl.Series:
-    """Return a categorical column as canonical text; whole floats and decimals are integers.
+def raw_text(values: pl.Series) -> pl.Series:
+    """Return a categorical column as text; whole floats and decimals are integers.
+
+    Text is left as it is: vocabularies apply :func:`unify` to distinct values only.
 
     Args:
         values: (n,) of any type with a canonical text, or whole numbers.
@@ -52,18 +80,110 @@ def to_text(values: pl.Series) -> pl.Series:
         DataError: A number is not whole, or the type has no canonical text.
     """
     dtype = values.dtype
-    if dtype.is_float() or dtype.is_decimal():
-        if dtype.is_float():
-            values = values.fill_nan(None)
+    if dtype.is_float():
+        values = values.fill_nan(None)
         whole = values.cast(pl.Int64, strict=False)
-        bad = values.is_not_null() & (whole.is_null() | (whole.cast(values.dtype) != values))
-        if bad.any():
-            raise DataError(
-                f"column {values.name!r} must hold text or whole numbers; got "
-                f"{values.filter(bad)[0]!r}: if it is a field, declare it numeric"
-            )
+        _check_whole(values, whole.is_null() | (whole.cast(dtype) != values))
         values = whole
+    elif dtype.is_decimal():
+        text = unify(values.cast(pl.String))
+        _check_whole(values, text.str.contains(".", literal=True))
+        return text
     return canonical(values)
+
+
+def _check_whole(values: pl.Series, not_whole: pl.Series) -> None:
+    bad = values.is_not_null() & not_whole
+    if bad.any():
+        raise DataError(
+            f"column {values.name!r} must hold text or whole numbers; got "
+            f"{values.filter(bad)[0]!r}: if it is a field, declare it numeric"
+        )
+
+
+def to_text(values: pl.Series) -> pl.Series:
+    """Return a categorical column as canonical text.
+
+    Args:
+        values: (n,) of any type with a canonical text, or whole numbers.
+
+    Returns:
+        (n,) text, one per value whatever the type; null (and NaN) is missing.
+
+    Raises:
+        DataError: A number is not whole, or the type has no canonical text.
+    """
+    return unify(raw_text(values))
+
+
+def unify(texts: pl.Series) -> pl.Series:
+    """Replace each text that spells a number, boolean or time by the canonical text of its value.
+
+    Args:
+        texts: (n,) String.
+
+    Returns:
+        (n,) String, ``texts`` itself where nothing changes; a null stays null. Applying it twice
+        changes nothing more.
+    """
+    rows = _may_change(texts.rechunk())
+    if not len(rows):
+        return texts
+    old = texts.gather(rows).alias("v").to_frame()
+    text, lower = pl.col("v"), pl.col("v").str.to_lowercase()
+    new = old.select(
+        pl.when(lower == "true")
+        .then(pl.lit("1"))
+        .when(lower == "false")
+        .then(pl.lit("0"))
+        .otherwise(text.str.replace(_WHOLE, "${1}${2}"))
+    ).to_series()
+    new = new.scatter(((new == "-0") & (old["v"] != "-0")).arg_true(), "0")
+    for pattern, read in ((_TIME, _time_texts), (_DATETIME, _datetime_texts)):
+        matching = new.str.contains(pattern).arg_true()
+        if len(matching):
+            new = new.scatter(matching, read(new.gather(matching)))
+    changed = (new != old["v"]).fill_null(False)
+    if not changed.any():
+        return texts
+    return texts.clone().scatter(pl.Series(rows).filter(changed), new.filter(changed))
+
+
+def _time_texts(texts: pl.Series) -> pl.Series:
+    times = pl.coalesce(
+        *(pl.col("v").str.to_time(f, strict=False) for f in ("%H:%M:%S%.f", "%H:%M"))
+    )
+    parsed = time_text(texts.alias("v").to_frame().select(times).to_series())
+    return parsed.zip_with(parsed.is_not_null(), texts)
+
+
+def _datetime_texts(texts: pl.Series) -> pl.Series:
+    parsed = datetime_text(parse_datetimes(texts))
+    return parsed.zip_with(parsed.is_not_null(), texts)
+
+
+def _may_change(texts: pl.Series) -> npt.NDArray[np.int64]:
+    """Return the rows that :func:`unify` has to look at: few, found at memory speed.
+
+    Arrow keeps the length and the first four bytes of each text side by side, in 8 of 16 bytes.
+    """
+    rows = []
+    for start in range(0, len(texts), _TILE):
+        tile = texts.slice(start, _TILE)
+        views = tile.to_arrow(compat_level=pl.CompatLevel.newest())
+        begin = views.offset
+        heads = np.frombuffer(views.buffers()[1], "<u8")[2 * begin : 2 * (begin + len(tile)) : 2]
+        lower = heads | _CASE
+        change = (lower == _TRUE) | (lower == _FALSE)
+        characters = tile.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[2]
+        text = b"" if characters is None else bytes(characters)
+        if b"." in text or b":" in text:
+            first = (heads >> np.uint64(32)) & np.uint64(0xFF)
+            digit = (first >= ord("0")) & (first <= ord("9"))
+            change |= digit | (first == ord("+")) | (first == ord("-"))
+        if change.any():
+            rows.append(np.flatnonzero(change) + start)
+    return np.concatenate(rows) if rows else np.zeros(0, np.int64)
 
 
 def to_tokens(values: pl.Series, field: Field) -> pl.Series:
@@ -76,18 +196,34 @@ def to_tokens(values: pl.Series, field: Field) -> pl.Series:
     Returns:
         (n,) List(String); a null list is missing, a null token too.
     """
+    lists = raw_tokens(values, field)
+    lengths, flat = explode(lists)
+    texts = unify(flat)
+    return lists if texts is flat else _lists_like(lists, texts, lengths)
+
+
+def raw_tokens(values: pl.Series, field: Field) -> pl.Series:
+    """Return a multi-valued column as lists of text, before :func:`unify`.
+
+    See :func:`to_tokens`.
+    """
     if isinstance(values.dtype, pl.Array):
         values = values.arr.to_list()
     if isinstance(values.dtype, pl.List):
         if values.dtype.inner == pl.String:
             return values
         lengths, flat = explode(values)
-        lists = pl.Series(values.name, _lists(to_text(flat.alias(values.name)), lengths))
-        return lists.zip_with(values.is_not_null(), pl.Series([None], dtype=lists.dtype))
-    text = to_text(values)
+        return _lists_like(values, raw_text(flat.alias(values.name)), lengths)
+    text = raw_text(values)
     lists = text.str.split(field.separator)
     empty = pl.Series([[]], dtype=pl.List(pl.String))
     return lists.zip_with((text != "").fill_null(True), empty)
+
+
+def _lists_like(lists: pl.Series, texts: pl.Series, lengths: np.ndarray) -> pl.Series:
+    """Return lists of texts (T,), null where the given lists (n,) are."""
+    new = pl.Series(lists.name, _lists(texts, lengths))
+    return new.zip_with(lists.is_not_null(), pl.Series([None], dtype=new.dtype))
 
 
 def explode(lists: pl.Series) -> tuple[np.ndarray, pl.Series]:

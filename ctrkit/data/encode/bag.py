@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.columns.text import explode, to_tokens
+from ctrkit.data.columns.text import explode, raw_tokens
 from ctrkit.data.encode.field import CategoryEncoder, Codes, FieldCounts, FieldEncoder, Mask
 from ctrkit.data.encode.state import FieldState
 from ctrkit.schema import MISSING
@@ -38,7 +38,7 @@ class BagEncoder(FieldEncoder):
         Raises:
             DataError: A token has no canonical text.
         """
-        lists = to_tokens(values, self.field)
+        lists = raw_tokens(values, self.field)
         lengths, flat = explode(lists)
         codes = self.tokens.encode(flat.cast(pl.String))
         null = lists.is_null().to_numpy()
@@ -56,9 +56,13 @@ class BagEncoder(FieldEncoder):
 
     def keys(self, values: pl.Series) -> tuple[pl.Series, int]:
         """Return the keys of all tokens, and how many lists and tokens are missing."""
-        lists = to_tokens(values, self.field)
+        lists = raw_tokens(values, self.field)
         keys, missing = self.tokens.keys(explode(lists)[1].cast(pl.String))
         return keys, lists.null_count() + missing
+
+    def unified(self, keys: pl.Series) -> pl.Series:
+        """Return the tokens' keys as their encoder counts them."""
+        return self.tokens.unified(keys)
 
     def fit(self, counts: FieldCounts) -> FieldEncoder:
         """Fit the encoder of the tokens."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 
@@ -18,7 +20,8 @@ _HEAD = 16_384  # rows of the first chunk that are counted first
 class _Tally:
     """A table (value, count): counts the values it holds in place and absorbs new ones in turn."""
 
-    def __init__(self, dtype: pl.DataType) -> None:
+    def __init__(self, dtype: pl.DataType, unified: Callable[[pl.Series], pl.Series]) -> None:
+        self._unified = unified
         self._values = pl.Series("value", dtype=dtype)
         self._counts = np.zeros(0, np.int64)
         self._lookup: Lookup | None = None
@@ -60,11 +63,14 @@ class _Tally:
             self._lookup = Lookup(self._values)
 
     def table(self) -> pl.DataFrame:
-        """Return ``value`` and ``count`` Int64, sorted by value."""
+        """Return ``value``, unified, and ``count`` Int64, sorted by value."""
         if self._pending:
             self._absorb()
         if self._sorted is None:
-            table = pl.DataFrame([self._values, pl.Series("count", self._counts)])
+            values = self._unified(self._values)
+            table = pl.DataFrame([values, pl.Series("count", self._counts)])
+            if not values.equals(self._values):
+                table = table.group_by("value").agg(pl.col("count").sum())
             self._sorted = table.sort("value")
         return self._sorted
 
@@ -93,7 +99,7 @@ class Counts:
         self.missing = {f.name: 0 for f in schema.fields}
         self._encoders = [field_encoder(f) for f in schema.fields]
         self._tallies = {
-            encoder.field.name: _Tally(encoder.key_type)
+            encoder.field.name: _Tally(encoder.key_type, encoder.unified)
             for encoder in self._encoders
             if encoder.key_type is not None
         }

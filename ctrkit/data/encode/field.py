@@ -91,6 +91,14 @@ class FieldEncoder(ABC):
             DataError: A value cannot be read as the field's kind.
         """
 
+    def unified(self, keys: pl.Series) -> pl.Series:
+        """Return the key under which each distinct key is counted in the end (itself, here).
+
+        Args:
+            keys: (n,) distinct keys of :attr:`key_type`.
+        """
+        return keys
+
     @abstractmethod
     def fit(self, counts: FieldCounts) -> FieldEncoder:
         """Return the encoder that the counts of the training values determine."""

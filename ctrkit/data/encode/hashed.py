@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from ctrkit.data.columns.text import unify
 from ctrkit.data.encode.field import Codes, FieldCounts, FieldEncoder, Mask
 from ctrkit.data.encode.state import FieldState
 from ctrkit.data.encode.text import TextEncoder
@@ -32,7 +33,7 @@ class Hashed(TextEncoder):
 
     def text_codes(self, texts: pl.Series) -> Codes:
         """Return folded hashes ``(n,)``."""
-        return fold(stable_hash(texts).fill_null(0).to_numpy())
+        return fold(stable_hash(unify(texts)).fill_null(0).to_numpy())
 
     def names(self) -> None:
         """Return None: a hash does not lead back to its value."""

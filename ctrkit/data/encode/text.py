@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 import polars as pl
 
-from ctrkit.data.columns.text import to_text
+from ctrkit.data.columns.text import raw_text, unify
 from ctrkit.data.encode.field import CategoryEncoder, Codes, Hashes, Mask
 from ctrkit.data.hashing import stable_hash
 from ctrkit.schema import MISSING
@@ -16,12 +16,16 @@ class TextEncoder(CategoryEncoder):
     """Encodes the canonical text of a column."""
 
     def text(self, values: pl.Series) -> pl.Series:
-        """Return the canonical text of raw values ``(n,)``; null where missing."""
-        return to_text(values)
+        """Return raw values ``(n,)`` as text, before :func:`unify`; null where missing."""
+        return raw_text(values)
+
+    def unified(self, keys: pl.Series) -> pl.Series:
+        """Return the canonical text of texts."""
+        return unify(keys)
 
     @abstractmethod
     def text_codes(self, texts: pl.Series) -> Codes:
-        """Return the codes of canonical texts ``(n,)``; those of nulls are overwritten."""
+        """Return the codes of texts ``(n,)``, before :func:`unify`; nulls are overwritten later."""
 
     def encode(self, values: pl.Series) -> Codes:
         """Return the codes of a raw column; see :meth:`CategoryEncoder.encode`."""
@@ -32,6 +36,6 @@ class TextEncoder(CategoryEncoder):
         return self.recoded(codes)
 
     def hashes(self, values: pl.Series) -> tuple[Hashes, Mask]:
-        """Return the stable hash of each text, and which are missing."""
-        hashed = stable_hash(self.text(values))
+        """Return the stable hash of each canonical text, and which are missing."""
+        hashed = stable_hash(unify(self.text(values)))
         return hashed.fill_null(0).to_numpy(), hashed.is_null().to_numpy()

@@ -6,8 +6,10 @@ import functools
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from ctrkit.data.columns.text import unify
 from ctrkit.data.encode.field import (
     RESERVED_VALUES,
     Codes,
@@ -57,15 +59,42 @@ class Vocabulary(TextEncoder):
     def _lookup(self) -> Lookup:
         return Lookup(pl.Series("value", self.state.values, pl.String))
 
+    @functools.cached_property
+    def _aliases(self) -> tuple[Lookup, npt.NDArray[np.int32]] | None:
+        """Look-up of the unified values, and the place of each.
+
+        None where the values are unified themselves; those of earlier versions are not.
+        """
+        values = pl.Series("value", self.state.values, pl.String)
+        unified = unify(values)
+        if unified is values:
+            return None
+        first = unified.is_first_distinct()
+        return Lookup(unified.filter(first)), first.arg_true().to_numpy().astype(np.int32)
+
     def text_codes(self, texts: pl.Series) -> Codes:
         """Return the codes of texts ``(n,)``: 1 for those that are not in the vocabulary."""
         places = self._lookup.find(texts)
+        absent = np.flatnonzero(places == ABSENT)
+        if len(absent):
+            texts = texts.gather(absent)
+            unified = unify(texts)
+            places[absent] = self._places(unified, looked_up=unified is texts)
         codes = (places + np.int32(RESERVED)).view(np.uint32)
         codes[places == ABSENT] = UNSEEN
-        if self.state.dropped:
-            absent = np.flatnonzero(places == ABSENT)
-            codes[absent[self._was_dropped(texts.gather(absent))]] = DROPPED
+        if self.state.dropped and len(absent):
+            unseen = places[absent] == ABSENT
+            dropped = self._was_dropped(unified.filter(pl.Series(unseen)))
+            codes[absent[unseen][dropped]] = DROPPED
         return codes
+
+    def _places(self, unified: pl.Series, *, looked_up: bool) -> npt.NDArray[np.int32]:
+        """Return the places of unified texts that the vocabulary did not hold before."""
+        if self._aliases is not None:
+            lookup, values = self._aliases
+            places = lookup.find(unified)
+            return np.where(places == ABSENT, np.int32(ABSENT), values[places])
+        return np.full(len(unified), ABSENT, np.int32) if looked_up else self._lookup.find(unified)
 
     def _was_dropped(self, texts: pl.Series) -> Mask:
         """Return which texts a selection dropped, by their hashes."""

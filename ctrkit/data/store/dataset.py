@@ -24,7 +24,7 @@ from ctrkit.layout import Layout
 from ctrkit.records import Progress
 from ctrkit.schema import Schema
 
-ENCODING = 2
+ENCODING = 3
 """Version of what is frozen from the counts; a new one invalidates earlier cache entries."""
 
 

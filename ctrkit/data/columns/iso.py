@@ -1,0 +1,64 @@
+"""ISO 8601: datetimes out of text, and the one text of each instant and time of day."""
+
+from __future__ import annotations
+
+import polars as pl
+
+_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
+_OFFSET = r"^(.*:.*[0-9]) ?([+-])([0-9]{2}):?([0-9]{2})?$"
+_LAST_ZEROS = r"\.?0+$"  # of a text with six decimal places
+
+
+def parse_datetimes(values: pl.Series) -> pl.Series:
+    """Parse ISO 8601 text, with or without a time of day and a zone.
+
+    Args:
+        values: (n,) text such as ``2024-01-31``, ``2024-01-31T12:30Z``, ``2024-01-31 12:30:00.5
+            +02:00`` or ``2024-01-31 12:30:00 UTC``.
+
+    Returns:
+        (n,) Datetime in UTC (without a zone: taken as UTC), microseconds; null where unreadable.
+    """
+    name = values.name
+    text = pl.col(name).str.strip_suffix("Z").str.strip_suffix(" UTC")
+    frame = values.to_frame().with_columns(text.str.replace("T", " ", literal=True))
+    parsed = frame.select(_without_zone(pl.col(name)).alias(name)).to_series()
+    rest = parsed.is_null() & values.is_not_null()
+    if not rest.any():
+        return parsed
+    groups = [pl.col(name).str.extract(_OFFSET, index) for index in range(1, 5)]
+    local, sign, hours, minutes = groups
+    ahead = hours.cast(pl.Int64) * 60 + minutes.cast(pl.Int64).fill_null(0)
+    shift = pl.duration(minutes=pl.when(sign == "-").then(-ahead).otherwise(ahead))
+    zoned = frame.filter(rest).select((_without_zone(local) - shift).alias(name)).to_series()
+    return parsed.scatter(rest.arg_true(), zoned)
+
+
+def _without_zone(text: pl.Expr) -> pl.Expr:
+    parses = [text.str.to_datetime(f, time_unit="us", strict=False) for f in _FORMATS]
+    parses.append(text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")))
+    return pl.coalesce(parses)
+
+
+def datetime_text(values: pl.Series) -> pl.Series:
+    """Return the one text of each instant.
+
+    Args:
+        values: (n,) Datetime of any unit; with a zone: converted to UTC; without: taken as UTC.
+
+    Returns:
+        (n,) ISO 8601 in microseconds, ``2024-01-31T12:30:00.000000``; at midnight the date alone,
+        as a Date column has it.
+    """
+    if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
+        values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    instant = pl.col(values.name)
+    midnight = instant.dt.time() == pl.time(0)
+    text = pl.when(midnight).then(instant.dt.date().cast(pl.String))
+    text = text.otherwise(instant.dt.to_string("iso:strict"))
+    return values.cast(pl.Datetime("us")).to_frame().select(text.alias(values.name)).to_series()
+
+
+def time_text(values: pl.Series) -> pl.Series:
+    """Return the one text of each time of day (n,): ``12:30:00``, ``12:30:00.5``."""
+    return values.dt.to_string("%H:%M:%S%.6f").str.replace(_LAST_ZEROS, "")
