@@ -53,9 +53,9 @@ def datetime_text(values: pl.Series) -> pl.Series:
     if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
         values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     instant = pl.col(values.name)
-    midnight = instant.dt.time() == pl.time(0)
-    text = pl.when(midnight).then(instant.dt.date().cast(pl.String))
-    text = text.otherwise(instant.dt.to_string("iso:strict"))
+    midnight = pl.when(instant.dt.time() == pl.time(0))
+    date, full = instant.dt.date().cast(pl.String), instant.dt.to_string("iso:strict")
+    text = midnight.then(date).otherwise(full)
     return values.cast(pl.Datetime("us")).to_frame().select(text.alias(values.name)).to_series()
 
 
