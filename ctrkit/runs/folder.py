@@ -55,7 +55,11 @@ class WorkFolder(ABC):
         return bool(stored) and stored == self.identity
 
     def finished(self) -> bool:
-        """Return whether the folder holds this very job, finished."""
+        """Return whether the folder holds this very job, finished: record and report are there."""
+        return (self.path / "report.html").is_file() and self.recorded()
+
+    def recorded(self) -> bool:
+        """Return whether the folder holds this very job with its record; the report may lack."""
         return (self.path / "record.json").is_file() and self.same()
 
     def differences(self) -> list[str]:

@@ -1,7 +1,8 @@
 """One training run: claim a folder, prepare the data, fit, evaluate, save.
 
 The run folder is the source of truth. Configuration, schema and encoder are written before the
-first step, so that re-running the same command resumes a run that was cut.
+first step, so that re-running the same command resumes a run that was cut. A run is finished when
+its report is there; until then its checkpoint is kept, so that nothing is trained again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,15 @@ from ctrkit.runs.folder import RunFolder
 from ctrkit.runs.prepare import load_dataset, resolve, with_crosses
 from ctrkit.schema import Schema
 from ctrkit.track import make_tracker, tracked_at
-from ctrkit.train import Callback, Context, FitResult, Pruned, fit, pick_device
+from ctrkit.train import (
+    Callback,
+    Context,
+    FitResult,
+    Pruned,
+    fit,
+    pick_device,
+    remove_checkpoint,
+)
 
 logger = logging.getLogger(__name__)
 SCORED_ROWS = 4096
@@ -97,7 +106,7 @@ def run_training(
     config = resolve(config)
     work = RunFolder(folder, config, schema, source.fingerprint())
     work.claim(force=force)
-    if work.finished() and not force:
+    if not force and _finished(work):
         logger.info("%s already holds this run, finished; --force trains it again", folder)
         return RunResult.load(folder)
     _log_warnings(warnings)
@@ -116,6 +125,17 @@ def run_training(
         record = run.train(model, tracker, progress, callbacks)
         tracker.finish("FINISHED", record)
     return RunResult(folder, record, tracked_at(folder))
+
+
+def _finished(work: RunFolder) -> bool:
+    """Return whether the run is finished, after writing what was left to do without training."""
+    checkpoint = work.path / "checkpoint"
+    if work.recorded() and not work.finished() and not checkpoint.exists():
+        write_report(summarise_run(work.path), work.path / "report.html")
+    finished = work.finished()
+    if finished:
+        remove_checkpoint(checkpoint)
+    return finished
 
 
 def _log_warnings(warnings: Sequence[str]) -> None:
@@ -194,6 +214,7 @@ class Training:
         record = self.record(model, result, self.evaluate(model))
         record.save(self.folder / "record.json")
         write_report(summarise_run(self.folder), self.folder / "report.html")
+        remove_checkpoint(self.folder / "checkpoint")
         return record
 
     def batches(self, split: str) -> Batches:

@@ -21,7 +21,7 @@ from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError, DataError
 from ctrkit.records import Progress
 from ctrkit.train.callbacks import Callback, Context
-from ctrkit.train.checkpoint import load_checkpoint, remove_checkpoint, save_checkpoint
+from ctrkit.train.checkpoint import load_checkpoint, save_checkpoint
 from ctrkit.train.device import pick_device
 from ctrkit.train.interrupts import Interrupts
 from ctrkit.train.journal import Journal
@@ -64,7 +64,8 @@ def fit(
 
     With a folder, ``metrics.jsonl`` gets a line per evaluation, and ``checkpoint/`` all that is
     needed to resume: the same call continues an interrupted run, with the same result bit for bit
-    (fp32 on the CPU). Ctrl-C waits for the end of the step, writes a checkpoint and is raised
+    (fp32 on the CPU); after the last step it only returns that result again. Remove the
+    checkpoint once what was trained is saved: :func:`ctrkit.train.remove_checkpoint`. Ctrl-C waits for the end of the step, writes a checkpoint and is raised
     again.
 
     Args:
@@ -338,8 +339,6 @@ class _Loop(Generic[M]):
             self.model.load_state_dict(self.best)
         self.optimizers.zero_grad()
         self.model.eval()
-        if self.folder is not None:
-            remove_checkpoint(self.folder / "checkpoint")
         return FitResult(
             steps=cursor.step,
             epochs=-(-cursor.step // self.per_epoch),

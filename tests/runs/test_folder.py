@@ -86,10 +86,13 @@ def test_the_same_run_resumes_and_another_is_refused(tmp_path):
         assert (tmp_path / "checkpoint").exists()
 
 
-def test_a_run_is_finished_when_its_record_is_there(tmp_path):
+def test_a_run_is_finished_when_its_record_and_report_are_there(tmp_path):
     begin(run(tmp_path))
-    assert not run(tmp_path).finished()
+    assert not run(tmp_path).recorded()
     (tmp_path / "record.json").write_text("{}")
+    assert run(tmp_path).recorded()
+    assert not run(tmp_path).finished()
+    (tmp_path / "report.html").write_text("<html>")
     assert run(tmp_path).finished()
     assert not run(tmp_path, seed=1).finished()
 

@@ -67,7 +67,6 @@ def test_training_learns_and_keeps_the_best(sparse, tmp_path):
     assert judge(model) == result.best_metrics
     assert result.best_metrics["logloss"] == min(line["logloss"] for line in lines(tmp_path))
     assert [line["step"] for line in lines(tmp_path)][:3] == [5, 10, 15]
-    assert not (tmp_path / "checkpoint").exists()
     assert model.table.weight[2].abs().sum() == 0
     assert (result.precision, result.device) == ("fp32", "cpu")
 
@@ -97,6 +96,30 @@ def test_a_cut_run_resumes_bit_for_bit(sparse, at, how, tmp_path):
     assert (got.steps, got.best_step, got.stopped) == (want.steps, want.best_step, want.stopped)
     assert (resumed.steps, resumed.epochs) == (count.steps, count.epochs) == (30, 3)
     for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+def test_a_finished_training_is_returned_again_without_a_step(tmp_path):
+    settings = config(epochs=3, patience=1)
+    trained, again = Tiny(True, dropout=0.3), Tiny(True, dropout=0.3)
+    want = fit(trained, Stream(), settings, evaluate=judge, callbacks=[Callback()], folder=tmp_path)
+    before = lines(tmp_path)
+
+    def never(model):
+        raise AssertionError("evaluated again")
+
+    class Never(Callback):
+        def step_start(self, context, batch):
+            raise AssertionError("trained again")
+
+    got = fit(again, Stream(), settings, evaluate=never, callbacks=[Never()], folder=tmp_path)
+    assert (got.steps, got.best_step, got.best_metrics) == (
+        want.steps,
+        want.best_step,
+        want.best_metrics,
+    )
+    assert lines(tmp_path) == before
+    for name, value in trained.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 
 

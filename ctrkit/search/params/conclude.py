@@ -100,7 +100,7 @@ class Conclusion:
                 remove(run)
                 if (place / "model.safetensors").is_file():
                     copy(place, run)
-        if (run / "record.json").is_file():
+        if (run / "report.html").is_file():
             self.job.restate(job.config)
         else:
             self.job.train(job, run)

@@ -1,0 +1,120 @@
+"""Runs that die at some step: the same command finishes them and trains nothing twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ctrkit import jobs
+from ctrkit.runs import train as training
+from ctrkit.testing.generated import planted_clicks
+from ctrkit.train import Callback
+
+OPTIONS = ["train.epochs=2", "train.batch_size=256", "train.evals_per_epoch=1"]
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clicks") / "clicks.parquet"
+    planted_clicks(1_500, seed=3)[0].write_parquet(path)
+    return path
+
+
+def train(clicks: Path, out: Path, **options) -> training.RunResult:
+    return jobs.train(clicks, label="click", model="fm", out=out, set=OPTIONS, **options)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(clicks, tmp_path_factory) -> training.RunResult:
+    return train(clicks, tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture
+def steps(monkeypatch) -> list[int]:
+    """Every step that any training of the test did, by number."""
+    done: list[int] = []
+
+    class Count(Callback):
+        def step_end(self, context) -> None:
+            done.append(context.step)
+
+        def state_dict(self) -> dict:
+            return {}
+
+        def load_state_dict(self, state) -> None:
+            pass
+
+    fit = training.fit
+
+    def counted(*args, callbacks, **kwargs):
+        return fit(*args, callbacks=(*callbacks, Count()), **kwargs)
+
+    monkeypatch.setattr(training, "fit", counted)
+    return done
+
+
+def raise_once(monkeypatch, owner: object, name: str, *, at: int = 1, after: bool = False) -> None:
+    """Let the ``at``-th call of a function raise, before or after it did its work."""
+    function: Callable = getattr(owner, name)
+    calls = 0
+
+    def dies(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls != at:
+            return function(*args, **kwargs)
+        if after:
+            function(*args, **kwargs)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(owner, name, dies)
+
+
+def assert_same_run(run: Path, expected: training.RunResult) -> None:
+    record = json.loads((run / "record.json").read_text())
+    assert record["metrics"] == expected.record.metrics
+    for name in ("model.safetensors", "predictions/test.parquet", "config.json"):
+        assert (run / name).read_bytes() == (expected.folder / name).read_bytes()
+    assert (run / "report.html").is_file()
+    assert not (run / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("owner", "name", "at"),
+    [
+        (training, "save_weights", 1),
+        (training, "score_batches", 3),  # two evaluations while training come first
+        (training, "save_predictions", 1),
+        (training, "save_predictions", 2),
+        (training.Training, "record", 1),
+        (training.RunRecord, "save", 1),
+        (training, "summarise_run", 1),
+        (training, "write_report", 1),
+        (training, "remove_checkpoint", 1),
+    ],
+)
+def test_a_run_that_dies_after_its_last_step_is_finished_without_training(
+    clicks, uninterrupted, tmp_path, monkeypatch, steps, owner, name, at, after
+):
+    raise_once(monkeypatch, owner, name, at=at, after=after)
+    with pytest.raises(OSError, match="No space left"):
+        train(clicks, tmp_path / "run")
+    train(clicks, tmp_path / "run")
+    assert steps == list(range(1, max(steps) + 1)), "a step was trained twice"
+    assert_same_run(tmp_path / "run", uninterrupted)
+
+
+def test_a_report_that_was_deleted_is_written_again_without_training(
+    clicks, uninterrupted, tmp_path, steps
+):
+    result = train(clicks, tmp_path / "run")
+    report = (result.folder / "report.html").read_bytes()
+    (result.folder / "report.html").unlink()
+    trained = len(steps)
+    train(clicks, tmp_path / "run")
+    assert len(steps) == trained
+    assert (result.folder / "report.html").read_bytes() == report
