@@ -64,9 +64,9 @@ def fit(
 
     With a folder, ``metrics.jsonl`` gets a line per evaluation, and ``checkpoint/`` all that is
     needed to resume: the same call continues an interrupted run, with the same result bit for bit
-    (fp32 on the CPU); after the last step it only returns that result again. Remove the
-    checkpoint once what was trained is saved: :func:`ctrkit.train.remove_checkpoint`. Ctrl-C waits for the end of the step, writes a checkpoint and is raised
-    again.
+    (fp32 on the CPU). After the last step it only returns that result again, until the caller has
+    saved it and calls :func:`ctrkit.train.remove_checkpoint`. Ctrl-C waits for the end of the
+    step, writes a checkpoint and is raised again.
 
     Args:
         model: ``forward(codes, numbers, bags) -> logits (B,)``.
