@@ -96,6 +96,21 @@ def write_json(
     write_atomic(path, text + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        CtrkitError: It is no JSON, or nested too deeply.
+        OSError: It cannot be opened.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise CtrkitError(f"{str(path)!r} cannot be read: it is nested too deeply") from None
+    except ValueError as error:  # not UTF-8, not JSON
+        raise CtrkitError(f"{str(path)!r} cannot be read: {error}") from error
+
+
 def refuse_existing(path: Path, *, force: bool) -> None:
     """Check that a file can be written.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ctrkit.errors import RunFolderError
-from ctrkit.files import write_json
+from ctrkit.files import read_json, write_json
 
 FORMAT = 1
 
@@ -51,7 +50,7 @@ class RunRecord:
     @classmethod
     def load(cls, path: Path) -> RunRecord:
         """Read ``record.json``."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        return cls(**read_json(path))
 
 
 def run_of(path: str | Path) -> Path:

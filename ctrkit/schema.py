@@ -246,6 +246,8 @@ class Schema:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise SchemaError(f"{where} is not valid TOML: {error}") from error
+        except RecursionError:
+            raise SchemaError(f"{where} cannot be read: it is nested too deeply") from None
         version = data.pop("format", FORMAT)
         if version != FORMAT:
             raise SchemaError(f"{where}: format must be {FORMAT} for this ctrkit; got {version!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.files import read_json
 from ctrkit.layout import Layout
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
@@ -106,7 +106,7 @@ def load_plugins(folder: Path, *, trust: bool) -> None:
     if not plugins.is_dir() or not any(plugins.iterdir()):
         return
     try:
-        index = json.loads((plugins / "index.json").read_text(encoding="utf-8"))
+        index = read_json(plugins / "index.json")
         listed = {str(entry["file"]): str(entry["sha256"]) for entry in index["plugins"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(f"{str(plugins / 'index.json')!r} cannot be read: {error}") from error
@@ -145,11 +145,10 @@ def _encoder(folder: Path) -> Encoder:
 def _layout(folder: Path, encoder: Encoder) -> Layout:
     """Return the encoder's layout, which must be the one that the model was built from."""
     path = folder / "layout.json"
-    text = path.read_text(encoding="utf-8")
-    data = json.loads(text)
+    data = read_json(path)
     _check_format(data.get("format") if isinstance(data, dict) else None, path)
     layout: Layout = encoder.layout()
-    if Layout.from_json(text) != layout:
+    if Layout.from_json(path.read_text(encoding="utf-8")) != layout:
         raise RunFolderError(f"{str(path)!r} and the encoder next to it belong to different runs")
     return layout
 

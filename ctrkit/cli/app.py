@@ -110,6 +110,9 @@ def run() -> int:
     except (CtrkitError, OSError) as error:  # OSError: a full disk, a read-only folder
         fail(str(error))
         return 2
+    except RecursionError:
+        fail("a file or an option is nested too deeply to be read")
+        return 2
     except KeyboardInterrupt:
         code = 130
     if code == 130:  # typer's code for an interrupt

@@ -16,8 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctrkit.printable import one_line, printable, printable_json
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+LONGEST = 2_000
+"""Characters of a log line; longer ones, such as of a value of a megabyte, are cut."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def show(result: object, text: Iterable[Table | str], *, as_json: bool) -> None:
     """
     if as_json:
         text = json.dumps(_plain(result), indent=1, ensure_ascii=False, allow_nan=False)
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(printable_json(text) + "\n")
         return
     for item in text:
         if isinstance(item, Table):
@@ -70,9 +75,7 @@ def show(result: object, text: Iterable[Table | str], *, as_json: bool) -> None:
 
 def print_line(line: str) -> None:
     """Print a line on stdout."""
-    from rich.markup import escape
-
-    stdout().print(escape(line))
+    stdout().print(printable(line), markup=False, emoji=False)
 
 
 def warn(message: str) -> None:
@@ -87,9 +90,10 @@ def fail(message: str) -> None:
 
 def log_line(line: str) -> None:
     """Print a line on stderr."""
-    from rich.markup import escape
-
-    stderr().print(escape(line), highlight=False)
+    line = one_line(line)
+    if len(line) > LONGEST:
+        line = f"{line[:LONGEST]}…"
+    stderr().print(line, markup=False, emoji=False, highlight=False)
 
 
 class LogLines(logging.Handler):
@@ -113,13 +117,16 @@ class LogLines(logging.Handler):
 
 
 def _rich_table(table: Table) -> Any:
-    from rich.markup import escape
+    from rich.table import Column
     from rich.table import Table as RichTable
+    from rich.text import Text
 
-    drawn = RichTable(*table.columns, box=None, pad_edge=False)
+    columns = (Column(Text(one_line(title))) for title in table.columns)
+    drawn = RichTable(*columns, box=None, pad_edge=False)
     formats = list(table.columns.values())
     for row in table.rows:
-        drawn.add_row(*(escape(_cell(v, f)) for v, f in zip(row, formats, strict=True)))
+        cells = (_cell(v, f) for v, f in zip(row, formats, strict=True))
+        drawn.add_row(*(Text(one_line(cell)) for cell in cells))
     return drawn
 
 

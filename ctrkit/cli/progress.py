@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ctrkit.cli.printing import stderr
+from ctrkit.printable import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -45,6 +46,7 @@ class ProgressBar:
         """
         if not stderr().is_terminal:
             return
+        stage, text = one_line(stage), one_line(text)
         if self.bar is None:
             self.bar = _start_bar()
         if self.task is None or stage != self.stage:
@@ -59,11 +61,11 @@ def _start_bar() -> Progress:
     from rich import progress
 
     bar = progress.Progress(
-        "{task.description}",
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         "{task.completed}/{task.total}",
         progress.TimeRemainingColumn(),
-        "{task.fields[text]}",
+        progress.TextColumn("{task.fields[text]}", markup=False),
         console=stderr(),
         transient=True,
     )

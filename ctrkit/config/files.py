@@ -16,6 +16,7 @@ from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import FilePath, RunConfig
 from ctrkit.config.toml import parse_value, write_toml
 from ctrkit.errors import ConfigError
+from ctrkit.files import read_json
 from ctrkit.registry import load_entry_points, load_plugin
 
 RENAMED = {"data.seed": "data.split_seed"}
@@ -98,6 +99,8 @@ def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path} cannot be read: it is nested too deeply") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold a table of sections; got {data!r:.40}")
     folder = path.absolute().parent
@@ -144,7 +147,7 @@ def _read_pairs(data: dict[str, Any]) -> None:
         return
     path, rest = Path(str(table["file"])), {k: v for k, v in table.items() if k != "file"}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         operations, version = content["pairs"], content.get("format")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(

@@ -31,7 +31,9 @@ def validation_message(error: ValidationError, cls: type[BaseModel], within: str
     if first["type"] == "extra_forbidden":
         return _unknown_key(where, path, cls)
     got = first.get("input")
-    value = "" if isinstance(got, Mapping) else f"; got {got!r}"  # a mapping: a rule of a section
+    value = (
+        "" if isinstance(got, Mapping) else f"; got {got!r:.200}"
+    )  # a mapping: a rule of a section
     return f"{_rule(where, first['msg'])}{value}"
 
 

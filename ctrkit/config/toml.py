@@ -22,7 +22,7 @@ def parse_value(text: str) -> object:
     """
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):  # the latter: nested too deeply
         return text
 
 

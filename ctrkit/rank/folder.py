@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ctrkit.errors import RunFolderError
+from ctrkit.files import read_json
 
 
 def pairs_from_ranking(folder: Path, *, noise: bool = False) -> list[tuple[str, str]]:
@@ -25,7 +25,7 @@ def pairs_from_ranking(folder: Path, *, noise: bool = False) -> list[tuple[str, 
             f"{str(folder)!r} is not a ranking: it has no rank.json (see ctrkit rank)"
         )
     try:
-        features = json.loads(path.read_text(encoding="utf-8"))["features"]
+        features = read_json(path)["features"]
         rows = sorted((f for f in features if f["order"] == 2), key=lambda f: int(f["rank"]))
         members = [(str(a), str(b)) for a, b in (f["members"] for f in rows)]
         kept = [noise or "noise" not in f["flags"] for f in rows]

@@ -198,6 +198,6 @@ def _read_json(path: Path) -> dict[str, object]:
     """Return the table in a JSON file; empty where there is none or it cannot be read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

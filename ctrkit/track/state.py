@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ctrkit.files import write_json
+from ctrkit.files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -72,5 +71,5 @@ def _read(folder: Path) -> dict[str, Any] | None:
     path = folder / "tracking.json"
     if not path.is_file():
         return None
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    data: dict[str, Any] = read_json(path)
     return data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from ctrkit.data.encode.registered import field_encoder
 from ctrkit.data.encode.state import FieldState
 from ctrkit.data.store.batch import Encoded
 from ctrkit.errors import DataError, RunFolderError, SchemaError
-from ctrkit.files import atomic_folder, write_json
+from ctrkit.files import atomic_folder, read_json, write_json
 from ctrkit.layout import CrossKeys, Layout
 from ctrkit.schema import Field, Schema
 
@@ -169,7 +168,7 @@ class Encoder:
         path = Path(folder) / "encoder.json"
         if not path.is_file():
             raise RunFolderError(f"no encoder in {str(folder)!r}")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if data.get("format") != FORMAT:
             raise RunFolderError(
                 f"{path}: encoder format {data.get('format')!r}; this ctrkit reads {FORMAT}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from ctrkit.data.split.plan import plan_split
 from ctrkit.data.store.cache import Scratch, build_folder, cache_key, cached
 from ctrkit.data.store.shards import CHUNKS_AHEAD, FORMAT, ShardInfo, Shards, write_shards
 from ctrkit.errors import DataError, RunFolderError, SchemaError, nearest
-from ctrkit.files import write_json
+from ctrkit.files import read_json, write_json
 from ctrkit.layout import Layout
 from ctrkit.records import Progress
 from ctrkit.schema import Schema
@@ -151,7 +150,7 @@ def prepare_dataset(
 
 def _open(folder: Path, hit: bool = False, keep: object = None) -> Dataset:
     encoder = Encoder.load(folder / "encoder")
-    facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    facts = read_json(folder / "dataset.json")
     warnings = facts.pop("warnings")
     info = DatasetInfo(**facts, cache_hit=hit)
     shards = Shards(folder, keep=keep)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,7 @@ from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import SPLITS, SplitPlan
 from ctrkit.data.store.batch import Encoded
 from ctrkit.errors import RunFolderError
-from ctrkit.files import write_json
+from ctrkit.files import read_json, write_json
 from ctrkit.layout import Layout
 from ctrkit.records import Progress
 from ctrkit.schema import Schema
@@ -205,7 +204,7 @@ class Shards:
         path = self.folder / INFO
         if not path.is_file():
             raise RunFolderError(f"no encoded shards in {str(folder)!r}")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if data.get("format") != FORMAT:
             raise RunFolderError(f"{path}: format {data.get('format')!r}; this ctrkit reads 1")
         self.layout = Layout.from_json(data["layout"])

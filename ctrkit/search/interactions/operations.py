@@ -7,7 +7,6 @@ what differs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from ctrkit.bundle.inputs import model_inputs, targets
 from ctrkit.data.store.batch import Batch
 from ctrkit.data.store.batches import Batches
-from ctrkit.files import write_json
+from ctrkit.files import read_json, write_json
 from ctrkit.models.model import Model
 from ctrkit.nn.gates.pair import OPS, PairGate
 from ctrkit.nn.interactions.pairs import UNDECIDED, Pairs
@@ -80,7 +79,7 @@ class PairDecision:
         path = folder / DECISION
         if not path.is_file():
             return None
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         return cls(**{**data, "probability": np.asarray(data["probability"])})
 
 

@@ -1,0 +1,115 @@
+"""Names and values are shown as text: no markup, no terminal escapes, no links."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from command_line import FAST, fails_in_one_line
+
+from ctrkit.testing.generated import planted_clicks
+
+NAMES = {
+    "click": "cl[/x]ick",
+    "site": "[/bold]s\x1b[31mite",
+    "ad": "a[red]d\\",
+    "device": "=1+2|x",
+    "segment": "[x](javascript:alert)\u202e",
+    "slot": ":smile: \x9b31m",
+    "creative": "two\nlines\x07",
+}
+"""Columns of the clicks -> hostile names."""
+DROPPED = ["time", "interests"]
+LABEL = NAMES["click"]
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("hostile") / "rows.parquet"
+    frame = planted_clicks(1_000, seed=1)[0].drop(DROPPED).rename(NAMES)
+    value = pl.format("[/red]\x1b]0;{}\x07", pl.col(NAMES["site"]))
+    frame.with_columns(value.alias(NAMES["site"])).write_parquet(path)
+    return path
+
+
+def clean(result, *names):
+    assert result.code == 0, result.err
+    for text in (result.out, result.err):
+        assert not CONTROL.search(text), text
+    for name in names:
+        assert name in result.out + result.err, (name, result)
+
+
+def test_every_verb_shows_names_and_values_as_text(ctrkit, hostile, tmp_path):
+    label = ("--label", LABEL)
+    run = tmp_path / "run[/x]"
+    trained = ctrkit("train", hostile, *label, "--model", "fm", "-o", run, *FAST)
+    clean(trained, f"{run}/report.html")
+    clean(ctrkit("train", hostile, *label, "--model", "fm", "-o", run, *FAST), str(run))
+    clean(ctrkit("schema", hostile, *label), "[/bold]s", "a[red]d", ":smile:")
+    clean(ctrkit("schema", hostile, *label, "--json"), "[/bold]s")
+    ranked = ctrkit("rank", hostile, *label, "-o", tmp_path / "rank[/y]", "--order", 2)
+    clean(ranked, "[/bold]s\\x1b[31mite", "a[red]d\\", "=1+2|x", f"{tmp_path}/rank[/y]/report.html")
+    clean(ctrkit("encode", hostile, *label, "-o", tmp_path / "encoded"), "encoded")
+    run = run.rename(tmp_path / "plain")
+    clean(ctrkit("evaluate", run, hostile, "-o", tmp_path / "e[b].html"))
+    clean(ctrkit("explain", run, hostile, "--rows", 200), "[/bold]s\\x1b[31mite")
+    clean(ctrkit("predict", run, hostile, "-o", tmp_path / "p[red].csv"), "p[red].csv")
+    clean(ctrkit("report", run, "-o", tmp_path / "r[i].md"), "r[i].md")
+    for path in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.md")]:
+        assert not CONTROL.search(path.read_text()), path
+    for path in tmp_path.rglob("*.md"):
+        assert not re.search(r"(?<!\\)\]\(javascript", path.read_text()), path
+
+
+def test_json_output_reads_back_with_its_characters(ctrkit, hostile, tmp_path):
+    result = ctrkit("rank", hostile, "--label", LABEL, "-o", tmp_path / "r", "--json")
+    clean(result)
+    names = {row["name"] for row in json.loads(result.out)["features"]}
+    assert set(NAMES.values()) - {LABEL} <= names
+
+
+@pytest.mark.parametrize("verb", ["train", "encode", "rank", "schema"])
+def test_errors_name_hostile_columns_as_text(ctrkit, hostile, tmp_path, verb):
+    result = ctrkit(verb, hostile, "--label", "no[/x]\x1b[2Jne\nerror: fine", "-o", tmp_path / "o")
+    fails_in_one_line(result, "no[/x]")
+    assert not CONTROL.search(result.err)
+    if verb == "train":
+        result = ctrkit(
+            verb, hostile, "--label", LABEL, "--model", "[/x]\x1bfm", "-o", tmp_path / "o"
+        )
+        fails_in_one_line(result, "[/x]")
+        assert not CONTROL.search(result.err)
+
+
+def test_a_file_that_does_not_exist_is_named_as_text(ctrkit, tmp_path):
+    result = ctrkit("train", f"{tmp_path}/no\udcff[/x]\x1b.csv", "--label", "y")
+    fails_in_one_line(result, "[/x]")
+    assert not CONTROL.search(result.err)
+
+
+def test_nesting_bombs_are_one_line(ctrkit, clicks, run_folder, tmp_path):
+    import shutil
+
+    deep = 100_000
+    toml, schema = tmp_path / "run.toml", tmp_path / "schema.toml"
+    toml.write_text("x = " + "[" * deep + "]" * deep)
+    schema.write_text("x = " + "{a=" * deep + "1" + "}" * deep)
+    fails_in_one_line(ctrkit("train", toml), "run.toml", "nested too deeply")
+    options = ("--schema", schema, "--label", "click", "-o", tmp_path / "o")
+    fails_in_one_line(ctrkit("train", clicks, *options), "schema.toml", "nested too deeply")
+    bomb = "[" * deep
+    fails_in_one_line(ctrkit("train", clicks, "--label", "click", f"--set=train.lr={bomb}"))
+    for name in ("config.json", "layout.json", "schema.toml", "encoder/encoder.json"):
+        copy = tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(run_folder, copy)
+        (copy / name).write_text(toml.read_text() if name.endswith("toml") else bomb)
+        result = ctrkit("predict", copy, clicks, "-o", tmp_path / "p.csv")
+        limit = "recursion limit" if name == "config.json" else "nested too deeply"
+        fails_in_one_line(result, name, limit)
+        assert len(result.err) < 1_000
