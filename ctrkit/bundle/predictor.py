@@ -95,7 +95,7 @@ class Predictor:
             DataError: The frame has none of the schema's columns, or a value cannot be cast.
         """
         present = self.columns(frame.columns)
-        return self.encoder.encode(frame.select(present))
+        return self.encoder.encode(frame[present])
 
     def columns(self, present: Iterable[str]) -> list[str]:
         """Return the schema's fields among the names of columns.

@@ -29,8 +29,9 @@ def stable_hash(values: pl.Series, seed: int = 0) -> pl.Series:
         (n,) UInt64; a null stays null.
     """
     assert values.dtype == pl.String, f"stable_hash takes text, got {values.dtype}"
-    column = plh.col(values.name)
-    return values.to_frame().select(column.nchash.xxhash64(seed=seed)).to_series()
+    frame = values.alias("v").to_frame()  # the name of a column may look like a pattern
+    hashes = frame.select(plh.col("v").nchash.xxhash64(seed=seed)).to_series()
+    return hashes.alias(values.name)
 
 
 def _rotate(x: int, bits: int) -> int:

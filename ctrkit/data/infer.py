@@ -133,7 +133,7 @@ def infer_schema(
     overrides.check(source.columns)
     sample = _sample(source, rows)
     declared, skipped = overrides.kinds(), overrides.not_fields()
-    inferred = _infer_kinds(sample.drop(*declared, *skipped, strict=False))
+    inferred = _infer_kinds(sample[[n for n in sample.columns if n not in {*declared, *skipped}]])
     fields: list[Field] = []
     warnings: list[str] = []
     for column in sample.get_columns():

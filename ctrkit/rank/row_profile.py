@@ -20,7 +20,7 @@ def row_profile(source: Source, schema: Schema, rows: RowClasses) -> RowProfile:
     columns = list(dict.fromkeys([*names, *rows.columns]))
     chunk = next(source.file_frames(0, columns, rows=1))
     head = chunk._replace(frame=chunk.frame.head(PROFILE_ROWS))
-    measures = row_measures(head.frame.select(names), rows.label_of(head), list(rows.names))
+    measures = row_measures(head.frame[list(names)], rows.label_of(head), list(rows.names))
     return RowProfile(head.frame.height, measures)
 
 

@@ -89,7 +89,7 @@ class RowClasses:
             start = self.offsets[chunk.file] + chunk.first_row
             times: npt.NDArray[Any] = start + np.arange(chunk.frame.height)
         else:
-            times = self.time.read(chunk.frame)
+            times = self.time.read(chunk.frame, chunk.first_row)
         period = np.searchsorted(np.asarray(self.bounds), times, side="right")
         return (period * self.classes + label).astype(np.uint8)
 

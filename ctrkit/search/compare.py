@@ -28,7 +28,9 @@ def paired_test(
     columns = ["row", "label", "logit"]
     a, b = (
         pl.read_parquet(
-            folder / outcome.folder / "predictions" / f"{split}.parquet", columns=columns
+            folder / outcome.folder / "predictions" / f"{split}.parquet",
+            columns=columns,
+            glob=False,
         ).sort("row")
         for outcome in (control, ours)
     )

@@ -124,7 +124,7 @@ def _one_column(case: SplitCase) -> None:
     plan = case.plan()
     columns = [plan.column or "x"]
     for chunk in case.source.chunks():
-        alone = Chunk(chunk.frame.select(columns), chunk.file, chunk.first_row)
+        alone = Chunk(chunk.frame[list(columns)], chunk.file, chunk.first_row)
         same = np.array_equal(plan.assign(alone), plan.assign(chunk))
         require(same, f"the column {columns[0]!r} alone is split otherwise")
 

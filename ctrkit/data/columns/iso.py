@@ -20,18 +20,19 @@ def parse_datetimes(values: pl.Series) -> pl.Series:
         (n,) Datetime in UTC (without a zone: taken as UTC), microseconds; null where unreadable.
     """
     name = values.name
-    text = pl.col(name).str.strip_suffix("Z").str.strip_suffix(" UTC")
+    values = values.alias("v")  # the name of a column may look like a pattern
+    text = pl.col("v").str.strip_suffix("Z").str.strip_suffix(" UTC")
     frame = values.to_frame().with_columns(text.str.replace("T", " ", literal=True))
-    parsed = frame.select(_without_zone(pl.col(name)).alias(name)).to_series()
+    parsed = frame.select(_without_zone(pl.col("v")).alias("v")).to_series()
     rest = parsed.is_null() & values.is_not_null()
     if not rest.any():
-        return parsed
-    groups = [pl.col(name).str.extract(_OFFSET, index) for index in range(1, 5)]
+        return parsed.alias(name)
+    groups = [pl.col("v").str.extract(_OFFSET, index) for index in range(1, 5)]
     local, sign, hours, minutes = groups
     ahead = hours.cast(pl.Int64) * 60 + minutes.cast(pl.Int64).fill_null(0)
     shift = pl.duration(minutes=pl.when(sign == "-").then(-ahead).otherwise(ahead))
-    zoned = frame.filter(rest).select((_without_zone(local) - shift).alias(name)).to_series()
-    return parsed.scatter(rest.arg_true(), zoned)
+    zoned = frame.filter(rest).select((_without_zone(local) - shift).alias("v")).to_series()
+    return parsed.scatter(rest.arg_true(), zoned).alias(name)
 
 
 def _without_zone(text: pl.Expr) -> pl.Expr:
@@ -52,11 +53,12 @@ def datetime_text(values: pl.Series) -> pl.Series:
     """
     if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
         values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    instant = pl.col(values.name)
+    instant = pl.col("v")
     midnight = pl.when(instant.dt.time() == pl.time(0))
     date, full = instant.dt.date().cast(pl.String), instant.dt.to_string("iso:strict")
     text = midnight.then(date).otherwise(full)
-    return values.cast(pl.Datetime("us")).to_frame().select(text.alias(values.name)).to_series()
+    instants = values.cast(pl.Datetime("us")).alias("v").to_frame()
+    return instants.select(text.alias("v")).to_series().alias(values.name)
 
 
 def time_text(values: pl.Series) -> pl.Series:

@@ -106,5 +106,5 @@ def _columns(path: Path, *names: str) -> list[tuple[Any, ...]]:
     """Return the columns of a parquet file; empty ones where there is no file."""
     if not path.is_file():
         return [() for _ in names]
-    table = pl.read_parquet(path)
+    table = pl.read_parquet(path, glob=False)  # a folder's name is no pattern
     return [tuple(table[name]) for name in names]

@@ -36,7 +36,7 @@ def read_frames(path: str, columns: list[str]) -> Iterator[pl.DataFrame]:
         DataError: The file cannot be read.
     """
     with reading_errors(path, pa.ArrowException):
-        yield from (to_frame(batch).select(columns) for batch in _batches(path, columns))
+        yield from (to_frame(batch)[columns] for batch in _batches(path, columns))
 
 
 def _open(path: str) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import polars as pl
+import polars.selectors as cs
 
 from ctrkit.data.read.errors import reading_errors
 from ctrkit.data.read.options import ReadOptions, check_options, is_remote, plain_suffix
@@ -79,7 +80,7 @@ def read_frames(
     names = list(columns)
     with reading_errors(path):
         if is_remote(path):
-            lazy = _scan(path, kind, options).select(names)
+            lazy = _scan(path, kind, options).select(cs.by_name(*names))
             yield from lazy.collect_batches(chunk_size=_BATCH, maintain_order=True)
         elif kind == "text":
             from ctrkit.data.read import text
@@ -99,7 +100,7 @@ def _scan_parquet(path: str) -> pl.LazyFrame:
 
 def _parquet_frames(path: str, columns: list[str]) -> Iterator[pl.DataFrame]:
     """Yield slices that may end within a row group: memory is that of a slice."""
-    lazy = _scan_parquet(path).select(columns)
+    lazy = _scan_parquet(path).select(cs.by_name(*columns))
     total = int(lazy.select(pl.len()).collect().item())
     few = total * len(columns) <= _FEW_CELLS and total <= _FEW_ROWS
     rows = total if few else min(_MOST_ROWS, max(_BATCH, _CELLS // len(columns)))

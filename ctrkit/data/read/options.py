@@ -40,7 +40,8 @@ def plain_suffix(path: str) -> str:
         >>> plain_suffix("data/a.csv.gz")
         '.csv'
     """
-    pure = PurePath(path.split("?")[0].lower())
+    path = path.split("?")[0] if is_remote(path) else path
+    pure = PurePath(path.lower())
     return PurePath(pure.stem).suffix if pure.suffix in COMPRESSED else pure.suffix
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import polars as pl
+import polars.selectors as cs
 
 from ctrkit.data.read.formats import Format, read_frames
 from ctrkit.data.read.options import ReadOptions
@@ -34,7 +35,7 @@ class FramePart:
 
     def frames(self, names: Sequence[str], types: Types) -> Iterator[pl.DataFrame]:
         """Yield the frame; it has the types of its source."""
-        yield self.frame.select(names)
+        yield self.frame[list(names)]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class FilePart:
             DataError: The file cannot be read, or a row is malformed.
         """
         own = [n for n in names if n in self.own]
-        casts = [pl.col(n).cast(types[n]) for n in own if types[n] != self.own[n]]
+        casts = [cs.by_name(n).cast(types[n]) for n in own if types[n] != self.own[n]]
         literals = [
             pl.lit(value, dtype=pl.String).alias(n)
             for n, value in self.partition.items()
@@ -80,7 +81,7 @@ class FilePart:
         ]
         read = own or list(self.own)[:1]  # some column must carry the number of rows
         for frame in read_frames(self.path, self.format, self.options, read):
-            yield frame.with_columns(*casts, *literals).select(names)
+            yield frame.with_columns(*casts, *literals)[list(names)]
 
 
 def common_columns(parts: Sequence[FilePart]) -> dict[str, pl.DataType]:

@@ -34,12 +34,20 @@ def find_files(text: str) -> tuple[list[str], Path | None]:
         if not files:
             raise DataError(f"folder {text!r} has no data file ({', '.join(SUFFIXES)})")
         return files, path
-    if glob.has_magic(text):
-        files = sorted(f for f in glob.glob(str(path), recursive=True) if os.path.isfile(f))
-        first_magic = next(i for i, name in enumerate(path.parts) if glob.has_magic(name))
+    root = _existing(path)  # what exists as it is written is no pattern
+    rest = path.relative_to(root)
+    if glob.has_magic(str(rest)):
+        pattern = os.path.join(glob.escape(str(root)), rest)
+        files = sorted(f for f in glob.glob(pattern, recursive=True) if os.path.isfile(f))
+        first_magic = next(i for i, name in enumerate(rest.parts) if glob.has_magic(name))
         if files:
-            return files, Path(*path.parts[:first_magic])
+            return [str(Path(f)) for f in files], Path(root, *rest.parts[:first_magic])
     raise DataError(f"no such file or folder: {text!r}")
+
+
+def _existing(path: Path) -> Path:
+    """Return the longest leading part of a path that is a folder."""
+    return next((folder for folder in path.parents if folder.is_dir()), Path(path.anchor))
 
 
 def _data_set_files(folder: Path) -> list[str]:

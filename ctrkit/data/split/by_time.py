@@ -60,7 +60,7 @@ class TimeSplit(SplitPlan):
 
     def assign(self, chunk: Chunk) -> npt.NDArray[np.uint8]:
         """Compare the times with the bounds; rows within the embargo are left out."""
-        times = self.time.read(chunk.frame)
+        times = self.time.read(chunk.frame, chunk.first_row)
         splits = np.searchsorted(np.array(self.bounds), times, side="right").astype(np.uint8)
         gap = self.split.embargo * (_SECOND if self.time.calendar else 1)
         gap = int(gap) if float(gap).is_integer() else gap  # integers beyond 2**53 stay exact

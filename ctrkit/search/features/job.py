@@ -130,7 +130,7 @@ class FeatureSearch(SearchJob):
         job = self.adopt(candidates[winner].folder, candidates[winner].job)
         tried = [candidate.outcome for candidate in candidates.values()]
         record = self._record(tried, winner, rows, job)
-        features = pl.read_parquet(self.folder / "features.parquet")
+        features = pl.read_parquet(self.folder / "features.parquet", glob=False)
         return self.finish(record, summarise_feature_search(record, features), job)
 
     def _attempts(self) -> list[Attempt]:
