@@ -15,6 +15,7 @@ from ctrkit.errors import CtrkitError
 from ctrkit.schema import Schema
 from ctrkit.search import compare
 from ctrkit.search.pipeline import job as pipeline
+from ctrkit.search.pipeline.steps import Step
 from ctrkit.testing.generated import planted_clicks
 
 FAST = [
@@ -49,7 +50,7 @@ def test_every_step_starts_from_the_step_before_and_a_cut_pipeline_resumes(
     def cut(context, saved, folder):
         raise KeyboardInterrupt
 
-    steps = [s if s.name != "params" else pipeline.Step("params", cut) for s in pipeline.STEPS]
+    steps = [s if s.name != "params" else Step("params", cut) for s in pipeline.STEPS]
     monkeypatch.setattr(compare, "prefers", lambda *rows: False)  # each step is taken
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "STEPS", tuple(steps))
