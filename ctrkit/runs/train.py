@@ -32,6 +32,7 @@ from ctrkit.records import Progress, RunRecord, Tracker, split_line
 from ctrkit.report import summarise_run, write_report
 from ctrkit.runs.environment import peak_memory, versions
 from ctrkit.runs.folder import RunFolder
+from ctrkit.runs.lock import folder_lock
 from ctrkit.runs.prepare import load_dataset, resolve, with_crosses
 from ctrkit.schema import Schema
 from ctrkit.track import make_tracker, tracked_at
@@ -95,7 +96,8 @@ def run_training(
 
     Raises:
         ConfigError: The device cannot be used.
-        RunFolderError: The folder holds another run or files that do not belong to a run.
+        RunFolderError: The folder holds another run or files that do not belong to a run, or
+            another process trains in it.
         SchemaError: No column is the label.
         Pruned: A callback stopped the run.
     """
@@ -105,26 +107,27 @@ def run_training(
     pick_device(config.train.device)  # a mistake in it must leave the folder as it is
     config = resolve(config)
     work = RunFolder(folder, config, schema, source.fingerprint())
-    work.claim(force=force)
-    if not force and _finished(work):
-        logger.info("%s already holds this run, finished; --force trains it again", folder)
-        return RunResult.load(folder)
-    _log_warnings(warnings)
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
-    dataset = load_dataset(config, source, schema, progress)
-    _log_warnings(dataset.warnings)
-    dataset = with_crosses(config, dataset)
-    work.open(force=force)
-    info = {**asdict(dataset.info), "source": work.identity["source"]}
-    write_json(folder / "dataset.json", info, sort_keys=True, default=str)
-    save_inputs(folder, config, dataset.encoder, dataset.layout)
-    run = Training(config, dataset, folder, (*warnings, *dataset.warnings), started)
-    model = run.initial_model()
-    with run.tracked() as tracker:
-        record = run.train(model, tracker, progress, callbacks)
-        tracker.finish("FINISHED", record)
-    return RunResult(folder, record, tracked_at(folder))
+    with folder_lock(folder):
+        work.claim(force=force)
+        if not force and _finished(work):
+            logger.info("%s already holds this run, finished; --force trains it again", folder)
+            return RunResult.load(folder)
+        _log_warnings(warnings)
+        if config.train.threads:
+            torch.set_num_threads(config.train.threads)
+        dataset = load_dataset(config, source, schema, progress)
+        _log_warnings(dataset.warnings)
+        dataset = with_crosses(config, dataset)
+        work.open(force=force)
+        info = {**asdict(dataset.info), "source": work.identity["source"]}
+        write_json(folder / "dataset.json", info, sort_keys=True, default=str)
+        save_inputs(folder, config, dataset.encoder, dataset.layout)
+        run = Training(config, dataset, folder, (*warnings, *dataset.warnings), started)
+        model = run.initial_model()
+        with run.tracked() as tracker:
+            record = run.train(model, tracker, progress, callbacks)
+            tracker.finish("FINISHED", record)
+        return RunResult(folder, record, tracked_at(folder))
 
 
 def _finished(work: RunFolder) -> bool:

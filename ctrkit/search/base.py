@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from ctrkit.report import write_report
 from ctrkit.report.summary import Summary
 from ctrkit.runs.folder import SearchFolder
 from ctrkit.runs.inputs import JobData
+from ctrkit.runs.lock import folder_lock
 from ctrkit.runs.prepare import load_dataset, resolve
 from ctrkit.runs.train import RunResult, run_training
 from ctrkit.search.compare import better_control
@@ -87,6 +88,8 @@ class SearchJob(ABC):
     top: ClassVar[tuple[str, ...]] = ("run.toml", "schema.toml", "run")
     parts: ClassVar[tuple[str, ...]] = ()
     known_controls: ClassVar[Iterable[str]] = ("default", "none")
+    shared: ClassVar[bool] = False
+    """Whether several processes may work in the folder at once."""
 
     def __init__(
         self,
@@ -159,13 +162,19 @@ class SearchJob(ABC):
 
     # ---- the search
 
-    @abstractmethod
     def run(self) -> Search:
         """Search, train the winner and the controls, report; resume what was cut.
 
         Raises:
-            RunFolderError: The folder holds another search, or files of none.
+            RunFolderError: The folder holds another search, or files of none, or another process
+                searches in it.
         """
+        with nullcontext() if self.shared else folder_lock(self.folder):
+            return self._run()
+
+    @abstractmethod
+    def _run(self) -> Search:
+        """Do what :meth:`run` says."""
 
     @property
     def first(self) -> int:

@@ -51,6 +51,7 @@ class ParamsJob(SearchJob):
     """A study of trials in a folder; workers build the job from the folder alone."""
 
     config: ParamsConfig
+    shared: ClassVar = True
     parts: ClassVar = (
         "config.json",
         "schema.toml",
@@ -124,7 +125,7 @@ class ParamsJob(SearchJob):
 
     # ---- the search
 
-    def run(self) -> Search:
+    def _run(self) -> Search:
         """Search, retrain the winner, compare, report."""
         self.claim()
         self.open()
