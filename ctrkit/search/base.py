@@ -170,10 +170,10 @@ class SearchJob(ABC):
                 searches in it.
         """
         with nullcontext() if self.shared else folder_lock(self.folder):
-            return self._run()
+            return self._execute()
 
     @abstractmethod
-    def _run(self) -> Search:
+    def _execute(self) -> Search:
         """Do what :meth:`run` says."""
 
     @property

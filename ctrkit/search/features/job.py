@@ -101,7 +101,7 @@ class FeatureSearch(SearchJob):
         """The feature values of the training rows."""
         return Values(self.data)
 
-    def _run(self) -> Search:
+    def _execute(self) -> Search:
         """Try every penalty or ratio, choose on validation, add seeds and controls, report."""
         self.claim()
         self.open()

@@ -87,7 +87,7 @@ class InteractionSearch(SearchJob):
         """The pairs of fields."""
         return FieldPairs(self.config, self.data, self.ranked, self.folder / "crosses.json")
 
-    def _run(self) -> Search:
+    def _execute(self) -> Search:
         """Search and retrain for each seed, train the controls, report."""
         self.claim()
         self.open()

@@ -125,7 +125,7 @@ class ParamsJob(SearchJob):
 
     # ---- the search
 
-    def _run(self) -> Search:
+    def _execute(self) -> Search:
         """Search, retrain the winner, compare, report."""
         self.claim()
         self.open()

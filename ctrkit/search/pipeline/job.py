@@ -101,7 +101,7 @@ class Pipeline(SearchJob):
         """Return what makes a pipeline the same one: its steps, too."""
         return {**super().identity(), "steps": [step.name for step in self.steps]}
 
-    def _run(self) -> Search:
+    def _execute(self) -> Search:
         """Run the steps, tune the plain model with as many trials, report."""
         self.claim()
         self.open()
