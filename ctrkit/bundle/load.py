@@ -61,7 +61,7 @@ def load(
     except (CtrkitError, OSError, KeyError, TypeError, ValueError) as error:
         reason = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
         raise RunFolderError(f"the run folder {str(folder)!r} cannot be read: {reason}") from error
-    return Predictor(config, encoder, layout, model.to(device))
+    return Predictor(config, encoder, layout, model.to(device), _validation_unseen(folder))
 
 
 def check_parts(folder: Path) -> None:
@@ -130,6 +130,13 @@ def load_plugins(folder: Path, *, trust: bool) -> None:
 def _check_format(number: object, path: Path) -> None:
     if str(number) != str(FORMAT):
         raise RunFolderError(f"{str(path)!r} has format {number!r}; this ctrkit reads {FORMAT}")
+
+
+def _validation_unseen(folder: Path) -> dict[str, float]:
+    """Return the share of unseen values in validation by field; earlier runs do not know it."""
+    path = folder / "dataset.json"
+    shares = read_json(path).get("unseen", {}) if path.is_file() else {}
+    return {str(name): float(share) for name, share in shares.items()}
 
 
 def _encoder(folder: Path) -> Encoder:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import torch
 from ctrkit.bundle.inputs import model_inputs
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
+from ctrkit.data.encode.unseen import UnseenTally
 from ctrkit.data.read.memory import to_polars
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batch import Encoded
@@ -26,6 +28,8 @@ from ctrkit.files import atomic_path
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.schema import Schema
+
+logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 131_072
 _LISTED = 10  # columns that a message lists
@@ -44,14 +48,23 @@ class Predictor:
         encoder: Raw columns -> codes.
         layout: What the model knows about the fields.
         model: Codes -> logits, in evaluation mode.
+        validation_unseen: Share of unseen values in validation by field, where the run knows it.
     """
 
-    def __init__(self, config: RunConfig, encoder: Encoder, layout: Layout, model: Model) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        encoder: Encoder,
+        layout: Layout,
+        model: Model,
+        validation_unseen: Mapping[str, float] | None = None,
+    ) -> None:
         self.config = config
         self.encoder = encoder
         self.schema: Schema = encoder.schema
         self.layout = layout
         self.model = model.eval()
+        self.validation_unseen = dict(validation_unseen or {})
 
     @property
     def device(self) -> torch.device:
@@ -161,10 +174,12 @@ class Predictor:
         fields = self.columns(source.columns)
         key = self.schema.key if self.schema.key in source.columns else None
         names = list(dict.fromkeys([*([key] if key else []), *fields]))
-        empty = True
+        empty, unseen = True, UnseenTally(self.layout)
         for chunk in source.chunks(names, CHUNK_ROWS):
             empty = False
-            logits = self.encoded_logits(self.encode(chunk.frame), batch_rows)
+            encoded = self.encode(chunk.frame)
+            unseen.add(encoded)
+            logits = self.encoded_logits(encoded, batch_rows)
             keys = [chunk.frame[key]] if key else []
             out = pl.DataFrame([*keys, pl.Series("prediction", self._probabilities(logits))])
             yield out.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -172,6 +187,13 @@ class Predictor:
             types = {key: source.columns[key]} if key else {}
             frame = pl.DataFrame(schema={**types, "prediction": pl.Float64})
             yield frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        self.warn_of_unseen(unseen)
+
+    def warn_of_unseen(self, unseen: UnseenTally) -> None:
+        """Log a warning if the scored rows hold far more unseen values than validation did."""
+        notice = unseen.notice(self.validation_unseen)
+        if notice:
+            logger.warning(notice)
 
     def _probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         shifted = logits.astype(np.float64) + math.log(self.config.data.sampling_rate)

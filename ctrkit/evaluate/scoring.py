@@ -17,6 +17,7 @@ from ctrkit.bundle.predictor import Predictor
 from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.weights import check_total, weight_array
+from ctrkit.data.encode.unseen import UnseenTally
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batch import Batch
 from ctrkit.errors import DataError, nearest
@@ -85,17 +86,20 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
         *predictor.columns(source.columns),
         *(column for column in roles if column is not None and column in source.columns),
     ]
-    columns = _Columns()
+    columns, unseen = _Columns(), UnseenTally(predictor.layout)
     for chunk in source.chunks(names):
         frame = chunk.frame
+        encoded = predictor.encode(frame)
+        unseen.add(encoded)
         columns.add(
             Scores(
-                logit=predictor.encoded_logits(predictor.encode(frame), batch_rows),
+                logit=predictor.encoded_logits(encoded, batch_rows),
                 label=label_array(frame, schema, chunk.first_row),
                 weight=weight_array(frame, schema, chunk.first_row),
                 group=group_array(frame, schema),
             )
         )
+    predictor.warn_of_unseen(unseen)
     scores = columns.scores()
     if scores.weight is not None:
         check_total(float(scores.weight.sum(dtype=np.float64)), schema, "rows to evaluate")

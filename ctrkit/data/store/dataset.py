@@ -38,6 +38,7 @@ class DatasetInfo:
         encode_rows_s: Rows per second of counting and encoding together.
         split: Description of the split.
         cache_hit: Whether the rows were in the cache already.
+        unseen: Share of unseen values in validation, by field.
     """
 
     rows: dict[str, int]
@@ -46,6 +47,7 @@ class DatasetInfo:
     encode_rows_s: float
     split: dict[str, Any]
     cache_hit: bool = False
+    unseen: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,7 @@ def _build(work: _Work, encoder: Encoder | None, folder: Path, key: str) -> None
         "encode_rows_s": sum(shards.rows.values()) / seconds,
         "split": work.plan.describe(),
         "warnings": warnings,
+        "unseen": shards.unseen,
     }
     write_json(folder / "dataset.json", info, default=str)
 

@@ -17,6 +17,7 @@ from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.rows import row_ids
 from ctrkit.data.columns.weights import check_total, weight_array
 from ctrkit.data.encode.encoder import Encoder
+from ctrkit.data.encode.unseen import UnseenTally
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Source
@@ -34,6 +35,7 @@ BLOCKS_PER_FILE = 64
 CHUNKS_AHEAD = 1
 LABEL, WEIGHT, GROUP, ROW = "__label__", "__weight__", "__group__", "__row__"
 INFO = "shards.json"
+_VALIDATION = SPLITS.index("validation")
 
 
 @dataclass
@@ -44,11 +46,13 @@ class ShardInfo:
         rows: Rows per split.
         positives: Rows per split whose label is 1.
         files: Per split, the rows of each block of each file.
+        unseen: Share of unseen values in validation, by field.
     """
 
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     positives: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     files: dict[str, list[list[int]]] = field(default_factory=lambda: {s: [] for s in SPLITS})
+    unseen: dict[str, float] = field(default_factory=dict)
 
 
 class _Writer:
@@ -114,13 +118,16 @@ def write_shards(
     folder.mkdir(parents=True, exist_ok=True)
     info, layout, done = ShardInfo(), encoder.layout(), 0
     weights = dict.fromkeys(SPLITS, 0.0)
+    validation = UnseenTally(layout)
     writers = {split: _Writer(folder, split, info) for split in SPLITS}
     names = [c for c in encoder.schema.required_columns() if c in source.columns]
     try:
         with closing(read_ahead(source.chunks(names), CHUNKS_AHEAD)) as chunks:
             for chunk in chunks:
-                table = _table(chunk, encoder.encode(chunk.frame), layout, encoder.schema)
-                _split(table, plan.assign(chunk), row_ids(chunk), writers, info, weights)
+                encoded, splits = encoder.encode(chunk.frame), plan.assign(chunk)
+                validation.add(encoded.take(np.flatnonzero(splits == _VALIDATION)))
+                table = _table(chunk, encoded, layout, encoder.schema)
+                _split(table, splits, row_ids(chunk), writers, info, weights)
                 done += chunk.frame.height
                 if progress is not None:
                     progress.update("encode", done, None, f"{done:,} rows")
@@ -132,6 +139,7 @@ def write_shards(
     for split, total in weights.items():
         if encoder.schema.weight in names and info.rows[split]:
             check_total(total, encoder.schema, f"{split} rows")
+    info.unseen = validation.shares()
     text = {"format": FORMAT, **asdict(info), "layout": layout.to_json()}
     write_json(folder / INFO, text)
     return info
