@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        temporary.chmod(mode)  # safetensors writes files that the owner alone can read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -42,10 +46,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path: The folder that readers will find. What it held before is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:16]}-", dir=path.parent))
+    temporary = path.with_name(f".{path.name[:16]}-{secrets.token_hex(4)}")
+    temporary.mkdir()  # tempfile.mkdtemp would give it a mode of its own
     try:
         yield temporary
-        temporary.chmod(0o755)
         remove(path)
         temporary.rename(path)
     finally:

@@ -18,6 +18,7 @@ import torch
 
 from ctrkit.bundle.inputs import model_inputs
 from ctrkit.config.sections import RunConfig
+from ctrkit.data.columns.formulas import without_formulas
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.encode.unseen import UnseenTally
 from ctrkit.data.read.memory import to_polars
@@ -136,7 +137,14 @@ class Predictor:
             ]
         return np.concatenate(logits)
 
-    def predict_source(self, source: Source, path: str | Path, batch_rows: int = 1024) -> int:
+    def predict_source(
+        self,
+        source: Source,
+        path: str | Path,
+        batch_rows: int = 1024,
+        *,
+        safe_csv: bool = False,
+    ) -> int:
         """Score a source of any length into a file, in flat memory.
 
         The file holds the key column, if the schema names one and the source has it, and
@@ -146,6 +154,7 @@ class Predictor:
             source: Raw rows.
             path: ``.parquet`` or ``.csv``.
             batch_rows: Rows per forward pass.
+            safe_csv: Keep spreadsheets from reading texts of a ``.csv`` file as formulas.
 
         Returns:
             The number of rows.
@@ -158,7 +167,10 @@ class Predictor:
             raise DataError(
                 f"the file of predictions must end in .parquet or .csv; got {path.name!r}"
             )
-        tables = self._tables(source, batch_rows)
+        frames = self._frames(source, batch_rows)
+        if safe_csv and path.suffix == ".csv":
+            frames = map(without_formulas, frames)
+        tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in frames)
         first, rows = next(tables), 0
         with (
             atomic_path(path) as beside,
@@ -169,8 +181,8 @@ class Predictor:
                 rows += table.num_rows
         return rows
 
-    def _tables(self, source: Source, batch_rows: int) -> Iterator[pa.Table]:
-        """Yield tables of key and prediction; at least one, perhaps empty."""
+    def _frames(self, source: Source, batch_rows: int) -> Iterator[pl.DataFrame]:
+        """Yield frames of key and prediction; at least one, perhaps empty."""
         fields = self.columns(source.columns)
         key = self.schema.key if self.schema.key in source.columns else None
         names = list(dict.fromkeys([*([key] if key else []), *fields]))
@@ -181,12 +193,10 @@ class Predictor:
             unseen.add(encoded)
             logits = self.encoded_logits(encoded, batch_rows)
             keys = [chunk.frame[key]] if key else []
-            out = pl.DataFrame([*keys, pl.Series("prediction", self._probabilities(logits))])
-            yield out.to_arrow(compat_level=pl.CompatLevel.oldest())
+            yield pl.DataFrame([*keys, pl.Series("prediction", self._probabilities(logits))])
         if empty:
             types = {key: source.columns[key]} if key else {}
-            frame = pl.DataFrame(schema={**types, "prediction": pl.Float64})
-            yield frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            yield pl.DataFrame(schema={**types, "prediction": pl.Float64})
         self.warn_of_unseen(unseen)
 
     def warn_of_unseen(self, unseen: UnseenTally) -> None:

@@ -111,6 +111,13 @@ Plugins = Annotated[
 Trust = Annotated[
     bool, Option("--trust-plugins", help="Allow the run folder's plug-in code to run.")
 ]
+SafeCsv = Annotated[
+    bool,
+    Option(
+        "--safe-csv",
+        help="Put an apostrophe before texts of a .csv file that a spreadsheet would compute.",
+    ),
+]
 Json = Annotated[
     bool, Option("--json", help="Print the result as JSON on stdout, and nothing else there.")
 ]

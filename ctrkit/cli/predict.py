@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-from ctrkit.cli.options import Data, ForceFile, Json, Run, Trust
+from ctrkit.cli.options import Data, ForceFile, Json, Run, SafeCsv, Trust
 from ctrkit.cli.printing import show
 
 
@@ -19,6 +19,7 @@ def predict(
     ),
     force: ForceFile = False,
     trust_plugins: Trust = False,
+    safe_csv: SafeCsv = False,
     json: Json = False,
 ) -> None:
     """Score raw rows with a run.
@@ -29,5 +30,7 @@ def predict(
     """
     from ctrkit import jobs
 
-    rows = jobs.predict(run, data, out=out, force=force, trust_plugins=trust_plugins)
+    rows = jobs.predict(
+        run, data, out=out, force=force, trust_plugins=trust_plugins, safe_csv=safe_csv
+    )
     show({"file": out, "rows": rows}, [f"wrote {out}: {rows:,} rows"], as_json=json)

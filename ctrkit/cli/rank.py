@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 from typer import Option
 
-from ctrkit.cli.options import Data, DataOptions, Force, Json, OutFolder
+from ctrkit.cli.options import Data, DataOptions, Force, Json, OutFolder, SafeCsv
 from ctrkit.cli.printing import Table, show, warn
 from ctrkit.cli.progress import ProgressBar
 
@@ -66,6 +66,7 @@ def rank(
         int, Option(min=0, help="Number of the best crosses to declare in the narrowed schema.")
     ] = 0,
     seed: Annotated[int, Option(help="Seed of the permutations and random columns.")] = 0,
+    safe_csv: SafeCsv = False,
     no_report: Annotated[bool, Option("--no-report", help="Write no report.")] = False,
     force: Force = False,
     json: Json = False,
@@ -98,6 +99,7 @@ def rank(
             crosses=crosses,
             seed=seed,
             report=not no_report,
+            safe_csv=safe_csv,
             force=force,
             progress=progress,
             **options,

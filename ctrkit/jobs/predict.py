@@ -18,6 +18,7 @@ def predict(
     out: PathLike = "predictions.parquet",
     force: bool = False,
     trust_plugins: bool = False,
+    safe_csv: bool = False,
 ) -> int:
     """Score raw rows; write the key column and ``prediction`` to a file; return the row count.
 
@@ -27,6 +28,7 @@ def predict(
         out: The ``.parquet`` or ``.csv`` file to write.
         force: Overwrite ``out`` if it exists.
         trust_plugins: Run the plug-in code in the run folder.
+        safe_csv: Keep spreadsheets from reading texts of a ``.csv`` file as formulas.
     """
     path = Path(out)
     if path.suffix not in (".parquet", ".csv"):
@@ -34,4 +36,4 @@ def predict(
     refuse_existing(path, force=force)
     predictor = load(run, trust_plugins=trust_plugins)
     source = open_source(str(data), read_options(predictor.config.data, predictor.schema.columns))
-    return predictor.predict_source(source, path)
+    return predictor.predict_source(source, path, safe_csv=safe_csv)

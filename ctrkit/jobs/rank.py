@@ -36,6 +36,7 @@ def rank(
     seed: int = 0,
     crosses: int = 0,
     report: bool = True,
+    safe_csv: bool = False,
     force: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -61,6 +62,7 @@ def rank(
         seed: Seed of the permutations of the ``randomised`` score; nothing is trained.
         crosses: Number of the best crosses that the narrowed schema declares as fields.
         report: Whether to write ``report.html`` and ``report.md``.
+        safe_csv: Keep spreadsheets from reading names in ``rank.csv`` as formulas.
         force: Overwrite an earlier ranking in ``out``.
         executor: Counts the files in parallel; any ``concurrent.futures.Executor``.
         progress: Shows how far the job is.
@@ -97,6 +99,7 @@ def rank(
         chosen,
         crosses=crosses,
         report=report,
+        safe_csv=safe_csv,
         executor=executor,
         progress=progress,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ctrkit.data.columns.formulas import without_formulas
 from ctrkit.errors import RunFolderError, SchemaError
 from ctrkit.records import Progress
 from ctrkit.schema import Cross, Schema
@@ -54,6 +55,7 @@ def run_ranking(
     *,
     crosses: int = 0,
     report: bool = True,
+    safe_csv: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Ranking:
@@ -66,6 +68,7 @@ def run_ranking(
         options: How features are scored and tested.
         crosses: Number of the best crosses that the narrowed schema declares as fields.
         report: Whether to write ``report.html`` and ``report.md``.
+        safe_csv: Keep spreadsheets from reading names in ``rank.csv`` as formulas.
         executor: Counts the files in parallel.
         progress: Shows how far the ranking is.
 
@@ -85,7 +88,8 @@ def run_ranking(
     if not ranking.kept:
         message = "no field is distinguishable from noise: the narrowed schema keeps all of them"
         ranking = replace(ranking, warnings=(*ranking.warnings, message))
-    _write(ranking, narrowed(schema, ranking, crosses), folder, report=report)
+    narrow = narrowed(schema, ranking, crosses)
+    _write(ranking, narrow, folder, report=report, safe_csv=safe_csv)
     return ranking
 
 
@@ -107,7 +111,7 @@ def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
     return replace(narrow, crosses=(*narrow.crosses, *added))
 
 
-def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool) -> None:
+def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool, safe_csv: bool) -> None:
     """Write all files to a hidden folder, then move them in, so that no file is half written."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -119,7 +123,8 @@ def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool) -> N
             pl.Series(name, [json.dumps(v, ensure_ascii=False) for v in frame[name].to_list()])
             for name in ("members", "flags")
         ]
-        frame.with_columns(lists).write_csv(temporary / "rank.csv")
+        table = frame.with_columns(lists)
+        (without_formulas(table) if safe_csv else table).write_csv(temporary / "rank.csv")
         text = json.dumps(ranking.to_json(), indent=1, ensure_ascii=False)
         (temporary / "rank.json").write_text(text + "\n", encoding="utf-8")
         schema.save(temporary / "schema.toml")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +20,7 @@ NAMES = {
     "ad": "a[red]d\\",
     "device": "=1+2|x",
     "segment": "[x](javascript:alert)\u202e",
+    "user": "@user",
     "slot": ":smile: \x9b31m",
     "creative": "two\nlines\x07",
 }
@@ -93,8 +96,6 @@ def test_a_file_that_does_not_exist_is_named_as_text(ctrkit, tmp_path):
 
 
 def test_nesting_bombs_are_one_line(ctrkit, clicks, run_folder, tmp_path):
-    import shutil
-
     deep = 100_000
     toml, schema = tmp_path / "run.toml", tmp_path / "schema.toml"
     toml.write_text("x = " + "[" * deep + "]" * deep)
@@ -113,3 +114,31 @@ def test_nesting_bombs_are_one_line(ctrkit, clicks, run_folder, tmp_path):
         limit = "recursion limit" if name == "config.json" else "nested too deeply"
         fails_in_one_line(result, name, limit)
         assert len(result.err) < 1_000
+
+
+def test_safe_csv_marks_formulas(ctrkit, hostile, tmp_path):
+    label = ("--label", LABEL, "--key", NAMES["user"])
+    clean(ctrkit("train", hostile, *label, "--model", "lr", "-o", tmp_path / "run", *FAST))
+    for option, first in ((), "@user"), (("--safe-csv",), "'@user"):
+        path = tmp_path / f"p{len(option)}.csv"
+        clean(ctrkit("predict", tmp_path / "run", hostile, "-o", path, *option))
+        assert path.read_text().startswith(f'"{first}","prediction"')
+        folder = tmp_path / f"rank{len(option)}"
+        clean(ctrkit("rank", hostile, *label[:2], "-o", folder, *option))
+        names = pl.read_csv(folder / "rank.csv")["name"].to_list()
+        assert first in names
+        assert NAMES["ad"] in names
+
+
+def test_modes_of_files_follow_the_umask(ctrkit, clicks, tmp_path):
+    before = os.umask(0o027)
+    try:
+        label = ("--label", "click")
+        clean(ctrkit("train", clicks, *label, "--model", "lr", "-o", tmp_path / "run", *FAST))
+        clean(ctrkit("rank", clicks, *label, "-o", tmp_path / "rank"))
+        clean(ctrkit("encode", clicks, *label, "-o", tmp_path / "encoded"))
+        clean(ctrkit("predict", tmp_path / "run", clicks, "-o", tmp_path / "p.parquet"))
+    finally:
+        os.umask(before)
+    modes = {(p.is_dir(), p.stat().st_mode & 0o777) for p in tmp_path.rglob("*")}
+    assert modes == {(True, 0o750), (False, 0o640)}
