@@ -195,7 +195,8 @@ def _sample(source: Source, rows: int) -> pl.DataFrame:
             frames.append(chunk.frame)
     sample = pl.concat(frames) if frames else pl.DataFrame()
     if sample.height == 0:
-        raise DataError("the data has no rows")
+        where = "" if source.in_memory else f"{source.files[0]}: "
+        raise DataError(f"{where}the data has no rows")
     return sample
 
 

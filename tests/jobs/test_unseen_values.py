@@ -95,3 +95,12 @@ def test_shares_are_judged_by_margin_and_error(
     assert tally.shares() == ({"a": unseen / present, "m": unseen / present} if present else {})
     assert bool(tally.notice({"a": validation})) == warns
     assert tally.notice({}) == ""
+
+
+def test_a_header_row_alone_gives_an_empty_file(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("site,flag\n")
+    for suffix in ("csv", "parquet"):
+        out = tmp_path / f"out.{suffix}"
+        assert jobs.predict(run, tmp_path / "rows.csv", out=out) == 0
+        read = pl.read_csv if suffix == "csv" else pl.read_parquet
+        assert (read(out).height, read(out).columns) == (0, ["prediction"])

@@ -14,12 +14,12 @@ _LONGEST = 200  # characters of a library's message
 
 
 def check_unique(path: str, names: Sequence[str]) -> None:
-    """Refuse a file in which two columns have the same name.
+    """Refuse a file in which two columns have the same name; some may have none.
 
     Raises:
         DataError: A name occurs twice.
     """
-    repeated = sorted({n for n in names if list(names).count(n) > 1})
+    repeated = sorted({n for n in names if n and list(names).count(n) > 1})
     if repeated:
         raise DataError(f"{path}: the column name {repeated[0]!r} occurs twice; rename one")
 

@@ -148,6 +148,8 @@ class Source:
 def open_source(path: str | Path, options: ReadOptions = ReadOptions()) -> Source:  # noqa: B008
     """Open a file, a glob, a folder (hive partitions become text columns) or an address.
 
+    Columns without a name are left out: the index that pandas writes, what follows a last comma.
+
     Args:
         path: Text (csv, tsv, txt, also .gz and .zst), parquet or Arrow. In folders, hidden files
             and those that start with ``_`` are left out.
@@ -164,7 +166,9 @@ def open_source(path: str | Path, options: ReadOptions = ReadOptions()) -> Sourc
     for file in files:
         partition = partition_values(file, root)
         columns = read_columns(file, formats[file], options)
-        own = {n: t for n, t in columns.items() if n not in partition}
+        own = {n: t for n, t in columns.items() if n and n not in partition}
+        if not own and not partition:
+            raise DataError(f"{file}: no column has a name; give the file a header row")
         parts.append(FilePart(file, formats[file], options, own, partition))
     return Source(tuple(files), common_columns(parts), tuple(parts), options)
 
@@ -189,4 +193,5 @@ def frame_source(data: object) -> Source:
         DataError: The data is none of these.
     """
     frame = to_polars(data)
+    frame = frame[[name for name in frame.columns if name]]
     return Source(("memory",), dict(frame.schema), (FramePart(frame),), in_memory=True)

@@ -12,7 +12,7 @@ import pyarrow.csv as pc
 from ctrkit.data.read.arrow import to_frame
 from ctrkit.data.read.errors import check_unique, reading_errors
 from ctrkit.data.read.options import ReadOptions, check_options, plain_suffix
-from ctrkit.errors import DataError
+from ctrkit.data.read.stream import open_text
 
 SEPARATORS = (",", "\t", ";", "|")
 _BLOCK = 2 << 20  # bytes; small blocks are used again, and fresh pages cost more than the parse
@@ -24,7 +24,7 @@ def read_names(path: str, options: ReadOptions) -> list[str]:
     """Return the names of a file's columns.
 
     Raises:
-        DataError: The file cannot be read, has no rows, or two columns have the same name.
+        DataError: The file cannot be read, or two columns have the same name.
     """
     check_options(options)
     with reading_errors(path, pa.ArrowException):
@@ -65,9 +65,7 @@ def _head_names(path: str, options: ReadOptions, block: int) -> list[str]:
     with _open(path, options, block=block) as reader:
         names = list(reader.schema.names)
         check_unique(path, names)
-        first = next(iter(reader), None)
-    if first is None or first.num_rows == 0:
-        raise DataError(f"{path}: the file has a header row and no other rows")
+        next(iter(reader), None)  # a malformed first row is an error here
     return names
 
 
@@ -81,12 +79,11 @@ def _open(
     block: int = _BLOCK,
 ) -> pc.CSVStreamingReader:
     return pc.open_csv(
-        pa.input_stream(path, compression="detect"),
+        open_text(path, options.text_encoding),
         read_options=pc.ReadOptions(
             use_threads=threads,
             block_size=block,
             column_names=list(options.columns) if options.columns else None,
-            encoding=options.text_encoding,
         ),
         parse_options=pc.ParseOptions(delimiter=_separator(path, options), newlines_in_values=True),
         convert_options=pc.ConvertOptions(
@@ -104,7 +101,7 @@ def _separator(path: str, options: ReadOptions) -> str:
         return options.separator
     if plain_suffix(path) in (".tsv", ".txt"):
         return "\t"
-    with pa.input_stream(path, compression="detect") as stream:
-        head = stream.read(1 << 16).decode(options.text_encoding, errors="replace")
+    with open_text(path, options.text_encoding) as stream:
+        head = stream.read(1 << 16).decode("utf-8", errors="replace")
     line = re.sub(r'"[^"]*"', "", head).split("\n", 1)[0]
     return max(SEPARATORS, key=line.count)
