@@ -2,22 +2,30 @@
 
 Contents go to a hidden file in the same folder, which is then renamed. Every file that another
 part of ctrkit, or a user, reads is written with these functions: a full disk or a killed process
-leaves the earlier file as it was.
+leaves the earlier file as it was. A hidden folder is locked while it is filled, so that one without
+an owner is known to be left by a killed process.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ctrkit.errors import CtrkitError
+
+_LONGEST = 16
+"""Characters of a folder's name in the name of its hidden folder."""
+_HIDDEN_FOLDER = re.compile(r"\..{0,16}-[a-z0-9_]{8}")
+_HIDDEN_FILE = re.compile(r"\.(.+)\.\d+")
 
 
 @contextmanager
@@ -46,14 +54,79 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path: The folder that readers will find. What it held before is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:16]}-{secrets.token_hex(4)}")
-    temporary.mkdir()  # tempfile.mkdtemp would give it a mode of its own
-    try:
+    remove_abandoned(path.parent, path.name)
+    with _hidden_folder(path) as temporary:
         yield temporary
         remove(path)
         temporary.rename(path)
+
+
+def remove_abandoned(parent: Path, name: str | None = None) -> None:
+    """Remove the hidden folders of :func:`atomic_folder` that no living process fills.
+
+    Args:
+        parent: The folder that they are in.
+        name: Name of the folder that they were to become; None: of any.
+    """
+    start = "." if name is None else f".{name[:_LONGEST]}-"
+    for path in parent.iterdir():
+        if path.name.startswith(start) and _HIDDEN_FOLDER.fullmatch(path.name):
+            with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as locked:
+                if locked:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _hidden_folder(path: Path) -> Iterator[Path]:
+    """Give an empty hidden folder beside ``path``, locked; remove it if it is still there."""
+    while True:
+        temporary = path.with_name(f".{path.name[:_LONGEST]}-{secrets.token_hex(4)}")
+        temporary.mkdir()  # tempfile.mkdtemp would give it a mode of its own
+        with _locked(temporary, fcntl.LOCK_EX):
+            if not temporary.exists():  # another process took it for abandoned before the lock
+                continue
+            try:
+                yield temporary
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            return
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[bool]:
+    """Lock a folder as ``flock`` does; give whether that worked (some file systems cannot)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(handle, how)
+            locked = True
+        except OSError:
+            locked = False
+        yield locked
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)  # which unlocks it
+
+
+def remove_unfinished(parent: Path, names: Collection[str] | None = None) -> None:
+    """Remove what killed processes left of :func:`atomic_path` and :func:`atomic_folder`.
+
+    Call it only where no other process writes into the folder.
+
+    Args:
+        parent: The folder; it need not exist.
+        names: Names of the files that were to be written; None: any.
+    """
+    if not parent.is_dir():
+        return
+    remove_abandoned(parent)
+    for path in parent.iterdir():
+        match = _HIDDEN_FILE.fullmatch(path.name)
+        if match and (names is None or match[1] in names):
+            path.unlink()
 
 
 def copy(source: Path, target: Path) -> None:
@@ -67,9 +140,10 @@ def copy(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it is there; no reader finds half a folder."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        with _hidden_folder(path) as temporary:
+            path.rename(temporary / path.name)
     else:
         path.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -126,6 +127,24 @@ class NullTracker:
 
     def finish(self, status: str, record: RunRecord | None = None) -> None:
         """Do nothing."""
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file of JSON objects, such as ``metrics.jsonl``; without a file, none.
+
+    What a killed process left of a line is skipped.
+    """
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            lines.append(line)
+    return lines
 
 
 def split_line(line: Mapping[str, Any]) -> tuple[int, dict[str, float]]:

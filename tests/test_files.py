@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from ctrkit.files import (
     atomic_path,
     copy,
     remove,
+    remove_unfinished,
     write_atomic,
     write_json,
     write_text,
@@ -79,6 +82,30 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
         (beside / "new").touch()
     assert [p.name for p in path.iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["encoder"]
+
+
+def test_folders_that_killed_processes_left_are_removed_and_those_of_living_ones_kept(tmp_path):
+    hold = (
+        "import sys; from pathlib import Path; from ctrkit.files import atomic_folder\n"
+        "with atomic_folder(Path(sys.argv[1])):\n print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, tmp_path / "shards"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    (tmp_path / ".keep").mkdir()
+    with subprocess.Popen(command, **pipes) as living, subprocess.Popen(command, **pipes) as killed:
+        assert living.stdout.readline() == killed.stdout.readline() == b"\n"
+        assert len(list(tmp_path.glob(".shards-*"))) == 2
+        killed.kill()
+        killed.wait()
+        with atomic_folder(tmp_path / "shards") as beside:
+            (beside / "new").touch()
+        assert len(list(tmp_path.glob(".shards-*"))) == 1
+        living.kill()
+        living.wait()
+    (tmp_path / ".record.json.12").touch()
+    (tmp_path / ".notes.txt.12").touch()
+    remove_unfinished(tmp_path, ["record.json"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".keep", ".notes.txt.12", "shards"]
 
 
 def test_copies_replace_files_and_folders(tmp_path):

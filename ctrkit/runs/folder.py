@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import RunFolderError
-from ctrkit.files import remove, write_json
+from ctrkit.files import remove, remove_unfinished, write_json
 from ctrkit.schema import Schema
 
 LABELS = {"config": "configuration", "config_sha256": "configuration", "source": "data"}
@@ -34,6 +34,8 @@ class WorkFolder(ABC):
 
     kind: ClassVar[str]
     """What the folder holds, as messages call it."""
+    STATED_IN: ClassVar[tuple[str, ...]]
+    """Names of the files that state the identity."""
 
     def __init__(self, path: Path, identity: Mapping[str, object], parts: tuple[str, ...]) -> None:
         self.path = path
@@ -101,19 +103,28 @@ class WorkFolder(ABC):
     def open(self, *, force: bool) -> None:
         """Make the folder ready to be written: remove another job's files, or all with ``force``.
 
-        Call :meth:`claim` first. What the same job left is kept, so that it can resume.
+        Call :meth:`claim` first. What the same job left is kept, so that it can resume. Record
+        and report go first and what states the identity last: a folder that is half emptied never
+        passes for a finished job, nor for another one than it held.
         """
         if force or not self.same():
-            for name in self.present():
-                if name in self.parts:
-                    remove(self.path / name)
+            outcome = ("record.json", "report.html")
+            rest = [name for name in self.parts if name not in (*outcome, *self.STATED_IN)]
+            for name in (*outcome, *rest, *self.STATED_IN):
+                remove(self.path / name)
         self.path.mkdir(parents=True, exist_ok=True)
+
+    def clean(self) -> None:
+        """Remove the unfinished files of a killed job; call it in a folder that is locked."""
+        remove_unfinished(self.path, self.parts)
+        remove_unfinished(self.path / "predictions")
 
 
 class SearchFolder(WorkFolder):
     """The folder of a search; ``search.json`` in it states which search it is."""
 
     kind: ClassVar[str] = "search"
+    STATED_IN: ClassVar[tuple[str, ...]] = ("search.json",)
 
     def __init__(self, path: Path, identity: Mapping[str, object], parts: tuple[str, ...]) -> None:
         super().__init__(path, identity, (*parts, "search.json", "record.json", "report.html"))
@@ -132,6 +143,7 @@ class RunFolder(WorkFolder):
     """The folder of a training run; its configuration, schema and data state which run it is."""
 
     kind: ClassVar[str] = "run"
+    STATED_IN: ClassVar[tuple[str, ...]] = ("config.json", "schema.toml", "dataset.json")
     PARTS: ClassVar[tuple[str, ...]] = (
         "config.json",
         "schema.toml",

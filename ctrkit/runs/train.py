@@ -119,6 +119,7 @@ def run_training(
         _log_warnings(dataset.warnings)
         dataset = with_crosses(config, dataset)
         work.open(force=force)
+        work.clean()
         info = {**asdict(dataset.info), "source": work.identity["source"]}
         write_json(folder / "dataset.json", info, sort_keys=True, default=str)
         save_inputs(folder, config, dataset.encoder, dataset.layout)

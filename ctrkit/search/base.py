@@ -154,6 +154,8 @@ class SearchJob(ABC):
     def open_folder(self) -> None:
         """Make the folder ready to be written; call :meth:`claim` first."""
         self.workspace.open(force=self.options.force)
+        if not self.shared:
+            self.workspace.clean()
 
     @cached_property
     def data(self) -> Dataset:

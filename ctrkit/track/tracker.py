@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import warnings
@@ -12,7 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctrkit.records import RunRecord, split_line
+from ctrkit.records import RunRecord, read_lines, split_line
 from ctrkit.track.client import open_store
 from ctrkit.track.state import Pending, Tracked, read_pending, read_state, write_state
 
@@ -112,9 +111,8 @@ class MlflowTracker:
 
     def _replay(self) -> None:
         """Send the lines of ``metrics.jsonl`` that the store lacks."""
-        path = self.folder / "metrics.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            step, metrics = split_line(json.loads(line))
+        for line in read_lines(self.folder / "metrics.jsonl"):
+            step, metrics = split_line(line)
             if step > self.step:
                 self._log(step, metrics)
                 self.replayed += 1

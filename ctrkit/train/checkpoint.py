@@ -15,13 +15,24 @@ FORMAT = 1
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Replace ``folder/state.pt``; whenever it is killed, the old file or the new one is left."""
+    """Replace ``folder/state.pt``; whenever it is killed, the old file or the new one is left.
+
+    Raises:
+        OSError: Such as a full disk; the old file is left.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / "state.pt.new"
-    with new.open("wb") as file:
-        torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with new.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except Exception as error:
+        new.unlink(missing_ok=True)
+        cause = error.__context__  # torch's error about its archive hides that of the disk
+        if isinstance(error, RuntimeError) and isinstance(cause, OSError):
+            raise OSError(cause.errno, cause.strerror, str(folder / "state.pt")) from error
+        raise
     new.replace(folder / "state.pt")
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,13 +1,16 @@
-"""Runs that die at some step: the same command finishes them and trains nothing twice."""
+"""Runs that die at some moment: the same command finishes them, or starts clean."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+import ctrkit
 from ctrkit import jobs
 from ctrkit.runs import train as training
 from ctrkit.testing.generated import planted_clicks
@@ -118,3 +121,89 @@ def test_a_report_that_was_deleted_is_written_again_without_training(
     train(clicks, tmp_path / "run")
     assert len(steps) == trained
     assert (result.folder / "report.html").read_bytes() == report
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: from it on, no clean-up of the process changes a file."""
+
+
+def kill_at(patch: pytest.MonkeyPatch, folder: Path, number: int) -> list[str]:
+    """Let the process die before the ``number``-th file operation in a folder.
+
+    Returns:
+        The operations that were done; at their end, ``dead``.
+    """
+    done: list[str] = []
+
+    def dies(function: Callable) -> Callable:
+        def operation(path, *args, **kwargs):
+            if not Path(path).is_relative_to(folder):
+                return function(path, *args, **kwargs)
+            if len(done) >= number - 1:
+                done.append("dead")
+                if "dead" in done[:-1]:
+                    return None
+                raise Killed
+            done.append(f"{function.__name__} {path}")
+            return function(path, *args, **kwargs)
+
+        return operation
+
+    for name in ("replace", "rename", "unlink"):
+        patch.setattr(Path, name, dies(getattr(Path, name)))
+    patch.setattr(shutil, "rmtree", dies(shutil.rmtree))
+    return done
+
+
+def left_over(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.rglob(".*"))
+
+
+def tiny(out: Path, data: Path, *, force: bool, seed: int = 1) -> training.RunResult:
+    options = ["train.epochs=1", "train.evals_per_epoch=1"]
+    return jobs.train(data, label="click", model="lr", out=out, set=options, force=force, seed=seed)
+
+
+@pytest.mark.parametrize("earlier", ["none", "another run", "same run"])
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_at_any_file_operation_is_finished_by_the_same_command(
+    tmp_path, clicks, earlier, stride
+):
+    """The file operations of a training are counted through until one is not killed."""
+    expected = tiny(tmp_path / "expected", clicks, force=False)
+    template = tmp_path / "template"
+    if earlier != "none":
+        tiny(template, clicks, force=False, seed=2 if earlier == "another run" else 1)
+    force, number = earlier != "none", 1
+    while True:
+        out = tmp_path / str(number)
+        if template.exists():
+            shutil.copytree(template, out)
+        with pytest.MonkeyPatch.context() as patch:
+            done = kill_at(patch, out, number)
+            with suppress(Killed):
+                tiny(out, clicks, force=force)
+        if "dead" not in done:
+            break
+        if (out / "record.json").is_file() and (out / "report.html").is_file():
+            assert (out / "model.safetensors").is_file(), done[-2]
+        tiny(out, clicks, force=force)
+        assert_same_run(out, expected)
+        assert left_over(out) == [], done[-2]
+        number += stride
+    assert number > 15
+
+
+def test_a_forced_run_that_was_killed_needs_no_force_again_and_mixes_nothing(tmp_path, clicks):
+    expected = tiny(tmp_path / "expected", clicks, force=False)
+    template = tiny(tmp_path / "template", clicks, force=False).folder
+    for number in range(1, 40, 5):
+        out = tmp_path / str(number)
+        shutil.copytree(template, out)
+        with pytest.MonkeyPatch.context() as patch:
+            kill_at(patch, out, number)
+            with pytest.raises(Killed):
+                tiny(out, clicks, force=True)
+        tiny(out, clicks, force=False)
+        assert_same_run(out, expected)
+        ctrkit.load(out)

@@ -149,6 +149,18 @@ def test_lines_missed_in_an_outage_are_replayed_on_resume(run):
     assert steps_of(run) == [1, 2, 3, 4]
 
 
+def test_half_a_line_at_the_end_of_the_metrics_is_skipped(run, caplog):
+    write_lines(run, [1, 2])
+    with (run / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"step": 3, "auc": 0.\xc3')
+    tracker = make_tracker(TrackConfig(), name="x")
+    with caplog.at_level(logging.WARNING, logger="ctrkit"):
+        tracker.start(run, {}, {})
+        tracker.log(3, {"auc": 0.3})
+    assert steps_of(run) == [1, 2, 3]
+    assert caplog.records == []
+
+
 def test_damaged_tracking_file_does_not_stop_a_run(run, caplog):
     (run / "tracking.json").write_text("{")
     tracker = make_tracker(TrackConfig(), name="x")

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from ctrkit.bundle.inputs import model_inputs
 from ctrkit.config.sections import TrainConfig
 from ctrkit.errors import ConfigError, CtrkitError
 from ctrkit.metrics import auc, logloss
-from ctrkit.train import Callback, fit
+from ctrkit.train import Callback, fit, load_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -217,3 +219,25 @@ def test_progress_hears_of_every_step():
     log = Log()
     fit(Tiny(), Stream(3), config(epochs=1), evaluate=judge, progress=log)
     assert log == [("train", 1, 3), ("train", 2, 3), ("train", 3, 3)]
+
+
+FULL_DISK = """
+import resource, signal, sys, torch
+from pathlib import Path
+from ctrkit.train import save_checkpoint
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+save_checkpoint(Path(sys.argv[1]), {"weights": torch.ones(10)})
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+try:
+    save_checkpoint(Path(sys.argv[1]), {"weights": torch.ones(100_000)})
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_is_one_line(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, tmp_path]
+    error = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert error == f"[Errno 27] File too large: '{tmp_path / 'state.pt'}'\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["state.pt"]
+    assert load_checkpoint(tmp_path)["weights"].tolist() == [1.0] * 10

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ctrkit.files import atomic_folder
+from ctrkit.files import atomic_folder, remove, remove_abandoned
 
 
 def home() -> Path:
@@ -86,6 +86,7 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
             those in use.
     """
     root.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(root)
     folder = root / key
     with FileLock(root / f"{key}.lock"):
         hit = folder.is_dir()
@@ -126,7 +127,7 @@ def _remove(folder: Path) -> bool:
             for mark in folder.parent.glob(f"{folder.name}.use-*"):
                 with FileLock(mark, blocking=False):  # Timeout: in use
                     mark.unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
-    except Timeout:
+            remove(folder)
+    except (Timeout, OSError):
         return False
     return True

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
+from ctrkit.records import read_lines
 from ctrkit.report.charts import Line
 from ctrkit.report.run.files import RunFiles
 
@@ -14,7 +14,7 @@ def learning_curves(run: RunFiles) -> Iterator[Line]:
     path = run.folder / "metrics.jsonl"
     if not path.is_file():
         return
-    logged = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    logged = read_lines(path)
     losses = {
         name: [[line["step"], line[key]] for line in logged if line.get(key) is not None]
         for name, key in (("training", "train_loss"), ("validation", "logloss"))

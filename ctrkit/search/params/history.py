@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from filelock import FileLock
 
-from ctrkit.records import Progress, Tracker, split_line
+from ctrkit.records import Progress, Tracker, read_lines, split_line
 from ctrkit.search.params.locks import WORKERS
 from ctrkit.search.params.pareto import best_of
 from ctrkit.search.params.study import Trials
@@ -87,8 +87,7 @@ class History:
                 self._write(attempt, finished, trials.config.trials)
 
     def _in_file(self) -> set[int]:
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-        return {int(json.loads(line)["trial"]) for line in text.splitlines()}
+        return {int(line["trial"]) for line in read_lines(self.path)}
 
     def _write(self, attempt: Attempt, finished: Mapping[int, Attempt], total: int) -> None:
         self.written.add(attempt.slot)
@@ -102,8 +101,10 @@ class History:
             best=None if best is None else best.values[0],
         )
         data = line.to_json()
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(data) + "\n")
+        with self.path.open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)  # what a killed process left of a line
+            file.write(json.dumps(data).encode() + b"\n")
         self._report(line, total)
         step, numbers = split_line(data)
         self.tracker.log(step, numbers)

@@ -84,3 +84,29 @@ def test_home_follows_the_environment(tmp_path, monkeypatch):
     assert home() == tmp_path
     monkeypatch.delenv("CTRKIT_HOME")
     assert home().name == ".ctrkit"
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from ctrkit.data.store.cache import cached
+def build(folder):
+    (folder / "half").touch()
+    print("building", flush=True)
+    sys.stdin.read()
+cached(Path(sys.argv[1]), sys.argv[2], build, 10**9)
+"""
+
+
+def test_what_a_killed_build_left_is_removed_by_any_later_use(tmp_path):
+    command = [sys.executable, "-c", BUILD, str(tmp_path), "a" * 64]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "building\n"
+        _use(tmp_path, "b").release()
+        assert len(list(tmp_path.glob(".a*"))) == 1
+        other.kill()
+    _use(tmp_path, "b").release()
+    assert list(tmp_path.glob(".a*")) == []
+    assert not _use(tmp_path, "a" * 64).hit
