@@ -126,7 +126,7 @@ def remove_unfinished(parent: Path, names: Collection[str] | None = None) -> Non
     for path in parent.iterdir():
         match = _HIDDEN_FILE.fullmatch(path.name)
         if match and (names is None or match[1] in names):
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def copy(source: Path, target: Path) -> None:

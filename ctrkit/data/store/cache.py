@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
 import uuid
 import weakref
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,9 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ctrkit.files import atomic_folder, remove, remove_abandoned
+from ctrkit.files import atomic_folder, read_json, remove, remove_abandoned, write_json
+
+logger = logging.getLogger(__name__)
 
 
 def home() -> Path:
@@ -76,7 +80,9 @@ class Entry:
 
 
 def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> Entry:
-    """Return the folder of ``key``; build it if it is not in the cache.
+    """Return the folder of ``key``; build it if it is not in the cache, or damaged there.
+
+    The checksums of its files are beside it; an entry of an earlier version has none.
 
     Args:
         root: Folder of the cache.
@@ -89,9 +95,16 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
     remove_abandoned(root)
     folder = root / key
     with FileLock(root / f"{key}.lock"):
+        checksums = root / f"{key}.crc32.json"
         hit = folder.is_dir()
+        damaged = _damaged(folder, checksums) if hit else ""
+        if damaged:
+            hit = False
+            logger.warning("%r in the cache is damaged; it is built again", str(folder / damaged))
         if not hit:
+            checksums.unlink(missing_ok=True)
             build_folder(folder, build)
+            write_json(checksums, _checksums(folder))
         os.utime(folder)
         mark = FileLock(root / f"{key}.use-{uuid.uuid4().hex}")
         mark.acquire()
@@ -100,6 +113,37 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
     with FileLock(root / "evict.lock"):
         _evict(root, limit)
     return entry
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    """Return the CRC-32 of every file of a folder by its relative path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _damaged(folder: Path, checksums: Path) -> str:
+    """Return the first file of a folder that is missing or changed; empty: none is known to be."""
+    try:
+        expected = read_json(checksums)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        return checksums.name
+    for name, checksum in expected.items() if isinstance(expected, dict) else ():
+        try:
+            if _checksum(folder / name) != checksum:
+                return str(name)
+        except OSError:
+            return str(name)
+    return ""
 
 
 def _drop(mark: BaseFileLock, owner: int) -> None:
@@ -127,6 +171,7 @@ def _remove(folder: Path) -> bool:
             for mark in folder.parent.glob(f"{folder.name}.use-*"):
                 with FileLock(mark, blocking=False):  # Timeout: in use
                     mark.unlink(missing_ok=True)
+            (folder.parent / f"{folder.name}.crc32.json").unlink(missing_ok=True)
             remove(folder)
     except (Timeout, OSError):
         return False

@@ -1,4 +1,5 @@
 import gc
+import os
 import subprocess
 import sys
 
@@ -110,3 +111,48 @@ def test_what_a_killed_build_left_is_removed_by_any_later_use(tmp_path):
     _use(tmp_path, "b").release()
     assert list(tmp_path.glob(".a*")) == []
     assert not _use(tmp_path, "a" * 64).hit
+
+
+@pytest.mark.parametrize("damage", ["flipped", "shorter", "deleted", "checksums cut"])
+def test_a_damaged_entry_is_built_again_with_a_warning(tmp_path, caplog, damage):
+    def build(folder):
+        (folder / "encoder").mkdir()
+        (folder / "encoder" / "site.txt").write_text("a\nb\n")
+        (folder / "train.arrow").write_bytes(bytes(3_000_000))
+
+    for name in ("train.arrow", "encoder/site.txt"):
+        cached(tmp_path, "a", build, 10**9).release()
+        path = tmp_path / "a" / name
+        content = path.read_bytes()
+        times = path.stat()
+        if damage == "flipped":
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        elif damage == "shorter":
+            path.write_bytes(content[:-1])
+        elif damage == "deleted":
+            path.unlink()
+        else:
+            checksums = tmp_path / "a.crc32.json"
+            checksums.write_text(checksums.read_text()[:-5])
+            name = "a.crc32.json"
+        caplog.clear()
+        entry = cached(tmp_path, "a", build, 10**9)
+        assert not entry.hit
+        assert name in caplog.text
+        assert len(caplog.records) == 1
+        assert path.read_bytes() == content
+        entry.release()
+        assert cached(tmp_path, "a", build, 10**9).hit
+
+
+def test_an_entry_of_an_earlier_version_has_no_checksums_and_is_used(tmp_path):
+    _use(tmp_path, "a").release()
+    (tmp_path / "a.crc32.json").unlink()
+    assert _use(tmp_path, "a").hit
+
+
+def test_checksums_are_removed_with_their_entry(tmp_path):
+    _use(tmp_path, "a").release()
+    _use(tmp_path, "b", limit=0).release()
+    assert [p.name for p in tmp_path.glob("*.crc32.json")] == ["b.crc32.json"]
