@@ -22,7 +22,8 @@ from ctrkit.data.columns.formulas import without_formulas
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.encode.unseen import UnseenTally
 from ctrkit.data.read.memory import to_polars
-from ctrkit.data.read.sources import Source
+from ctrkit.data.read.options import ReadOptions
+from ctrkit.data.read.sources import Source, open_source
 from ctrkit.data.store.batch import Encoded
 from ctrkit.errors import DataError
 from ctrkit.files import atomic_path
@@ -33,15 +34,17 @@ from ctrkit.schema import Schema
 logger = logging.getLogger(__name__)
 
 CHUNK_ROWS = 131_072
+PREDICTION = "prediction"
+"""Column of the scores in a file of predictions."""
 _LISTED = 10  # columns that a message lists
 
 
 class Predictor:
     """A trained model with its encoder: raw rows in, probabilities out.
 
-    Rows may be a polars, pandas or pyarrow table, a list of dicts or a dict of lists. Columns may
-    be in any order, and columns that are not fields are ignored. New values are unseen, nulls are
-    missing, and a field without a column is missing in every row.
+    Rows may be a path, a polars, pandas or pyarrow table, a list of dicts or a dict of lists.
+    Columns may be in any order, and columns that are not fields are ignored. New values are unseen,
+    nulls are missing, and a field without a column is missing in every row.
 
     Attributes:
         config: Resolved configuration of the run.
@@ -80,7 +83,7 @@ class Predictor:
         odds are multiplied by that share, which undoes the sampling: ``sigmoid(logit + ln rate)``.
 
         Args:
-            data: Raw rows; the label is not needed.
+            data: Raw rows, or the path of a file or folder of them; the label is not needed.
             batch_rows: Rows per forward pass.
 
         Returns:
@@ -93,6 +96,8 @@ class Predictor:
 
     def logits(self, data: object, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
         """Return the model's logits ``(n,)`` float32, not corrected for sampling."""
+        if isinstance(data, str | Path):
+            return self._source_logits(data, batch_rows)
         frame = to_polars(data)
         if frame.height == 0:
             return np.empty(0, np.float32)
@@ -101,6 +106,16 @@ class Predictor:
             for start in range(0, frame.height, CHUNK_ROWS)
         ]
         return np.concatenate(parts)
+
+    def _source_logits(self, path: str | Path, batch_rows: int) -> npt.NDArray[np.float32]:
+        """Return the logits ``(n,)`` of the rows of a file or folder, a chunk at a time."""
+        data = self.config.data
+        options = ReadOptions(data.text_encoding, data.separator, data.header, self.schema.columns)
+        source = open_source(path, options)
+        fields, logits = self.columns(source.columns), [np.empty(0, np.float32)]
+        for chunk in source.chunks(fields, CHUNK_ROWS):
+            logits.append(self.encoded_logits(self.encode(chunk.frame), batch_rows))
+        return np.concatenate(logits)
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
         """Encode raw rows.
@@ -185,6 +200,11 @@ class Predictor:
         """Yield frames of key and prediction; at least one, perhaps empty."""
         fields = self.columns(source.columns)
         key = self.schema.key if self.schema.key in source.columns else None
+        if key == PREDICTION:
+            raise DataError(
+                f"the key column must not be named {PREDICTION!r}, as the scores are: rename it, "
+                "or leave it out of the rows to predict"
+            )
         names = list(dict.fromkeys([*([key] if key else []), *fields]))
         empty, unseen = True, UnseenTally(self.layout)
         for chunk in source.chunks(names, CHUNK_ROWS):
@@ -193,10 +213,10 @@ class Predictor:
             unseen.add(encoded)
             logits = self.encoded_logits(encoded, batch_rows)
             keys = [chunk.frame[key]] if key else []
-            yield pl.DataFrame([*keys, pl.Series("prediction", self._probabilities(logits))])
+            yield pl.DataFrame([*keys, pl.Series(PREDICTION, self._probabilities(logits))])
         if empty:
             types = {key: source.columns[key]} if key else {}
-            yield pl.DataFrame(schema={**types, "prediction": pl.Float64})
+            yield pl.DataFrame(schema={**types, PREDICTION: pl.Float64})
         self.warn_of_unseen(unseen)
 
     def warn_of_unseen(self, unseen: UnseenTally) -> None:

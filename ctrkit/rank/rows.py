@@ -13,6 +13,7 @@ import polars as pl
 
 from ctrkit.data.columns.labels import is_binary, label_array
 from ctrkit.data.columns.numbers import to_numbers
+from ctrkit.data.columns.shown import shown
 from ctrkit.data.columns.text import to_text
 from ctrkit.data.columns.times import TimeColumn, count_times
 from ctrkit.data.encode.edges import quantile_edges
@@ -116,7 +117,7 @@ class RowClasses:
             row = int(bad.argmax())
             raise DataError(
                 f"label {self.schema.label!r} must have one of its classes in every row; got "
-                f"{values[row]!r} in row {chunk.first_row + row}: filter such rows"
+                f"{shown(values, row)} in row {chunk.first_row + row}: filter such rows"
             )
 
     def weight_of(self, chunk: Chunk) -> Weights | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ import polars as pl
 import pytest
 
 from ctrkit import jobs
+from ctrkit.bundle import load
 from ctrkit.data.encode.unseen import UnseenTally
+from ctrkit.data.read.sources import frame_source
 from ctrkit.data.store.batch import Encoded
+from ctrkit.errors import DataError
 from ctrkit.layout import Layout, LayoutField
 
 WARNING = "far more values are unseen than in validation"
@@ -104,3 +108,20 @@ def test_a_header_row_alone_gives_an_empty_file(run: Path, tmp_path: Path) -> No
         assert jobs.predict(run, tmp_path / "rows.csv", out=out) == 0
         read = pl.read_csv if suffix == "csv" else pl.read_parquet
         assert (read(out).height, read(out).columns) == (0, ["prediction"])
+
+
+def test_a_path_is_predicted_as_its_rows(run: Path, tmp_path: Path) -> None:
+    _frame().write_csv(tmp_path / "rows.csv")
+    predictor = load(run)
+    expected = predictor.predict(_frame())
+    for path in (tmp_path / "rows.csv", str(tmp_path / "rows.csv"), tmp_path):
+        np.testing.assert_array_equal(predictor.predict(path), expected)
+
+
+def test_a_key_named_as_the_scores_is_an_error_of_one_line(run: Path, tmp_path: Path) -> None:
+    predictor = load(run)
+    predictor.schema = replace(predictor.schema, key="prediction")
+    source = frame_source(_frame().with_columns(prediction=pl.lit(1)))
+    with pytest.raises(DataError, match="the key column must not be named 'prediction'"):
+        predictor.predict_source(source, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()

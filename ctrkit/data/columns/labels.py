@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ctrkit.data.columns.shown import shown
 from ctrkit.errors import DataError, SchemaError
 from ctrkit.schema import Schema
 
@@ -38,7 +39,7 @@ def label_array(frame: pl.DataFrame, schema: Schema, first_row: int = 0) -> npt.
     if codes.null_count():
         row = int(codes.is_null().arg_max() or 0)
         raise DataError(
-            f"label {schema.label!r} must be 0 or 1 in every row; got {values[row]!r} in row "
+            f"label {schema.label!r} must be 0 or 1 in every row; got {shown(values, row)} in row "
             f"{first_row + row}: filter such rows, or map them to 0 and 1"
         )
     return codes.to_numpy().astype(np.uint8, copy=False)

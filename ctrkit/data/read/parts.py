@@ -81,11 +81,28 @@ class FilePart:
         ]
         read = own or list(self.own)[:1]  # some column must carry the number of rows
         for frame in read_frames(self.path, self.format, self.options, read):
+            self._check_exact(frame, types)
             yield frame.with_columns(*casts, *literals)[list(names)]
+
+    def _check_exact(self, frame: pl.DataFrame, types: Types) -> None:
+        """Refuse integers that other files hold as floats, where a float cannot hold them."""
+        for column in frame.get_columns():
+            if not (column.dtype.is_integer() and types[column.name].is_float()):
+                continue
+            numbers = column.cast(pl.Float64).cast(pl.Int128, strict=False)
+            changed = (numbers != column.cast(pl.Int128)).fill_null(False)
+            if changed.any():
+                raise DataError(
+                    f"{self.path}: column {column.name!r} holds {column.filter(changed)[0]}, which "
+                    "the type of other files (a float) cannot hold; write it as an integer in all"
+                )
 
 
 def common_columns(parts: Sequence[FilePart]) -> dict[str, pl.DataType]:
-    """Return name -> type of the columns of all files; integers and floats may differ in width.
+    """Return name -> type of the columns of all files, in the order of the first.
+
+    Types may differ in width, unit, and as missing values make them differ: integers and floats,
+    text and categories.
 
     Raises:
         DataError: Files differ in their columns, or in a column's type.
@@ -109,16 +126,43 @@ def common_columns(parts: Sequence[FilePart]) -> dict[str, pl.DataType]:
 
 
 def _wider(a: pl.DataType, b: pl.DataType) -> pl.DataType | None:
-    """Return the type that holds both, within one family; None where there is none."""
+    """Return the type that holds the values of both unchanged; None where there is none."""
     if a == b or b == pl.Null:
         return a
     if a == pl.Null:
         return b
-    for family in (
-        (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()),
-        (pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()),
-        (pl.Float32(), pl.Float64()),
-    ):
+    if a in _TEXT and b in _TEXT:
+        return pl.String()
+    if isinstance(a, pl.Datetime) and isinstance(b, pl.Datetime):
+        if (a.time_zone is None) != (b.time_zone is None):
+            return None
+        zone = a.time_zone if a.time_zone == b.time_zone else "UTC"
+        return pl.Datetime("us", zone)
+    if isinstance(a, pl.List) and isinstance(b, pl.List):
+        inner = _wider(_inner(a), _inner(b))
+        return None if inner is None else pl.List(inner)
+    return _wider_number(a, b)
+
+
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+_SIGNED = (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64())
+_UNSIGNED = (pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64())
+_FLOATS = (pl.Float32(), pl.Float64())
+
+
+def _wider_number(a: pl.DataType, b: pl.DataType) -> pl.DataType | None:
+    for family in (_SIGNED, _UNSIGNED, _FLOATS):
         if a in family and b in family:
             return family[max(family.index(a), family.index(b))]
+    integers = (*_SIGNED, *_UNSIGNED)
+    if (a in integers and b in _FLOATS) or (a in _FLOATS and b in integers):
+        return pl.Float64()  # integers beyond 2**53 are refused when they are read
+    signed, unsigned = (a, b) if a in _SIGNED else (b, a)
+    if signed in _SIGNED and unsigned in _UNSIGNED[:-1]:
+        return _SIGNED[max(_SIGNED.index(signed), _UNSIGNED.index(unsigned) + 1)]
     return None
+
+
+def _inner(dtype: pl.List) -> pl.DataType:
+    inner = dtype.inner
+    return inner if isinstance(inner, pl.DataType) else inner()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from ctrkit.data.columns.shown import shown
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.sources import Source
 from ctrkit.data.split.base import SPLIT_NAMES, SplitPlan
@@ -45,6 +46,6 @@ class ColumnSplit(SplitPlan):
             row = int(splits.is_null().arg_max() or 0)
             raise DataError(
                 f"split column {self.column!r} must hold one of {', '.join(SPLIT_NAMES)}; got "
-                f"{values[row]!r} in row {chunk.first_row + row}"
+                f"{shown(values, row)} in row {chunk.first_row + row}"
             )
         return splits.to_numpy().astype(np.uint8, copy=False)

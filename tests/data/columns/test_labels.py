@@ -35,3 +35,10 @@ def test_no_rows_have_no_labels() -> None:
 )
 def test_binary_labels_are_those_that_are_accepted(values: list[object], binary: bool) -> None:
     assert is_binary(pl.Series("y", values, dtype=None if values else pl.Int8)) is binary
+
+
+def test_a_list_is_an_error_of_one_line() -> None:
+    frame = pl.DataFrame({"y": [[0, 1]] * 3})
+    with pytest.raises(DataError, match=r"got \[0, 1\] in row 0") as raised:
+        label_array(frame, SCHEMA)
+    assert "\n" not in str(raised.value)
