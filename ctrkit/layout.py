@@ -52,7 +52,7 @@ class LayoutField:
 
 @dataclass(frozen=True, eq=False)
 class CrossKeys:
-    """Crosses of pairs of fields that have an embedding of their own.
+    """Crosses of pairs of fields that have their own embedding.
 
     ``ctrkit.data.encode.cross_keys`` numbers the keys and keeps them in files.
 

@@ -88,7 +88,7 @@ class Progress(Protocol):
 
 
 class Tracker(Protocol):
-    """Mirrors a run to a store. No method raises: a dead store costs a warning, not the run."""
+    """Mirrors a run to a store. No method raises: a dead store causes one warning."""
 
     def start(self, folder: Path, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Start the run in a folder, or continue it.

@@ -1,7 +1,7 @@
 """The registry: name -> component, with its typed hyper-parameters, paper and description.
 
-The rows of what ctrkit ships stand in :mod:`ctrkit.components`; a component's module is imported
-on first use, so that ``ctrkit list`` and the command line's help need no torch. Outsiders add a
+Shipped components are listed in :mod:`ctrkit.components`; a component's module is imported
+on first use, so that ``ctrkit list`` and the command line's help need no torch. Plug-ins add a
 component with one decorator in one file (``--plugin FILE`` or the entry point group
 ``ctrkit.plugins``).
 

@@ -39,7 +39,7 @@ class Field:
         transform: For numeric fields: ``raw``, ``standard``, ``log2`` (the literature's
             floor(ln(z)^2) for z > 2), ``log2_monotone`` (ln(1 + |z|)^2 with the sign of z),
             ``quantile`` (buckets).
-        min_count: A value keeps a code of its own if training holds it at least this often.
+        min_count: A value keeps its own code if it occurs at least this often in training.
         max_rows: Most values that ``auto`` keeps as a vocabulary.
         bins: Buckets of the ``quantile`` transform.
         separator: Splits the tokens of a ``multi`` field whose column is text.

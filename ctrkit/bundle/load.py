@@ -33,7 +33,7 @@ def load(
     """Turn a run folder into a predictor of raw rows.
 
     Args:
-        path: The run folder; a search folder stands for its winner.
+        path: The run folder, or a search folder (its winner).
         trust_plugins: Run the plug-in code in the folder.
         device: Device of the model.
 
@@ -79,7 +79,7 @@ def check_parts(folder: Path) -> None:
     if absent:
         raise RunFolderError(
             f"the run folder {str(folder)!r} is incomplete: it has no {absent[0]} "
-            "(re-run the same command to resume a run that was cut)"
+            "(re-run the same command to resume an interrupted run)"
         )
 
 

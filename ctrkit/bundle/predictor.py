@@ -188,8 +188,8 @@ class Predictor:
         tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in frames)
         first, rows = next(tables), 0
         with (
-            atomic_path(path) as beside,
-            _writer(beside, path.suffix, first.schema) as writer,
+            atomic_path(path) as temporary,
+            _writer(temporary, path.suffix, first.schema) as writer,
         ):
             for table in chain([first], tables):
                 writer.write_table(table)

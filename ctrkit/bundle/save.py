@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1
 KINDS = {MISSING: "missing", UNSEEN: "unseen"}
-"""Reserved code -> the kind of value that it stands for."""
+"""Reserved code -> the kind of value that it means."""
 
 
 def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layout) -> None:
@@ -79,9 +79,10 @@ def zero_unreached(model: Model, layout: Layout) -> None:
     for kind, names in zeroed.items():
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         logger.warning(
-            "%s values of %d fields (%s) do not occur in training: they score as a zero vector",
+            "%s values of %d field%s (%s) do not occur in training: they score as a zero vector",
             kind,
             len(names),
+            "" if len(names) == 1 else "s",
             shown,
         )
 

@@ -1,4 +1,4 @@
-"""The application: all verbs, and what its exit codes are.
+"""The application: all verbs, and the exit codes.
 
 Exit codes: 0 done; 1 a check failed (``ctrkit check``); 2 a user error, one line on stderr;
 130 interrupted.

@@ -22,7 +22,7 @@ def evaluate(
     ] = None,
     sampling_rate: Annotated[
         float | None,
-        Option(help="Share of the negatives that DATA kept; default: as in training."),
+        Option(help="Share of the negatives kept in DATA; default: as in training."),
     ] = None,
     trust_plugins: Trust = False,
     json: Json = False,

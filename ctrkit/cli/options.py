@@ -53,7 +53,9 @@ class DataOptions(TypedDict, total=False):
         str, data_option("Column to group rows by for the group AUC, such as the user.")
     ]
     weight: Annotated[str, data_option("Column of row weights.")]
-    key: Annotated[str, data_option("Column whose equal values a random split keeps together.")]
+    key: Annotated[
+        str, data_option("Column of keys; a random split keeps rows with the same key together.")
+    ]
     columns: Annotated[list[str], data_columns("Column names of a text file, in order.")]
     no_header: Annotated[bool, data_option("The text file has no header row.", "--no-header")]
     set: Annotated[
@@ -78,7 +80,7 @@ class TrainOptions(DataOptions, total=False):
         int,
         Option(
             help="Seed of the weights and batches, and of the sampler of a search (train.seed); "
-            "the split has a seed of its own, data.split_seed.",
+            "the split has its own seed, data.split_seed.",
             rich_help_panel=MODEL,
         ),
     ]

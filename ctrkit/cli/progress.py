@@ -42,7 +42,7 @@ class ProgressBar:
             stage: Name of the stage; a new name starts a new bar.
             done: Steps done so far.
             total: Steps of the stage; None: unknown.
-            text: Shown beside the bar, such as the last loss.
+            text: Shown next to the bar, such as the last loss.
         """
         if not stderr().is_terminal:
             return

@@ -1,4 +1,4 @@
-"""``ctrkit rank``: features and crosses by what they tell about the label."""
+"""``ctrkit rank``: features and crosses, ranked by how well they predict the label."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typer import Option
 from ctrkit.cli.options import Data, DataOptions, Force, Json, OutFolder, SafeCsv
 from ctrkit.cli.printing import Table, show, warn
 from ctrkit.cli.progress import ProgressBar
+from ctrkit.components import STATIC
 
 if TYPE_CHECKING:
     from ctrkit.rank import Ranking
 
+SCORES = [entry.name for entry in STATIC if entry.kind == "score"]
 SHOWN = 20
 """Features, and crosses, that are printed."""
 
@@ -25,20 +27,20 @@ def rank(
     order: Annotated[
         int, Option(min=1, max=2, help="1: rank features; 2: also crosses of two features.")
     ] = 1,
-    score: Annotated[
-        str, Option(help="Score to sort by: gain, adj, ami, mi, z, outrank or randomised.")
-    ] = "gain",
+    score: Annotated[str, Option(help=f"Score to sort by: {', '.join(SCORES)}.")] = "gain",
     evaluate: Annotated[
         int | None,
-        Option(min=0, help="Crosses to compute the gain of; default: the best 5 % of the screen."),
+        Option(min=0, help="Number of crosses to compute the gain of; default: the best 5 %."),
     ] = None,
     seconds: Annotated[
         float | None,
-        Option(min=0, help="Time limit for the crosses; what was not evaluated is reported."),
+        Option(min=0, help="Time limit for the crosses; how many were evaluated is reported."),
     ] = None,
     noise_controls: Annotated[
         bool,
-        Option("--noise-controls", help="Add random columns, as a floor for what is noise."),
+        Option(
+            "--noise-controls", help="Add random columns; features that score below them are noise."
+        ),
     ] = False,
     three_mr: Annotated[
         int, Option("--3mr", min=0, help="Number of the best features to put in 3MR order.")

@@ -1,6 +1,6 @@
 """The sections that every job shares: ``[data]``, ``[model]``, ``[train]``, ``[track]``.
 
-The text below a field is the reference of its key: meaning, unit, and what None stands for.
+The text below a field is the reference of its key: meaning, unit, and what None means.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ctrkit.components import Kind
 from ctrkit.registry import Choices, Range, registry
 
 PARAMETERISED: tuple[Kind, ...] = ("interaction", "head", "table")
-"""Kinds of components with parameters of their own, ``[model.<name>]``."""
+"""Kinds of components with their own parameters, ``[model.<name>]``."""
 
 
 def registered(kind: Kind) -> AfterValidator:
@@ -76,10 +76,10 @@ class DataConfig(Section):
     """How rows are split into training, validation and test: a name of ``ctrkit list splits``;
     None: as the schema declares."""
     split_seed: int = Field(default=0, ge=0, lt=2**32)
-    """Seed of the random split; it is apart from ``train.seed``, so that runs with different
+    """Seed of the random split; it is separate from ``train.seed``, so that runs with different
     seeds are evaluated on the same rows."""
     sampling_rate: float = Field(default=1.0, gt=0, le=1)
-    """Share of the negatives that the data kept; predictions are corrected for it."""
+    """Share of the negatives kept in the data; predictions are corrected for it."""
     text_encoding: str = "utf-8"
     """Character encoding of text files."""
     separator: str | None = None
@@ -116,12 +116,12 @@ class PairOperation(Section):
     fields: tuple[str, str]
     """Names of the two fields."""
     op: Literal["memorize", "factorize", "naive"]
-    """``memorize``: the pair's crosses have vectors of their own; ``factorize``: the product of
+    """``memorize``: the pair's crosses have their own vectors; ``factorize``: the product of
     the two fields' vectors; ``naive``: nothing."""
     rows: int = Field(default=0, ge=0)
     """Number of distinct crosses seen in training."""
     min_count: int = Field(default=0, ge=0)
-    """Number of training rows from which a cross has a row of its own; 0: rows are shared by
+    """Number of training rows from which a cross has its own row; 0: rows are shared by
     hash."""
 
 
@@ -162,7 +162,7 @@ class ModelConfig(Section):
     cross_rows: int = Field(default=1_000_000, ge=1)
     """Number of rows that all hashed crosses share."""
     cross_min_count: int = Field(default=2, ge=1)
-    """Number of training rows from which an exact cross has a row of its own."""
+    """Number of training rows from which an exact cross has its own row."""
     numeric_missing: Literal["learned", "zero"] | None = None
     """Embedding of a missing number: a learned vector, or zero; None: the preset's."""
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -193,7 +193,7 @@ class TrainConfig(Section):
     """Rows per forward pass; gradients are summed over a step. 0: the whole batch; None: 512 for
     models with attention on a CPU, whose temporaries then fit the cache, else 0."""
     optimizer: Annotated[str, registered("optimizer")] = "adam"
-    """Optimiser of the weights; gates have optimisers of their own."""
+    """Optimiser of the weights; gates have their own optimisers."""
     lr: Annotated[float, Range(log=True, search=(1e-4, 2e-2))] = Field(default=1e-3, gt=0)
     """Learning rate of the optimiser."""
     weight_decay: float = Field(default=0.0, ge=0)

@@ -135,10 +135,10 @@ def save_predictions(folder: Path, split: str, scores: Scores) -> Path:
     path = folder / "predictions" / f"{split}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {name: pa.array(values) for name, values in columns.items() if values is not None}
-    with atomic_path(path) as beside:  # Arrow takes the arrays as they are, uncopied
+    with atomic_path(path) as temporary:  # Arrow takes the arrays as they are, uncopied
         pq.write_table(
             pa.table(arrays),
-            beside,
+            temporary,
             row_group_size=131_072,
             compression="zstd",
             use_dictionary=False,

@@ -31,11 +31,11 @@ def evaluate(
     """Evaluate a run on labelled raw rows; return metrics with 95 % intervals.
 
     Args:
-        run: The run folder; a search folder stands for its winner.
+        run: The run folder, or a search folder (its winner).
         data: Raw rows with the label.
         out: File to write: the metrics as ``.json``, or a report with the calibration curve as
             ``.html`` or ``.md``.
-        sampling_rate: Share of the negatives that ``data`` kept; None: as in training. If it
+        sampling_rate: Share of the negatives kept in ``data``; None: as in training. If it
             differs from that of training, the logits are shifted to match ``data``.
         force: Overwrite ``out`` if it exists.
         trust_plugins: Run the plug-in code in the run folder.

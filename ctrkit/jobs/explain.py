@@ -27,7 +27,7 @@ def explain(
     """Explain a run: attention lift, ablation of pairs, importance of fields and values.
 
     Args:
-        run: The run folder; a search folder stands for its winner.
+        run: The run folder, or a search folder (its winner).
         data: Raw rows with the label.
         out: JSON file to write; None: ``explain.json`` in the run folder, and its report.
         rows: Number of rows that are scored.

@@ -23,7 +23,7 @@ def predict(
     """Score raw rows; write the key column and ``prediction`` to a file; return the row count.
 
     Args:
-        run: The run folder; a search folder stands for its winner.
+        run: The run folder, or a search folder (its winner).
         data: Raw rows; the label is not needed.
         out: The ``.parquet`` or ``.csv`` file to write.
         force: Overwrite ``out`` if it exists.

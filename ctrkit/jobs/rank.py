@@ -1,4 +1,4 @@
-"""``ctrkit rank``: features and crosses, ranked by what they say about the label."""
+"""``ctrkit rank``: features and crosses, ranked by how well they predict the label."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def rank(
         data: File, glob, directory or URL.
         out: Folder to write: ``rank.parquet``, ``rank.csv``, ``rank.json``, the narrowed
             ``schema.toml`` and ``report.html``. An earlier ranking needs ``force``.
-        score: ``gain``, ``adj``, ``ami``, ``mi``, ``z``, ``outrank`` or ``randomised``.
+        score: Name of a score, such as ``gain``; see ``ctrkit list scores``.
         order: 1: features; 2: also crosses of two.
         evaluate: Number of crosses whose gain is computed; None: the best 5 % of the screening.
         seconds: Time limit of the crosses.

@@ -16,7 +16,7 @@ def report(runs: Sequence[PathLike], *, out: PathLike = "report.html", force: bo
     """Write a report on a run, or a comparison of several.
 
     Args:
-        runs: Run folders; a search folder stands for its winner.
+        runs: Run folders, or search folders (their winners).
         out: The ``.html``, ``.md`` or ``.json`` file to write.
         force: Overwrite ``out`` if it exists.
     """

@@ -17,7 +17,7 @@ from ctrkit.search.kinds import KINDS, SearchKind
 
 @dataclass(frozen=True)
 class _Call:
-    """What every search is called with; see :func:`search_features`."""
+    """Arguments that all searches share; see :func:`search_features`."""
 
     data: PathLike | None
     model: str | None
@@ -44,7 +44,7 @@ def search_features(
 ) -> Search:
     """Learn which feature values are worth an embedding row (OptFS); train the smaller model.
 
-    The same call resumes a search that was cut.
+    The same call resumes an interrupted search.
 
     Args:
         data: Rows, as for :func:`ctrkit.jobs.train`; or a ``search.toml`` with a ``[search]``
@@ -90,7 +90,7 @@ def search_interactions(
 ) -> Search:
     """Learn how to model each pair of fields (OptInter); train the resulting model.
 
-    The same call resumes a search that was cut.
+    The same call resumes an interrupted search.
 
     Args:
         data: Rows, as for :func:`ctrkit.jobs.train`; or a ``search.toml`` with a ``[search]``
@@ -99,8 +99,8 @@ def search_interactions(
             it. None: ``optinter``.
         out: The search folder.
         budget: Bytes that memorized crosses may take (``search.budget``).
-        exact: Give each cross that occurs often enough in training (``model.cross_min_count``) a
-            row of its own, instead of sharing rows by hash.
+        exact: Give each cross that occurs often enough in training (``model.cross_min_count``) its
+            own row, instead of sharing rows by hash.
         pairs: Folder of a ranking; only its best pairs are searched (``search.most_pairs``).
         seed: Seed of the weights and batches.
         seeds: How often the search, the retraining and the controls are run.
@@ -150,7 +150,7 @@ def search_params(
     """Tune hyper-parameters: of the model, of its training, or of another search.
 
     The first trial takes the configuration before the search, or the nearest point in the space.
-    The same call resumes a search that was cut; several at once, or on several machines with one
+    The same call resumes an interrupted search; several at once, or on several machines with one
     ``storage``, share the trials.
 
     Args:
@@ -215,7 +215,7 @@ def search_pipeline(
     """Rank features, select values, choose interactions, tune hyper-parameters, train; compare.
 
     Every step starts from the result of the last one and can be resumed by itself: the same call
-    continues where it was cut. The result of a step is not used if validation significantly
+    resumes an interrupted pipeline. The result of a step is not used if validation significantly
     (95 % CI) prefers the model before it, unless the step drops fields that leak the label, or
     values to a size that ``features`` asks for.
 
@@ -250,7 +250,7 @@ def _search(name: str, call: _Call, flags: Mapping[str, Any], **arguments: Any) 
 
     Args:
         name: Name of the kind.
-        call: What every search is called with.
+        call: Arguments that all searches share.
         flags: Values of the configuration from arguments; None: not given.
         **arguments: More arguments of the kind's class.
     """

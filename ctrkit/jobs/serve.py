@@ -37,7 +37,7 @@ def serve(
     Rows are posted to ``/invocations`` as ``{"inputs": [{"column": value, ...}, ...]}``.
 
     Args:
-        run: The run folder; a search folder stands for its winner.
+        run: The run folder, or a search folder (its winner).
         host: Address to listen on; the default is reachable from this machine only.
         port: Port to listen on.
         trust_plugins: Run the plug-in code in the run folder.
@@ -87,7 +87,7 @@ def register(run: PathLike, name: str, *, trust_plugins: bool = False) -> tuple[
     """Add a run to MLflow's model registry; the model takes raw rows.
 
     Args:
-        run: The run folder; a search folder stands for its winner.
+        run: The run folder, or a search folder (its winner).
         name: Name of the registered model.
         trust_plugins: Let the loaded model run the plug-in code in the run folder.
 

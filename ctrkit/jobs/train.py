@@ -28,10 +28,10 @@ def train(
         data: File, glob, directory or URL of raw rows; or a ``run.toml`` (``config.json``) that
             names them under ``[data] path``.
         model: A preset, or a registered interaction alone.
-        out: The run folder. If the same run was cut, it resumes.
+        out: The run folder. An interrupted run in it is resumed.
         seed: Seed of the weights and the batches (``train.seed``); the split has
             ``data.split_seed``.
-        force: Overwrite the run in ``out``, be it another one or this one, finished.
+        force: Overwrite the run in ``out``, whether it is another run or this one, finished.
         plugins: Python files that register components.
         progress: Shows how far the job is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.

@@ -59,7 +59,7 @@ class Branch:
 
 
 def describe_branch(name: str, layer: object) -> Branch:
-    """Return what an interaction layer declares, with the defaults of what it does not say.
+    """Return what an interaction layer declares, with defaults for what it does not declare.
 
     Raises:
         ConfigError: The layer is not a module, or a declaration is missing or malformed.

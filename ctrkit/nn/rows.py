@@ -59,5 +59,5 @@ class RowParameter(nn.Module):
             grad.add_(self.weight.detach()[rows], alpha=l2)
 
     def steps_per_touch(self, rows: Tensor) -> Tensor | None:
-        """Return how many steps one update of each row stands for ``(U, 1)``; None: one."""
+        """Return how many steps one update of each row counts for ``(U, 1)``; None: one."""
         return None

@@ -1,4 +1,4 @@
-"""How much two features tell about each other, adjusted for chance.
+"""Mutual information of two features, adjusted for chance.
 
 Source: Vinh, Epps, Bailey, JMLR 11 (2010): adjusted mutual information.
 """
@@ -19,7 +19,7 @@ _EMI_BUDGET = 200_000  # terms up to which every expectation is summed exactly
 
 @dataclass(frozen=True)
 class Alike:
-    """How alike two features are.
+    """How similar two features are.
 
     Attributes:
         pair: Positions of both.

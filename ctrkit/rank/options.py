@@ -29,7 +29,7 @@ class RankOptions:
     Attributes:
         score: Name of the score that features are sorted by.
         order: 1: features; 2: also crosses of two.
-        evaluate: Crosses whose gain is computed; None: the best twentieth, at least 50.
+        evaluate: Crosses whose gain is computed; None: the best 5 %, at least 50.
         seconds: Time limit of the crosses; what is not reached is reported.
         noise_controls: Plant columns without meaning; features that do not beat them are noise.
         three_mr: Number of features, the best that are not noise, to put in 3MR order; 0: none.
@@ -41,7 +41,7 @@ class RankOptions:
         seed: Seed of the ``randomised`` score.
 
     Raises:
-        ConfigError: The score is unknown, an option is out of bounds, or two do not go together.
+        ConfigError: The score is unknown, an option is out of bounds, or two contradict each other.
     """
 
     score: str = "gain"

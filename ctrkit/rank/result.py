@@ -1,4 +1,4 @@
-"""The outcome of a ranking: the rows of ``rank.*``, what they rest on, and facts of the data."""
+"""The outcome of a ranking: the rows of ``rank.*``, their details, and facts of the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 
 FORMAT = 1
 Evidence = Mapping[str, Any]
-"""What a flag rests on: figures by name, or a sentence as ``why``; the names differ by flag."""
+"""Evidence of a flag: figures by name, or a sentence as ``why``; the names differ by flag."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class Ranking:
 
     Attributes:
         features: Features by rank, then crosses by rank.
-        details: Feature -> what its row and flags rest on.
+        details: Feature -> its details.
         facts: Facts of the data and of the ranking.
         warnings: One line each, the most severe first.
         kept: Fields that the narrowed schema keeps; empty: none is distinguishable from noise.

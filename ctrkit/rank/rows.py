@@ -1,4 +1,4 @@
-"""The class of each row: that of its label, and the third of the data that it lies in."""
+"""The class of each row: that of its label, and the third of the data that it belongs to."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Folders of work: who may write into one, and whether it holds the same job already.
 
-A run and a search each live in a folder of their own. A job *claims* its folder before it reads
+A run and a search each have their own folder. A job *claims* its folder before it reads
 any data, which refuses a folder that holds something else, and *opens* it when there is something
 to write, which removes what is to be overwritten.
 """
@@ -52,16 +52,16 @@ class WorkFolder(ABC):
         return sorted(entry.name for entry in entries if not entry.name.startswith("."))
 
     def same(self) -> bool:
-        """Return whether the folder holds this very job, begun or finished."""
+        """Return whether the folder holds this job, started or finished."""
         stored = self.stored()
         return bool(stored) and stored == self.identity
 
     def finished(self) -> bool:
-        """Return whether the folder holds this very job, finished: record and report are there."""
+        """Return whether the folder holds this job, finished: record and report are there."""
         return (self.path / "report.html").is_file() and self.recorded()
 
     def recorded(self) -> bool:
-        """Return whether the folder holds this very job with its record; the report may lack."""
+        """Return whether the folder holds this job with its record; the report may be missing."""
         return (self.path / "record.json").is_file() and self.same()
 
     def differences(self) -> list[str]:
@@ -176,7 +176,7 @@ class RunFolder(WorkFolder):
     def stored(self) -> Mapping[str, object]:
         """Return the identity that the folder's files state.
 
-        A file that is not there yet counts as equal: the run was cut before it was written. One
+        A file that is not there yet counts as equal: the run was interrupted before it. One
         that cannot be read counts as different.
         """
         readers = {

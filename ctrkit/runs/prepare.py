@@ -1,4 +1,4 @@
-"""What is settled before the first step of a run: open choices, encoded rows, counted crosses."""
+"""What is decided before the first step of a run: open choices, encoded rows, counted crosses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNTED_ROWS = 65_536
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """Settle every choice that was left open, so that the run folder states what was done."""
+    """Decide every choice that was left open, so that the run folder states what was done."""
     model, train = resolve_model(config.model), config.train
     if train.micro_batch is None:
         on_cpu = train.device == "cpu" or not torch.cuda.is_available()

@@ -1,7 +1,7 @@
 """One training run: claim a folder, prepare the data, fit, evaluate, save.
 
 The run folder is the source of truth. Configuration, schema and encoder are written before the
-first step, so that re-running the same command resumes a run that was cut. A run is finished when
+first step, so that re-running the same command resumes an interrupted run. A run is finished when
 its report is there; until then its checkpoint is kept, so that nothing is trained again.
 """
 
@@ -82,7 +82,7 @@ def run_training(
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> RunResult:
-    """Train one model and leave its run folder; resume if the same run was cut.
+    """Train one model and leave its run folder; resume it if it was interrupted.
 
     Args:
         config: The job.

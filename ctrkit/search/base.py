@@ -78,7 +78,7 @@ class Search:
 
 
 class SearchJob(ABC):
-    """A search over training runs, in a folder of its own.
+    """A search over training runs, in its own folder.
 
     A subclass declares in ``top`` which files of the winner are copied to the top of the folder,
     in ``parts`` what else may be in the folder, and in ``known_controls`` the names that
@@ -140,7 +140,7 @@ class SearchJob(ABC):
         """Check that the search may use its folder; change nothing.
 
         Raises:
-            RunFolderError: The folder holds another search, or files of none.
+            RunFolderError: The folder holds another search, or files that belong to no search.
         """
         self.workspace.claim(force=self.options.force)
 
@@ -165,18 +165,18 @@ class SearchJob(ABC):
     # ---- the search
 
     def run(self) -> Search:
-        """Search, train the winner and the controls, report; resume what was cut.
+        """Search, train the winner and the controls, report; resume what was interrupted.
 
         Raises:
-            RunFolderError: The folder holds another search, or files of none, or another process
-                searches in it.
+            RunFolderError: The folder holds another search, or files that belong to no search, or
+                another process searches in it.
         """
         with nullcontext() if self.shared else folder_lock(self.folder):
             return self._execute()
 
     @abstractmethod
     def _execute(self) -> Search:
-        """Do what :meth:`run` says."""
+        """Search as :meth:`run` describes; the folder is locked."""
 
     @property
     def first(self) -> int:

@@ -41,7 +41,7 @@ class TrainingJob:
         return cls(config, Schema.load(Path(config.data.schema_path)))
 
     def save(self, path: Path, *, root: Path | None = None, pairs: str = PAIRS) -> None:
-        """Write the job as TOML, with its schema and the operations of its pairs beside it.
+        """Write the job as TOML; its schema and the operations of its pairs go to files next to it.
 
         Args:
             path: The file to write, such as ``run.toml``.
@@ -86,7 +86,7 @@ class TrainingJob:
 
 
 def save_config(config: RunConfig, path: Path, *, root: Path | None = None, pairs: Path) -> None:
-    """Write a configuration as TOML; the operations of its pairs go to a file of their own.
+    """Write a configuration as TOML; the operations of its pairs go to a separate file.
 
     Args:
         config: The configuration; its paths are absolute.

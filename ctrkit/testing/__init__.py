@@ -1,4 +1,4 @@
-"""Contract suites that outsiders can run on their components, and generated data."""
+"""Contract suites that plug-in authors can run on their components, and generated data."""
 
 from ctrkit.testing.field_encoders import check_field_encoder
 from ctrkit.testing.flags import check_flag

@@ -160,7 +160,7 @@ def _layout(case: EncoderCase) -> None:
     if not field.coded:
         require(field.rows == 0, "a real number must have no rows")
         edges = np.asarray(field.edges)
-        require(bool((np.diff(edges) > 0).all()), "edges must rise")
+        require(bool((np.diff(edges) > 0).all()), "edges must increase")
         same = edges.astype(np.float32).astype(np.float64) == edges
         require(bool(same.all()), "edges of a real number must be float32 numbers")
         return
@@ -219,7 +219,7 @@ def _no_rows(case: EncoderCase) -> None:
 def _one_row(case: EncoderCase) -> None:
     together = _encoded(case.encoder, case.seen[:40])
     alone = [_encoded(case.encoder, case.seen[i : i + 1])[0] for i in range(40)]
-    require(together == alone, "a row must encode alone as among others")
+    require(together == alone, "a row must have the same code alone and among others")
     one = Encoder.fit(case.schema, case.counts([case.seen[:1]]))
     require(len(_encoded(one, case.seen)) == ROWS, "an encoder of one row must encode")
 
@@ -236,7 +236,10 @@ def _counts(case: EncoderCase) -> None:
             if ours.table is not None and theirs.table is not None:
                 same = same and ours.table.equals(theirs.table)
             require(same, "counts must be equal for any sharding")
-            require(Encoder.fit(case.schema, counts) == case.encoder, "equal counts freeze alike")
+            require(
+                Encoder.fit(case.schema, counts) == case.encoder,
+                "equal counts must give equal encoders",
+            )
 
 
 def _saved(case: EncoderCase) -> None:
@@ -251,11 +254,11 @@ def _check_saved(case: EncoderCase, encoder: Encoder) -> None:
         loaded.save(second)
         files = sorted(p.relative_to(first) for p in first.rglob("*") if p.is_file())
         same = all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
-        require(same, "an encoder that was read must save the same bytes")
-    require(loaded == encoder, "an encoder that was read must be equal")
+        require(same, "an encoder read from its files must save the same bytes")
+    require(loaded == encoder, "an encoder read from its files must be equal")
     for column in (case.seen, case.unseen, case.missing):
         same = _encoded(loaded, column) == _encoded(encoder, column)
-        require(same, "an encoder that was read must give the same codes")
+        require(same, "an encoder read from its files must give the same codes")
 
 
 def _pruned(case: EncoderCase) -> None:

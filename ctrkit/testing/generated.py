@@ -42,8 +42,8 @@ def planted_clicks(
 ) -> tuple[pl.DataFrame, Truth]:
     """Generate an ad log of 12 columns with planted main effects and interactions.
 
-    ``site x device`` is XOR-like: each has no effect of its own. ``ad x segment`` is an inner
-    product of two planted vectors of width 2 beside a main effect of ``ad``. ``age`` (with nulls)
+    ``site x device`` is XOR-like: each alone has no effect. ``ad x segment`` is an inner
+    product of two planted vectors of width 2; ``ad`` has a main effect. ``age`` (with nulls)
     and ``interests`` (a list, sometimes empty) have main effects; ``price``, ``creative``,
     ``slot`` and ``user`` are noise.
 

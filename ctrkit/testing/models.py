@@ -32,7 +32,7 @@ Inputs = tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]
 
 
 def check_interaction(name: str) -> list[Verdict]:
-    """Run the contract suite on a registered interaction, as a model of its own.
+    """Run the contract suite on a registered interaction, used alone as a model.
 
     Checked: shapes for 0, 1 and 7 rows; a gradient reaches every parameter; logits are finite
     under bf16 autocast; evaluation is deterministic; weights survive a round trip through a file;

@@ -62,7 +62,7 @@ def check_optimizer(name: str) -> list[Verdict]:
     """Run the contract suite on a registered optimiser.
 
     Checked: the loss falls; the same start gives the same weights; a saved state continues bit
-    for bit; and what its row of the registry says it can do: updates of the touched rows alone,
+    for bit; and what its row of the registry declares: updates of the touched rows alone,
     equal to dense ones while every row is touched; decoupled weight decay.
     """
     can = registry.entry("optimizer", name).can

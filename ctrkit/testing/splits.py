@@ -108,7 +108,7 @@ def _any_chunking(case: SplitCase) -> None:
     expected = _assign(case)
     for rows in (1, 7, ROWS - 1):
         same = np.array_equal(_assign(case, rows), expected)
-        require(same, f"chunks of {rows} rows are split otherwise")
+        require(same, f"chunks of {rows} rows are split differently")
 
 
 def _few_rows(case: SplitCase) -> None:
@@ -117,7 +117,7 @@ def _few_rows(case: SplitCase) -> None:
         expected = plan.assign(chunk)
         none, one = (plan.assign(chunk._replace(frame=chunk.frame.head(n))) for n in (0, 1))
         require(none.shape == (0,), f"no rows give split numbers of shape {none.shape}")
-        require(one.tolist() == expected[:1].tolist(), "a row alone is split otherwise")
+        require(one.tolist() == expected[:1].tolist(), "a row alone is split differently")
 
 
 def _one_column(case: SplitCase) -> None:
@@ -126,7 +126,7 @@ def _one_column(case: SplitCase) -> None:
     for chunk in case.source.chunks():
         alone = Chunk(chunk.frame[list(columns)], chunk.file, chunk.first_row)
         same = np.array_equal(plan.assign(alone), plan.assign(chunk))
-        require(same, f"the column {columns[0]!r} alone is split otherwise")
+        require(same, f"the column {columns[0]!r} alone is split differently")
 
 
 def _deterministic(case: SplitCase) -> None:

@@ -94,7 +94,7 @@ def _slices(case: TableCase) -> None:
     for field in range(codes.shape[1]):
         place = slice(field, field + 1)
         same = torch.equal(table(codes[:, place], place), vectors[:, place])
-        require(same, f"field {field} alone has other vectors than beside the others")
+        require(same, f"field {field} alone has other vectors than among the others")
 
 
 def _dropped(case: TableCase) -> None:

@@ -1,4 +1,4 @@
-"""The MLflow mirror of a run. The run folder is the truth: a dead store costs one warning."""
+"""The MLflow mirror of a run. The run folder is the source of truth."""
 
 from ctrkit.track.replay import sync
 from ctrkit.track.store import (

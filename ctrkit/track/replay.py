@@ -85,7 +85,7 @@ def _runs_below(folder: Path) -> list[Path]:
 
 
 def _share_state(run: Path) -> None:
-    """Let the copy of a run, such as the winner on top, be the tracked run of its original."""
+    """Let the copy of a run, such as the winner's, share the tracked run of its original."""
     pending = read_pending(run)
     original = Path(pending.tags.get("ctrkit.run_folder", run)) if pending else run
     if original.absolute() != run.absolute() and read_state(original) is not None:

@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Interrupts:
-    """Delays the first SIGINT to the end of work that must not be cut.
+    """Delays the first SIGINT to the end of work that must not be interrupted.
 
     Attributes:
         busy: Whether such work is under way. It stays so if the work raises, because the state
@@ -21,7 +21,7 @@ class Interrupts:
         self.busy = self._pending = False
 
     def begin(self) -> None:
-        """Begin work that must not be cut."""
+        """Begin work that must not be interrupted."""
         self.busy = True
 
     def end(self) -> None:

@@ -21,7 +21,7 @@ class Journal:
         self.path, self.size = path, 0
 
     def truncate(self, size: int) -> None:
-        """Cut the file to a length, creating it if it does not exist."""
+        """Truncate the file to a length, creating it if it does not exist."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             file.truncate(size)

@@ -1,4 +1,4 @@
-"""The training loop. It knows no method: those are callbacks."""
+"""The training loop. Methods such as gates and pruning are callbacks."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def interactions(
         bool,
         Option(
             "--exact",
-            help="Give each cross seen in training a row of its own, instead of hashing.",
+            help="Give each cross seen in training its own row, instead of hashing.",
         ),
     ] = False,
     pairs: Annotated[

@@ -1,4 +1,4 @@
-"""ISO 8601: datetimes out of text, and the one text of each instant and time of day."""
+"""ISO 8601: datetimes from text, and the canonical text of instants and times of day."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _without_zone(text: pl.Expr) -> pl.Expr:
 
 
 def datetime_text(values: pl.Series) -> pl.Series:
-    """Return the one text of each instant.
+    """Return the canonical text of each instant.
 
     Args:
         values: (n,) Datetime of any unit; with a zone: converted to UTC; without: taken as UTC.
@@ -62,5 +62,5 @@ def datetime_text(values: pl.Series) -> pl.Series:
 
 
 def time_text(values: pl.Series) -> pl.Series:
-    """Return the one text of each time of day (n,): ``12:30:00``, ``12:30:00.5``."""
+    """Return the canonical text of each time of day (n,): ``12:30:00``, ``12:30:00.5``."""
     return values.dt.to_string("%H:%M:%S%.6f").str.replace(_LAST_ZEROS, "")

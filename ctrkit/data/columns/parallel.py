@@ -17,7 +17,7 @@ def by_column(work: Callable[[T], R], columns: Sequence[T], rows: int) -> list[R
 
     Args:
         work: Function of one column.
-        columns: The columns, or what stands for them.
+        columns: The columns, or the arguments to read them by.
         rows: Rows of each column.
     """
     if rows < _MANY_ROWS or len(columns) < 2:

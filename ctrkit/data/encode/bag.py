@@ -51,7 +51,7 @@ class BagEncoder(FieldEncoder):
 
     @property
     def key_type(self) -> pl.DataType | None:
-        """Tokens are counted as their encoder wants it."""
+        """Type of the keys that the encoder of the tokens counts."""
         return self.tokens.key_type
 
     def keys(self, values: pl.Series) -> tuple[pl.Series, int]:

@@ -4,7 +4,7 @@ Keys (:mod:`ctrkit.data.encode.cross_keys`) are counted pair by pair in windows 
 addition, so that any batching gives the same counts.
 
 Source: OptInter (arXiv:2108.01265), memorized crosses; see "OptInter" in ``docs/methods.md``. A key
-keeps an id of its own if training holds it often enough.
+keeps its own id if it occurs often enough in training.
 """
 
 from __future__ import annotations

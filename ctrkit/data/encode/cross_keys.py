@@ -110,6 +110,6 @@ def _check_keys(path: Path, crosses: CrossKeys, layout: Layout) -> None:
     keys, end = crosses.keys, int(cross_bases(layout, pairs)[-1])
     sound = keys.dtype == crosses.counts.dtype == np.int64 and keys.shape == crosses.counts.shape
     if not sound or keys.ndim != 1 or (np.diff(keys) <= 0).any():
-        raise RunFolderError(f"{path}: keys.npy is damaged: keys must rise")
+        raise RunFolderError(f"{path}: keys.npy is damaged: keys must increase")
     if len(keys) and not 0 <= int(keys[0]) <= int(keys[-1]) < end:
         raise RunFolderError(f"{path}: keys.npy holds keys of other pairs")

@@ -142,8 +142,8 @@ class Encoder:
 
         The folder is replaced as a whole.
         """
-        with atomic_folder(folder) as beside:
-            self._write(beside)
+        with atomic_folder(folder) as temporary:
+            self._write(temporary)
 
     def _write(self, folder: Path) -> None:
         tables = folder / "vocabulary"
@@ -167,7 +167,7 @@ class Encoder:
         """
         path = Path(folder) / "encoder.json"
         if not path.is_file():
-            raise RunFolderError(f"no encoder in {str(folder)!r}")
+            raise RunFolderError(f"{str(folder)!r} holds no encoder")
         data = read_json(path)
         if data.get("format") != FORMAT:
             raise RunFolderError(

@@ -53,7 +53,7 @@ class FieldEncoder(ABC):
     Attributes:
         kind: Kind of the field in the layout: ``categorical``, ``numeric`` or ``multi``.
         field: What the schema says of the column.
-        state: What training froze; the default before :meth:`fit`.
+        state: The fitted state; the default before :meth:`fit`.
         precision: What a notice adds where values are counted approximately.
     """
 
@@ -123,7 +123,7 @@ class FieldEncoder(ABC):
 
     @abstractmethod
     def pruned(self, kept: Mask) -> FieldEncoder:
-        """Return an encoder that gives only the kept codes a code of their own.
+        """Return an encoder that gives only the kept codes their own code.
 
         Args:
             kept: (rows,) whether each code stays; one entry for a real number.

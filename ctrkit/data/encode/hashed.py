@@ -21,7 +21,7 @@ class Hashed(TextEncoder):
         """None: no value is counted."""
 
     def keys(self, values: pl.Series) -> tuple[pl.Series, int]:
-        """Return the texts, which nobody counts, and how many are missing."""
+        """Return the texts, which are not counted, and how many are missing."""
         texts = self.text(values)
         return texts, texts.null_count()
 

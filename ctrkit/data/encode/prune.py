@@ -1,4 +1,4 @@
-"""A smaller encoder: only the values that a selection kept have a code of their own."""
+"""A smaller encoder: only the values that a selection kept have their own code."""
 
 from __future__ import annotations
 

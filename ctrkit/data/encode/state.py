@@ -1,4 +1,4 @@
-"""What training froze of a field, and the files that hold it."""
+"""The fitted state of a field, and the files that hold it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ctrkit.schema import RESERVED
 
 @dataclass(frozen=True)
 class FieldState:
-    """What training froze of a field; every field encoder keeps its numbers in these places.
+    """The fitted state of a field; every field encoder keeps its numbers in these attributes.
 
     Attributes:
         hashed: Whether codes are folded hashes; there is then no vocabulary.

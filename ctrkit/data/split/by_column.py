@@ -37,7 +37,7 @@ class ColumnSplit(SplitPlan):
         """Read the names, in any case.
 
         Raises:
-            DataError: A name is none of the splits'.
+            DataError: A value is not the name of a split.
         """
         values = chunk.frame.get_column(self.column)
         names = values.cast(pl.String).str.to_lowercase()

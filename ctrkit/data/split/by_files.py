@@ -73,7 +73,7 @@ def splits_of_files(files: Sequence[str], ratios: tuple[float, float, float]) ->
 
 
 def _named_split(file: str) -> int | None:
-    """Return the split that the file's name, else its nearest folder that names one, names."""
+    """Return the split named by the file, else by the nearest folder that names one."""
     for name in reversed(Path(file).parts):
         words = [w for w in re.split(r"[^a-z]+", name.lower()) if w in SPLIT_NAMES]
         if words:

@@ -1,4 +1,4 @@
-"""Folders found again by their content; the least recently used are removed first."""
+"""Folders looked up by a hash of their content; the least recently used are removed first."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def build_folder(folder: Path, build: Callable[[Path], None]) -> None:
         folder: The folder.
         build: Fills an empty folder.
     """
-    with atomic_folder(folder) as beside:
-        build(beside)
+    with atomic_folder(folder) as temporary:
+        build(temporary)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Entry:
     Attributes:
         folder: The folder.
         hit: Whether it was in the cache already.
-        lock: File beside the folder, locked while the folder is in use.
+        lock: File next to the folder, locked while the folder is in use.
     """
 
     folder: Path

@@ -160,7 +160,7 @@ def _open(folder: Path, hit: bool = False, keep: object = None) -> Dataset:
 
 
 def _digest(encoder: Encoder) -> str:
-    """Return a sha256 of all that an encoder was frozen to."""
+    """Return a sha256 of an encoder's fitted state."""
     facts: dict[str, Any] = {name: repr(e.state) for name, e in encoder.fields.items()}
     crosses = encoder.crosses
     if crosses is not None:

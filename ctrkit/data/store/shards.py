@@ -211,7 +211,7 @@ class Shards:
         self.folder, self._keep = Path(folder), keep
         path = self.folder / INFO
         if not path.is_file():
-            raise RunFolderError(f"no encoded shards in {str(folder)!r}")
+            raise RunFolderError(f"{str(folder)!r} holds no encoded shards")
         data = read_json(path)
         if data.get("format") != FORMAT:
             raise RunFolderError(f"{path}: format {data.get('format')!r}; this ctrkit reads 1")

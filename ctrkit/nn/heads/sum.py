@@ -13,7 +13,7 @@ from ctrkit.registry import head
 
 @head("sum")
 class SumHead(nn.Module):
-    """Add the branches; a branch wider than 1 gets a linear layer of its own, with a bias.
+    """Add the branches; a branch wider than 1 gets its own linear layer, with a bias.
 
     Shape:
         branches ``(B, O_i)`` -> ``(B,)``.

@@ -1,4 +1,4 @@
-"""At most so many rows per field, addressed by hash."""
+"""At most ``model.rows`` rows per field, addressed by hash."""
 
 from __future__ import annotations
 

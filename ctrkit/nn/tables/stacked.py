@@ -13,7 +13,7 @@ from ctrkit.schema import DROPPED
 
 
 class StackedTable(EmbeddingTable):
-    """Each field has a block of its own: a row per code, or fewer rows addressed by hash.
+    """Each field has its own block: a row per code, or fewer rows addressed by hash.
 
     The base of the ``full``, ``hashed`` and ``auto`` tables, which differ in the rule for the
     size of the blocks.
@@ -69,5 +69,5 @@ class StackedTable(EmbeddingTable):
         return torch.where(codes == DROPPED, self.zero_row, rows + self.offsets[fields])
 
     def has_own_rows(self, field: int) -> bool:
-        """Whether each code of a field has a row of its own."""
+        """Whether each code of a field has its own row."""
         return int(self.moduli[field]) == 0

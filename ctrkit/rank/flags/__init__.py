@@ -1,1 +1,1 @@
-"""Flags on features: a class per flag, each in a file of its own."""
+"""Flags on features: a class per flag, each in its own file."""

@@ -1,1 +1,1 @@
-"""What features are sorted by: a class per score, each in a file of its own."""
+"""What features are sorted by: a class per score, each in its own file."""

@@ -1,4 +1,4 @@
-"""Charts of reports: a class per kind, each in a file of its own."""
+"""Charts of reports: a class per kind, each in its own file."""
 
 from ctrkit.report.charts.bars import Bars
 from ctrkit.report.charts.base import Chart, to_svg

@@ -63,7 +63,9 @@ def compact(
     for name, weight in moved.items():
         part = name.split(".")[0]
         if part == "crosses":
-            logger.warning("crosses depend on codes, which pruning changes: their rows start anew")
+            logger.warning(
+                "crosses depend on codes, which pruning changes: their rows are random again"
+            )
         elif part == "tables":
             _move_rows(state, name, old, new, weight, kept, factor)
         elif part in ("vectors", "missing"):
@@ -72,7 +74,7 @@ def compact(
         else:
             source = _narrowed(state[name], weight.shape, len(fields), places, segments)
             if source is None:
-                logger.warning("%s cannot be split by fields: it starts anew", name)
+                logger.warning("%s cannot be split by fields: it is initialised at random", name)
             else:
                 weight.copy_(source)
     return moved
@@ -112,7 +114,7 @@ def _move_rows(
     key = name.split(".")[1]
     before, after = old.table(key), new.table(key)
     if not isinstance(before, StackedTable) or not isinstance(after, StackedTable):
-        logger.warning("%s has no rows per field: it starts anew", name)
+        logger.warning("%s has no rows per field: it is initialised at random", name)
         return
     names = [f.name for f in old.layout.coded]
     weight.zero_()

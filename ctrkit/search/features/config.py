@@ -48,7 +48,7 @@ class FeatureSearchConfig(Section):
     init: Literal["rewind", "random"] = "rewind"
     """Initial weights of retraining: those of the ``rewind`` epoch, or random ones."""
     field_gates: Annotated[bool, Choices(False, True)] = False
-    """Whether fields have a gate of their own besides the gates of their values."""
+    """Whether fields have a gate too, in addition to the gates of their values."""
 
     @field_validator("penalty", "target_ratio", mode="before")
     @classmethod

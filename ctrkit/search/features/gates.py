@@ -203,7 +203,7 @@ def search_values(
         attempt: The penalty or ratio.
         evaluate: See :func:`ctrkit.train.fit`.
         callbacks: Callbacks besides the gates' own.
-        folder: Folder of checkpoints, from which a search that was cut resumes.
+        folder: Folder of checkpoints, from which an interrupted search resumes.
         progress: See :func:`ctrkit.train.fit`.
     """
     search = config.search

@@ -58,7 +58,7 @@ CONTROLS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A choice of values that was trained, in a folder of its own."""
+    """A choice of values that was trained, in its own folder."""
 
     folder: Path
     job: TrainingJob
@@ -221,9 +221,7 @@ class FeatureSearch(SearchJob):
                 "does the model read these fields?"
             )
         if decision.touched_only:
-            self.warn(
-                f"more than {MOST_DENSE:,} values: the penalty reached those of each batch only"
-            )
+            self.warn(f"more than {MOST_DENSE:,} values: only those of each batch were penalised")
 
     def _control_of(self, name: str, searched: FeatureOutcome) -> FeatureOutcome:
         """Return a control of the same size and seed as a result of the search."""
@@ -337,5 +335,5 @@ def with_vocabularies(schema: Schema) -> tuple[Schema, list[str]]:
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
     """Write a table as Parquet, whole or not at all."""
-    with atomic_path(path) as beside:
-        table.write_parquet(beside)
+    with atomic_path(path) as temporary:
+        table.write_parquet(temporary)

@@ -1,4 +1,4 @@
-"""What pairs of encoded fields tell about the label: figures beside a search's choice of pairs.
+"""Mutual information of pairs of encoded fields with the label, for the report of a search.
 
 The corrections for chance are those of the ranking; see "OptInter" in ``docs/methods.md``.
 """
@@ -24,7 +24,7 @@ _BATCH = 64  # pairs whose counts are in memory at once
 
 @dataclass(frozen=True)
 class Information:
-    """What a pair of fields tells about the label, in nats.
+    """Information of a pair of fields about the label, in nats.
 
     Attributes:
         mi: Plug-in mutual information of the joint value and the label.
@@ -42,7 +42,7 @@ class Information:
 def pair_information(
     batches: Iterable[Batch], layout: Layout, pairs: Sequence[Pair], most_rows: int = 1_000_000
 ) -> list[Information]:
-    """Return what the two fields of each pair together tell about the label.
+    """Return the information of each pair of fields about the label.
 
     Numbers count by their buckets; a list counts as one value, its set of tokens. Every row
     counts once, whatever its weight.

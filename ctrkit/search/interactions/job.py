@@ -51,7 +51,7 @@ search is used again."""
 
 @dataclass(frozen=True)
 class Candidate:
-    """Operations that were searched for and trained, in a folder of their own."""
+    """Operations that were searched for and trained, in their own folder."""
 
     folder: Path
     decision: PairDecision

@@ -129,7 +129,7 @@ def search_pairs(
         cost: See :func:`open_pairs`.
         evaluate: See :func:`ctrkit.train.fit`.
         callbacks: Callbacks besides the gate's own.
-        folder: Folder of checkpoints, from which a search that was cut resumes.
+        folder: Folder of checkpoints, from which an interrupted search resumes.
         progress: See :func:`ctrkit.train.fit`.
     """
     search, train = config.search, config.train

@@ -26,7 +26,7 @@ class PairsOutcome(Outcome):
         pairs: Number of pairs by operation.
         cross_rows: Table rows of memorized crosses.
         cross_bytes: Size of these rows.
-        label: What is unlike the other runs, such as ``hashed to fit``; empty if nothing is.
+        label: What differs from the other runs, such as ``hashed to fit``; empty if nothing is.
         search_s: Seconds of the search; None for a control.
     """
 
@@ -47,11 +47,11 @@ class PairChoice:
     Attributes:
         fields: The two fields.
         op: ``memorize``, ``factorize`` or ``naive``.
-        rows: Crosses with a row of their own, or as many as would have one; 0 unless memorized.
-        min_count: Training rows that a cross needs for a row of its own; 0 if rows are shared.
+        rows: Crosses that have, or would have, their own row; 0 unless memorized.
+        min_count: Training rows that a cross needs for its own row; 0 if rows are shared.
         probability: Of the three operations, in the order above.
         searched: Whether the pair was part of the search; if not, it is naive.
-        information: What the pair tells about the label; None if it is unknown.
+        information: Information of the pair about the label; None if it is unknown.
     """
 
     fields: Sequence[str]

@@ -89,7 +89,7 @@ class FieldPairs:
 
     @cached_property
     def rows(self) -> list[int]:
-        """How many crosses of each pair have, or would have, a row of their own."""
+        """How many crosses of each pair have, or would have, their own row."""
         if self.file.is_file():
             return cast(list[int], json.loads(self.file.read_text(encoding="utf-8"))["rows"])
         least = self.config.model.cross_min_count if self.exact else None
@@ -99,7 +99,7 @@ class FieldPairs:
         return rows
 
     def information(self) -> list[Information]:
-        """Return what each pair tells about the label."""
+        """Return the information of each pair about the label."""
         facts = {"pair_information": self.names, **self._facts()}
         stored = shared_value(self.config.data, facts, self._informed)
         return TypeAdapter(list[Information]).validate_python(stored)
@@ -122,7 +122,7 @@ class FieldPairs:
         return max(1, min(SPREAD * self.memorized(ops), most))
 
     def fits(self, ops: Sequence[str]) -> bool:
-        """Return whether memorized pairs have rows of their own within the budget."""
+        """Return whether memorized crosses have their own rows within the budget."""
         return self.exact and self.bytes(self.memorized(ops)) <= self.config.search.budget
 
     def operations(self, ops: Sequence[str]) -> tuple[PairOperation, ...]:

@@ -162,7 +162,7 @@ def _pairs(record: InteractionsRecord) -> Table:
     ]
     note = "Sorted by operation and interaction."
     if exact:
-        note += " Least rows: training rows that a cross needs for a row of its own."
+        note += " Least rows: training rows that a cross needs for its own row."
     return Table("Pairs", columns, rows, note)
 
 

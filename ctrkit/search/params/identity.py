@@ -35,7 +35,7 @@ LOCAL = ("path", "schema", "encoder")
 
 
 def search_identity(config: ParamsConfig, schema: Schema, source: Source) -> dict[str, object]:
-    """Return the identity of a search in a folder; how long and how widely it runs is left out.
+    """Return the identity of a search in a folder; limits and number of workers are left out.
 
     Args:
         config: The resolved configuration.

@@ -91,7 +91,7 @@ class ParamsJob(SearchJob):
     # ---- the folder
 
     def identity(self) -> dict[str, object]:
-        """Return what makes a search the same search; how long and how widely it runs does not."""
+        """Return what makes a search the same search; limits and number of workers do not count."""
         return search_identity(self.config, self.schema, self.source)
 
     def claim(self) -> None:

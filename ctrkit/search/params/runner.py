@@ -1,4 +1,4 @@
-"""One trial: its configuration drawn, trained in a folder of its own, evaluated and recorded."""
+"""One trial: its configuration drawn, trained in its own folder, evaluated and recorded."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class TrialRunner:
         self._discard(trials)
 
     def make(self, config: RunConfig, place: Path, callbacks: Sequence[Callback] = ()) -> Path:
-        """Train, or search, in a folder, resuming what was cut; return the run folder."""
+        """Train, or search, in a folder, resuming what was interrupted; return the run folder."""
         if type(config) is not RunConfig:
             place.parent.mkdir(parents=True, exist_ok=True)
             save_config(
@@ -195,12 +195,12 @@ class TrialRunner:
         self,
         claim: Claim,
         state: str,
-        said: str = "",
+        reason: str = "",
         trace: str = "",
         result: TrialResult | None = None,
     ) -> None:
         """Write how a trial ended, before Optuna's study is updated."""
-        note = TrialNote(claim.slot, claim.trial.number, state, said, trace, result)
+        note = TrialNote(claim.slot, claim.trial.number, state, reason, trace, result)
         note.save(self._note_path(claim))
 
     def _discard(self, trials: Trials) -> None:

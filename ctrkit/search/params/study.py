@@ -198,7 +198,7 @@ class Trials:
             self.study.tell(claim.trial.number, state=optuna.trial.TrialState.PRUNED)
 
     def fail(self, claim: Claim, reason: str) -> None:
-        """End a trial that failed by a fault of its own; it is not retried."""
+        """End a trial that failed by its own fault; it is not retried."""
         claim.trial.set_user_attr("failure", reason)
         self._tell(claim.trial.number, None)
 

@@ -34,7 +34,7 @@ class Attempt:
         retry_of: Number of the attempt whose worker died.
         home: Host and folder of the worker.
         surplus: Whether another machine had taken the last slot first; it is not run.
-        failure: Why the attempt failed by a fault of its own.
+        failure: Why the attempt failed by its own fault.
         config_sha256: Identity of the trial's resolved configuration.
         seconds: How long the trial took.
         epochs: Epochs trained.
@@ -122,7 +122,7 @@ class TrialNote:
         slot: Number of the trial.
         number: Optuna's number of the attempt that ended.
         state: ``COMPLETE``, ``PRUNED`` or ``FAIL``.
-        said: Why the trial was pruned or failed.
+        reason: Why the trial was pruned or failed.
         traceback: Where it failed.
         result: What it resulted in, if complete.
     """
@@ -130,14 +130,14 @@ class TrialNote:
     slot: int
     number: int
     state: str
-    said: str = ""
+    reason: str = ""
     traceback: str = ""
     result: TrialResult | None = None
 
     def save(self, path: Path) -> None:
         """Write the note; its folder is made."""
         data: dict[str, Any] = {"slot": self.slot, "number": self.number, "state": self.state}
-        data |= {k: v for k, v in (("said", self.said), ("traceback", self.traceback)) if v}
+        data |= {k: v for k, v in (("said", self.reason), ("traceback", self.traceback)) if v}
         if self.result is not None:
             data |= asdict(self.result)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,5 +153,11 @@ class TrialNote:
         if data["state"] == COMPLETE:
             names = TrialResult.__dataclass_fields__
             result = TrialResult(**{**{n: data[n] for n in names}, "values": tuple(data["values"])})
-        own = {n: data[n] for n in ("slot", "number", "state", "said", "traceback") if n in data}
-        return cls(**own, result=result)
+        return cls(
+            data["slot"],
+            data["number"],
+            data["state"],
+            reason=data.get("said", ""),
+            traceback=data.get("traceback", ""),
+            result=result,
+        )

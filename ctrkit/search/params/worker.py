@@ -1,6 +1,6 @@
 """One worker of ``search params``: ``python -m ctrkit.search.params.worker FOLDER [SECONDS]``.
 
-It is given the folder alone, shares the trials with any other process, and stops after its trial
+It gets only the folder, shares the trials with any other process, and stops after its trial
 if the process that started it is gone.
 """
 

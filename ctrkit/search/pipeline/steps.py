@@ -25,7 +25,7 @@ from ctrkit.search.training import TrainingJob, search_config, with_init
 from ctrkit.track.tracker import flatten
 
 LEAKING = {"leaking", "near_copy"}
-"""Flags of fields that know the label: validation cannot judge a model without them."""
+"""Flags of fields that reveal the label: validation cannot judge a model without them."""
 NOT_TUNED = {
     "train.seed",
     "train.device",
@@ -35,7 +35,7 @@ NOT_TUNED = {
     "train.checkpoint_s",
     "train.shuffle_rows",
 }
-"""Options that are no hyper-parameters: they need no entry in the space when they are set."""
+"""Options that are not hyper-parameters: they need no entry in the space when they are set."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def rank(context: StepContext, saved: SavedJob, folder: Path) -> StepResult:
 
 
 def _leaking(folder: Path) -> set[str]:
-    """Return the fields that a ranking flags as knowing the label."""
+    """Return the fields that a ranking flags as revealing the label."""
     ranking = json.loads((folder / "rank.json").read_text(encoding="utf-8"))
     return {row["name"] for row in ranking["features"] if LEAKING & set(row["flags"])}
 

@@ -55,7 +55,7 @@ class BoundedDescent(torch.optim.Optimizer):
 
 
 class RowwiseDescent(RowOptimizer):
-    """Bounded descent on the rows of a step; a row that stands for n steps may go n times as far.
+    """Bounded descent on the rows of a step; one update for n steps may be n times as large.
 
     See :meth:`ctrkit.nn.rows.RowParameter.steps_per_touch`.
     """

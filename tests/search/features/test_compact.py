@@ -84,7 +84,7 @@ def test_logits_are_those_of_hard_gates(name, vanish):
     assert count_parameters(new)["allocated"] < count_parameters(old)["allocated"]
 
 
-def test_weights_that_cannot_be_split_start_anew_with_a_warning(caplog):
+def test_weights_that_cannot_be_split_are_initialised_at_random_with_a_warning(caplog):
     config = make_config({"model": {"name": "dnn", "dim": 4}}).model
     kept = choice(("b",))
     old = build_model(config, Layout(FIELDS), seed=1)
@@ -93,5 +93,5 @@ def test_weights_that_cannot_be_split_start_anew_with_a_warning(caplog):
     name = next(n for n, p in new.named_parameters() if p.ndim == 2 and n.startswith("branches"))
     state[name] = torch.zeros(state[name].shape[0], 17)  # no multiple of the fields
     found = compact(state, old, new, kept, 1.0)
-    assert "starts anew" in caplog.text
+    assert "initialised at random" in caplog.text
     torch.testing.assert_close(found[name], new.state_dict()[name])

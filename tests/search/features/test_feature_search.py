@@ -229,7 +229,7 @@ def test_warning_names_a_plug_ins_gates_without_a_gradient(clicks, tmp_path, mon
     assert again.record["warnings"] == found.record["warnings"]
     silent = [w for w in found.record["warnings"] if "never received a gradient" in w]
     assert len(silent) == 1
-    assert any("reached those of each batch only" in w for w in found.record["warnings"])
+    assert any("only those of each batch were penalised" in w for w in found.record["warnings"])
     assert found.record["rows"]["optfs"][0]["ratio"] == pytest.approx(0.3, abs=0.01)
 
 
