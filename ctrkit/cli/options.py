@@ -129,4 +129,4 @@ Seeds = Annotated[
 Trials = Annotated[int | None, Option(min=1, help="Total number of trials; default: 50.")]
 Workers = Annotated[int | None, Option("--jobs", min=1, help="Number of worker processes.")]
 Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 accepts other machines.")]
-Port = Annotated[int, Option(help="Port to listen on.")]
+Port = Annotated[int, Option(min=1, max=65_535, help="Port to listen on.")]

@@ -30,7 +30,13 @@ def ui(
 
 
 def serve(
-    run: Run, host: Host = "127.0.0.1", port: Port = 5001, trust_plugins: Trust = False
+    run: Run,
+    host: Host = "127.0.0.1",
+    port: Port = 5001,
+    max_body: Annotated[int, Option(min=1, help="Largest body of a request, in bytes.")] = (
+        16_000_000
+    ),
+    trust_plugins: Trust = False,
 ) -> None:
     """Serve predictions for raw JSON rows over HTTP.
 
@@ -43,7 +49,14 @@ def serve(
     def started(address: str) -> None:
         print_line(f'POST {{"inputs": [{{"column": value, ...}}, ...]}} to {address}')
 
-    jobs.serve(run, host=host, port=port, trust_plugins=trust_plugins, started=started)
+    jobs.serve(
+        run,
+        host=host,
+        port=port,
+        max_body=max_body,
+        trust_plugins=trust_plugins,
+        started=started,
+    )
 
 
 def register(

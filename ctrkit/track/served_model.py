@@ -13,6 +13,7 @@ import mlflow
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from ctrkit.bundle import load
+from ctrkit.track.server import refuse
 
 warnings.filterwarnings("ignore", ".*Any type hint is inferred")  # the encoder checks types
 
@@ -27,7 +28,11 @@ class ServedModel(PythonModel):
 
     def predict(self, model_input: list[dict[str, Any]]) -> list[float]:  # type: ignore[override]
         """Return the probability of each row."""
-        probabilities: list[float] = self.predictor.predict(model_input).tolist()
+        try:
+            probabilities: list[float] = self.predictor.predict(model_input).tolist()
+        except Exception as error:
+            refuse(error)
+            raise
         return probabilities
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import socket
 import sys
 import tempfile
 import warnings
@@ -13,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit.bundle.load import check_parts, read_config
-from ctrkit.errors import RunFolderError
+from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.files import copy
 from ctrkit.track.client import open_store, quiet_mlflow
+from ctrkit.track.server import MAX_BODY, MODEL_PATH
 from ctrkit.track.state import read_state
 from ctrkit.track.store import make_tracker, tracking_uri
 from ctrkit.version import __version__
@@ -91,22 +94,22 @@ def register_model(run: Path, name: str, *, trust_plugins: bool = False) -> tupl
     return uri, str(info.registered_model_version)
 
 
-def serve_command(model: Path, host: str, port: int) -> list[str]:
-    """Return the command that serves a model folder in the current environment."""
+def serve_command(host: str, port: int) -> list[str]:
+    """Return the command that serves a model; see :func:`server_environment`."""
     return [
         sys.executable,
         "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        str(model),
-        "--env-manager",
-        "local",
+        "uvicorn",
+        "ctrkit.track.server:make_app",
+        "--factory",
         "--host",
         host,
         "--port",
         str(port),
+        "--timeout-graceful-shutdown",
+        "2",
+        "--log-level",
+        "warning",
     ]
 
 
@@ -129,10 +132,37 @@ def ui_command(uri: str, host: str, port: int) -> list[str]:
     ]
 
 
-def server_environment() -> dict[str, str]:
-    """Return the environment of MLflow's servers, which look for uvicorn on the path."""
+def server_environment(model: Path | None = None, max_body: int = 0) -> dict[str, str]:
+    """Return the environment of a server; MLflow's look for uvicorn on the path.
+
+    Args:
+        model: The model folder to serve, if any.
+        max_body: Largest body of a request, in bytes.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    served = {} if model is None else {MODEL_PATH: str(model), MAX_BODY: str(max_body)}
+    return {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true", **served}
+
+
+def check_address(host: str, port: int) -> None:
+    """Check that a server can listen on an address.
+
+    Raises:
+        CtrkitError: The port is taken, or the address is not one of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CtrkitError(
+                f"port {port} of {host} is taken; name another one with --port"
+            ) from None
+        raise CtrkitError(f"cannot listen on port {port} of {host!r}: {error.strerror}") from None
 
 
 def _check(run: Path, trust_plugins: bool) -> None:
