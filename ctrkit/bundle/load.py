@@ -74,7 +74,7 @@ def check_parts(folder: Path) -> None:
         what = "is a file" if folder.exists() else "does not exist"
         raise RunFolderError(f"the run folder {str(folder)!r} {what}; make one with ctrkit train")
     absent = [part for part in PARTS if not (folder / part).exists()]
-    if len(absent) == len(PARTS):
+    if {"config.json", "model.safetensors"} <= set(absent):
         raise RunFolderError(f"{str(folder)!r} is not a run folder: it has no config.json")
     if absent:
         raise RunFolderError(

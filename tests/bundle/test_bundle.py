@@ -225,6 +225,12 @@ def test_path_that_is_not_a_run_folder_is_refused(tmp_path):
             load(tmp_path / name)
 
 
+def test_folder_of_a_ranking_is_not_an_incomplete_run(tmp_path):
+    (tmp_path / "schema.toml").write_text("format = 1\n")
+    with pytest.raises(RunFolderError, match=r"not a run folder: it has no config\.json"):
+        load(tmp_path)
+
+
 def test_damaged_parts_are_one_line_errors(folder, tmp_path):
     for number, (part, text) in enumerate(
         [

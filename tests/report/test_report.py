@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from ctrkit.report import (
     to_markdown,
     write_report,
 )
-from ctrkit.report.charts import Scatter, Trials, to_svg
+from ctrkit.report.charts import Bars, Scatter, Trials, to_svg
 from ctrkit.schema import Field, Schema
 
 NASTY = "<script>alert('x')</script>|pipe"
@@ -228,3 +229,17 @@ def test_the_json_form_holds_tables_and_charts_as_plain_data(tmp_path):
     assert list(data["tables"][0]) == ["title", "columns", "rows", "note"]
     assert {c["kind"] for c in data["curves"]} == {"line"}
     assert [c.get("diagonal", False) for c in data["curves"]] == [False, False, True]
+
+
+def test_numbers_below_bars_do_not_overlap():
+    from matplotlib.figure import Figure
+
+    spans = [(-0.0062, 0.0024), (0.0081, 0.0117)]
+    chart = Bars("t", "x", ["a", "pol_sit_duration"], [-0.0019, 0.0099], spans, [0.0043, 0.0005])
+    figure = Figure(figsize=chart.size, layout="constrained")
+    axes = figure.subplots()
+    chart.draw(axes)
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert len(boxes) >= 3
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))

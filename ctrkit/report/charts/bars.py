@@ -43,5 +43,6 @@ class Bars(Chart):
         axes.errorbar(self.values, places, xerr=[low, high], **marks)
         axes.set_yticks(places, [shortened(n) for n in self.labels])
         axes.invert_yaxis()
+        axes.locator_params(axis="x", nbins=5)  # more numbers of five digits would overlap
         axes.axvline(0, color=GREY, linewidth=0.8)
         name_axes(axes, self.x)
