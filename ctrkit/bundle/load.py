@@ -11,12 +11,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ctrkit.bundle.predictor import Predictor
-from ctrkit.bundle.save import FORMAT
+from ctrkit.bundle.save import CHECKSUMS, FORMAT
 from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
-from ctrkit.files import read_json
+from ctrkit.files import damaged_file, read_json
 from ctrkit.layout import Layout
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
@@ -56,12 +56,29 @@ def load(
         train = config.train
         model = build_model(config.model, layout, seed=train.seed, sparse_from=train.sparse_from)
         load_weights(model, folder / "model.safetensors")
+        _check_damage(folder)
     except RunFolderError:
         raise
-    except (CtrkitError, OSError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:
+        _check_damage(folder)
+        if not isinstance(error, CtrkitError | OSError | KeyError | TypeError | ValueError):
+            raise
         reason = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
         raise RunFolderError(f"the run folder {str(folder)!r} cannot be read: {reason}") from error
     return Predictor(config, encoder, layout, model.to(device), _validation_unseen(folder))
+
+
+def _check_damage(folder: Path) -> None:
+    """Refuse a folder with a file that is not as training wrote it.
+
+    A folder of an earlier version has no checksums and is not checked.
+    """
+    name = damaged_file(folder, folder / CHECKSUMS)
+    if name:
+        raise RunFolderError(
+            f"{str(folder / name)!r} is damaged: it is not as training wrote it; restore it, or "
+            "train again with --force"
+        )
 
 
 def check_parts(folder: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError
-from ctrkit.files import atomic_folder, atomic_path, copy, write_atomic, write_json
+from ctrkit.files import atomic_folder, atomic_path, copy, write_atomic, write_checksums, write_json
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.schema import DROPPED, MISSING, UNSEEN
@@ -21,6 +21,8 @@ from ctrkit.schema import DROPPED, MISSING, UNSEEN
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
+CHECKSUMS = "checksums.json"
+"""File with the checksums of what a damaged byte would change without a trace."""
 KINDS = {MISSING: "missing", UNSEEN: "unseen"}
 """Reserved code -> the kind of value that it means."""
 
@@ -46,7 +48,7 @@ def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layou
 
 
 def save_weights(folder: Path, model: Model, layout: Layout) -> None:
-    """Write ``model.safetensors``.
+    """Write ``model.safetensors``, and the checksums of the weights and the encoder.
 
     Rows that no training row reaches (:func:`zero_unreached`) become zero in ``model`` too, so
     that the model in memory and the one in the folder give the same scores.
@@ -58,6 +60,7 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
     metadata = {"format": str(FORMAT)}  # one key: the order of several is not fixed
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file(state, temporary, metadata=metadata)
+    write_checksums(folder / CHECKSUMS, folder, ("model.safetensors", "encoder"))
 
 
 def zero_unreached(model: Model, layout: Layout) -> None:

@@ -151,6 +151,7 @@ class RunFolder(WorkFolder):
         "encoder",
         "dataset.json",
         "model.safetensors",
+        "checksums.json",
         "plugins",
         "metrics.jsonl",
         "record.json",

@@ -177,7 +177,14 @@ def test_failed_prediction_leaves_the_earlier_file(predictor, frame, tmp_path):
 
 def test_the_folder_holds_plain_files_only(folder):
     names = {p.name for p in folder.iterdir()}
-    assert names == {"config.json", "schema.toml", "layout.json", "encoder", "model.safetensors"}
+    assert names == {
+        "config.json",
+        "schema.toml",
+        "layout.json",
+        "encoder",
+        "model.safetensors",
+        "checksums.json",
+    }
     assert not [p for p in folder.rglob("*") if p.suffix in (".pkl", ".pt", ".pth", ".bin")]
     assert json.loads((folder / "config.json").read_text())["model"]["name"] == "autoint+"
 
@@ -247,6 +254,28 @@ def test_damaged_parts_are_one_line_errors(folder, tmp_path):
         with pytest.raises(RunFolderError) as caught:
             load(place)
         assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_byte_of_weights_or_encoder_names_the_file(folder, tmp_path):
+    encoder = [p for p in (folder / "encoder").rglob("*") if p.is_file()]
+    for number, path in enumerate([folder / "model.safetensors", *encoder]):
+        place = copied(folder, tmp_path / str(number))
+        name = path.relative_to(folder)
+        content = bytearray((place / name).read_bytes())
+        content[-1] ^= 1
+        (place / name).write_bytes(content)
+        with pytest.raises(RunFolderError) as caught:
+            load(place)
+        assert "\n" not in str(caught.value)
+        assert str(place) in str(caught.value)
+        if path.suffix != ".json":  # JSON that cannot be read says so
+            assert f"{str(place / name)!r} is damaged" in str(caught.value)
+
+
+def test_a_folder_of_an_earlier_version_has_no_checksums_and_is_read(folder, tmp_path):
+    place = copied(folder, tmp_path)
+    (place / "checksums.json").unlink()
+    load(place)
 
 
 def test_unknown_format_is_refused(folder, tmp_path):

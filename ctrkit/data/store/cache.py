@@ -10,7 +10,6 @@ import shutil
 import tempfile
 import uuid
 import weakref
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,13 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from ctrkit.files import atomic_folder, read_json, remove, remove_abandoned, write_json
+from ctrkit.files import (
+    atomic_folder,
+    damaged_file,
+    remove,
+    remove_abandoned,
+    write_checksums,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -97,14 +102,14 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
     with FileLock(root / f"{key}.lock"):
         checksums = root / f"{key}.crc32.json"
         hit = folder.is_dir()
-        damaged = _damaged(folder, checksums) if hit else ""
+        damaged = damaged_file(folder, checksums) if hit else ""
         if damaged:
             hit = False
             logger.warning("%r in the cache is damaged; it is built again", str(folder / damaged))
         if not hit:
             checksums.unlink(missing_ok=True)
             build_folder(folder, build)
-            write_json(checksums, _checksums(folder))
+            write_checksums(checksums, folder)
         os.utime(folder)
         mark = FileLock(root / f"{key}.use-{uuid.uuid4().hex}")
         mark.acquire()
@@ -113,37 +118,6 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
     with FileLock(root / "evict.lock"):
         _evict(root, limit)
     return entry
-
-
-def _checksums(folder: Path) -> dict[str, int]:
-    """Return the CRC-32 of every file of a folder by its relative path."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
-
-
-def _checksum(path: Path) -> int:
-    checksum = 0
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(1 << 20):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
-
-
-def _damaged(folder: Path, checksums: Path) -> str:
-    """Return the first file of a folder that is missing or changed; empty: none is known to be."""
-    try:
-        expected = read_json(checksums)
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError):
-        return checksums.name
-    for name, checksum in expected.items() if isinstance(expected, dict) else ():
-        try:
-            if _checksum(folder / name) != checksum:
-                return str(name)
-        except OSError:
-            return str(name)
-    return ""
 
 
 def _drop(mark: BaseFileLock, owner: int) -> None:
