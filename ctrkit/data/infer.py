@@ -203,13 +203,15 @@ def _sample(source: Source, rows: int) -> pl.DataFrame:
 def _infer_kinds(sample: pl.DataFrame) -> dict[str, FieldKind | None]:
     """Return the kind of each column by its type and values; None: it is not a field."""
     texts = [c for c in sample.get_columns() if c.dtype == pl.String and c.null_count() < c.len()]
-    first = [c.drop_nulls().head(_FIRST) for c in texts]  # enough to tell most columns apart
+    first = [
+        c.filter(c.is_not_null()).head(_FIRST) for c in texts
+    ]  # enough to tell most columns apart
     dates, numbers = (_all_match(first, pattern) for pattern in (_DATE, _NUMBER))
     kinds = {c.name: _kind_of_type(c.dtype) for c in sample.get_columns()}
     for c in texts:
         date = c.name in dates and bool(_all_match([c], _DATE))
         number = not date and c.name in numbers and bool(_all_match([c], _NUMBER))
-        fraction = number and c.str.contains(_FRACTION).any()
+        fraction = number and c.alias("v").str.contains(_FRACTION).any()
         kinds[c.name] = None if date else "numeric" if fraction else "categorical"
     return kinds
 

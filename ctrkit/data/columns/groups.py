@@ -27,7 +27,7 @@ def hash_ids(values: pl.Series, seed: int = 0) -> pl.Series:
     Raises:
         DataError: A value is neither text nor a whole number.
     """
-    return stable_hash(to_text(values), seed)
+    return stable_hash(to_text(values), seed).alias("v")
 
 
 def group_array(frame: pl.DataFrame, schema: Schema) -> npt.NDArray[np.uint64] | None:

@@ -51,16 +51,18 @@ def datetime_text(values: pl.Series) -> pl.Series:
         (n,) ISO 8601 in microseconds, ``2024-01-31T12:30:00.000000``; at midnight the date alone,
         as a Date column has it.
     """
+    name, values = values.name, values.alias("v")
     if isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone is not None:
         values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     instant = pl.col("v")
     midnight = pl.when(instant.dt.time() == pl.time(0))
     date, full = instant.dt.date().cast(pl.String), instant.dt.to_string("iso:strict")
     text = midnight.then(date).otherwise(full)
-    instants = values.cast(pl.Datetime("us")).alias("v").to_frame()
-    return instants.select(text.alias("v")).to_series().alias(values.name)
+    instants = values.cast(pl.Datetime("us")).to_frame()
+    return instants.select(text.alias("v")).to_series().alias(name)
 
 
 def time_text(values: pl.Series) -> pl.Series:
     """Return the canonical text of each time of day (n,): ``12:30:00``, ``12:30:00.5``."""
-    return values.dt.to_string("%H:%M:%S%.6f").str.replace(_LAST_ZEROS, "")
+    texts = values.alias("v").dt.to_string("%H:%M:%S%.6f").str.replace(_LAST_ZEROS, "")
+    return texts.alias(values.name)

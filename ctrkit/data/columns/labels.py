@@ -52,6 +52,7 @@ def is_binary(values: pl.Series) -> bool:
 
 def _codes(values: pl.Series) -> pl.Series:
     """Return labels as UInt8 0 and 1; null where a value is neither."""
+    values = values.alias("v")  # polars takes some names for patterns
     if values.dtype in _TEXT_TYPES:
         text = values.cast(pl.String).str.to_lowercase()
         return text.replace_strict(_TEXT, default=None, return_dtype=pl.UInt8)

@@ -24,6 +24,7 @@ def to_numbers(values: pl.Series) -> Floats:
     Raises:
         DataError: A text is not a number, or the type cannot be cast.
     """
+    name, values = values.name, values.alias("v")  # polars takes some names for patterns
     if values.dtype in (pl.Categorical, pl.Enum):
         values = values.cast(pl.String)
     if values.dtype == pl.String:
@@ -37,7 +38,7 @@ def to_numbers(values: pl.Series) -> Floats:
         bad = cast.is_null() & text.is_not_null() & (text != "")
         if bad.any():
             raise DataError(
-                f"column {values.name!r} must hold numbers; got {values.filter(bad)[0]!r}: correct "
+                f"column {name!r} must hold numbers; got {values.filter(bad)[0]!r}: correct "
                 "such rows, or declare it categorical"
             )
         values = cast
@@ -46,7 +47,7 @@ def to_numbers(values: pl.Series) -> Floats:
     elif values.dtype.is_temporal():
         values = values.to_physical()
     elif values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
-        raise DataError(f"column {values.name!r} must hold numbers; got {values.dtype}")
+        raise DataError(f"column {name!r} must hold numbers; got {values.dtype}")
     numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy() + 0.0  # a copy; -0.0 -> 0.0
     numbers[np.isinf(numbers)] = np.nan
     return numbers

@@ -74,29 +74,29 @@ def raw_text(values: pl.Series) -> pl.Series:
         values: (n,) of any type with a canonical text, or whole numbers.
 
     Returns:
-        (n,) text; null (and NaN) is missing.
+        (n,) text, named ``v``; null (and NaN) is missing.
 
     Raises:
         DataError: A number is not whole, or the type has no canonical text.
     """
-    dtype = values.dtype
+    dtype, name = values.dtype, values.name
     if dtype.is_float():
-        values = values.fill_nan(None)
+        values = values.alias("v").fill_nan(None)  # polars takes some names for patterns
         whole = values.cast(pl.Int64, strict=False)
-        _check_whole(values, whole.is_null() | (whole.cast(dtype) != values))
-        values = whole
-    elif dtype.is_decimal():
-        text = unify(values.cast(pl.String))
-        _check_whole(values, text.str.contains(".", literal=True))
+        _check_whole(name, values, whole.is_null() | (whole.cast(dtype) != values))
+        return whole.cast(pl.String)
+    if dtype.is_decimal():
+        text = unify(values.cast(pl.String).alias("v"))
+        _check_whole(name, values.alias("v"), text.str.contains(".", literal=True))
         return text
-    return canonical(values)
+    return canonical(values).alias("v")
 
 
-def _check_whole(values: pl.Series, not_whole: pl.Series) -> None:
+def _check_whole(name: str, values: pl.Series, not_whole: pl.Series) -> None:
     bad = values.is_not_null() & not_whole
     if bad.any():
         raise DataError(
-            f"column {values.name!r} must hold text or whole numbers; got "
+            f"column {name!r} must hold text or whole numbers; got "
             f"{values.filter(bad)[0]!r}: if it is a field, declare it numeric"
         )
 
@@ -126,9 +126,10 @@ def unify(texts: pl.Series) -> pl.Series:
         (n,) String, ``texts`` itself where nothing changes; a null stays null. Applying it twice
         changes nothing more.
     """
+    given, texts = texts, texts.alias("v")
     rows = _may_change(texts.rechunk())
     if not len(rows):
-        return texts
+        return given
     old = texts.gather(rows).alias("v").to_frame()
     text, lower = pl.col("v"), pl.col("v").str.to_lowercase()
     new = old.select(
@@ -145,8 +146,9 @@ def unify(texts: pl.Series) -> pl.Series:
             new = new.scatter(matching, read(new.gather(matching)))
     changed = (new != old["v"]).fill_null(False)
     if not changed.any():
-        return texts
-    return texts.clone().scatter(pl.Series(rows).filter(changed), new.filter(changed))
+        return given
+    changes = pl.Series(rows).filter(changed)
+    return texts.clone().scatter(changes, new.filter(changed)).alias(given.name)
 
 
 def _time_texts(texts: pl.Series) -> pl.Series:
@@ -194,7 +196,7 @@ def to_tokens(values: pl.Series, field: Field) -> pl.Series:
         field: A multi-valued field.
 
     Returns:
-        (n,) List(String); a null list is missing, a null token too.
+        (n,) List(String), named ``v``; a null list is missing, a null token too.
     """
     lists = raw_tokens(values, field)
     lengths, flat = explode(lists)
@@ -207,14 +209,15 @@ def raw_tokens(values: pl.Series, field: Field) -> pl.Series:
 
     See :func:`to_tokens`.
     """
+    name, values = values.name, values.alias("v")
     if isinstance(values.dtype, pl.Array):
         values = values.arr.to_list()
     if isinstance(values.dtype, pl.List):
         if values.dtype.inner == pl.String:
             return values
         lengths, flat = explode(values)
-        return _lists_like(values, raw_text(flat.alias(values.name)), lengths)
-    text = raw_text(values)
+        return _lists_like(values, raw_text(flat.alias(name)), lengths)
+    text = raw_text(values.alias(name))
     lists = text.str.split(field.separator)
     empty = pl.Series([[]], dtype=pl.List(pl.String))
     return lists.zip_with((text != "").fill_null(True), empty)

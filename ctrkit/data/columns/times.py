@@ -59,7 +59,7 @@ class TimeColumn:
         Raises:
             DataError: A time is missing, cannot be read, or is not in the years 1 to 9999.
         """
-        values = _plain(frame.get_column(self.name))
+        values = _plain(frame.get_column(self.name)).alias("v")  # some names look like patterns
         parsed = self._parse(values)
         bad = parsed.is_null() | (parsed.is_nan() if parsed.dtype.is_float() else False)
         if bad.any():
@@ -105,7 +105,7 @@ def _plain(values: pl.Series) -> pl.Series:
 
 
 def _is_calendar(values: pl.Series) -> bool:
-    values = _plain(values)
+    values = _plain(values).alias("v")
     if values.dtype == pl.String:
         sample = values.drop_nulls().head(_SAMPLE)
         return len(sample) > 0 and sample.cast(pl.Float64, strict=False).null_count() > 0

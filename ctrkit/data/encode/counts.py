@@ -31,6 +31,7 @@ class _Tally:
 
     def count(self, keys: pl.Series) -> None:
         """Count each key once; nulls are ignored."""
+        keys = keys.alias("value")
         if not self._waiting and not len(self._values) and len(keys) > 2 * _HEAD:
             self.count(keys.head(_HEAD))  # frequent values first, so that look-ups find them
             keys = keys.slice(_HEAD)
@@ -39,7 +40,7 @@ class _Tally:
             places = self._lookup.find(keys)
             self._counts += np.bincount(places + 1, minlength=len(self._counts) + 1)[1:]
             keys = keys.filter(pl.Series(places == ABSENT))
-        keys = keys.drop_nulls().alias("value")
+        keys = keys.drop_nulls()
         if len(keys):
             table = keys.to_frame().group_by("value").agg(pl.len().cast(pl.Int64).alias("count"))
             self.add(table)

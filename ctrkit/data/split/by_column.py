@@ -39,7 +39,7 @@ class ColumnSplit(SplitPlan):
         Raises:
             DataError: A value is not the name of a split.
         """
-        values = chunk.frame.get_column(self.column)
+        values = chunk.frame.get_column(self.column).alias("v")
         names = values.cast(pl.String).str.to_lowercase()
         splits = names.replace_strict(SPLIT_NAMES, default=None, return_dtype=pl.UInt8)
         if splits.null_count():

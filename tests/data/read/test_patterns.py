@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from ctrkit.data.columns.groups import hash_ids
+from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.text import to_text
 from ctrkit.data.columns.times import TimeColumn
 from ctrkit.data.encode.counts import Counts
@@ -83,3 +85,37 @@ def test_columns_with_names_like_patterns_are_columns(tmp_path: Path, suffix: st
     times = pl.DataFrame({"*": ["2024-01-31T00:00+01:00"], "^.*$": ["2024-01-30 23:00"]})
     first, second = (TimeColumn.of(frame_source(times), n).read(times) for n in times.columns)
     assert first.tolist() == second.tolist()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        Field("^x.*$", "categorical"),
+        Field("^x.*$", "categorical", encoding="hash"),
+        Field("^x.*$", "numeric"),
+        Field("^x.*$", "numeric", encoding="buckets", transform="quantile"),
+        Field("^x.*$", "multi"),
+    ],
+)
+def test_a_column_of_any_type_may_look_like_a_pattern(field: Field) -> None:
+    plain = replace(field, name="v")
+    for values in ([1.0, None, 3.0], ["1.0", None, "3"], [True, None, False], [["1"], None, []]):
+        if field.kind != "multi" and isinstance(values[0], list):
+            continue
+        codes = []
+        for f in (field, plain):
+            frame, schema = pl.DataFrame({f.name: values}), Schema((f,))
+            counts = Counts(schema)
+            counts.update(frame)
+            codes.append(Encoder.fit(schema, counts).encode(frame))
+        first, second = codes
+        assert first.codes.tolist() == second.codes.tolist()
+        assert str(first.numbers) == str(second.numbers)
+        assert [b[0].tolist() for b in first.bags] == [b[0].tolist() for b in second.bags]
+
+
+def test_roles_may_look_like_patterns() -> None:
+    frame = pl.DataFrame({"^x.*$": ["true", "false"]})
+    schema = Schema((Field("a", "numeric"),), label="^x.*$")
+    assert label_array(frame, schema).tolist() == [1, 0]
+    assert hash_ids(pl.Series("^x.*$", [1.0, None])).null_count() == 1
