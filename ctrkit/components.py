@@ -23,6 +23,8 @@ Kind = Literal[
     "score",
     "flag",
     "metric",
+    "sampler",
+    "pruner",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of components, in the order in which ``ctrkit list`` shows them."""
@@ -189,5 +191,23 @@ STATIC: tuple[Entry, ...] = (
         "ctrkit.metrics.calibration",
         ("calibration", "predicted positives divided by observed ones", ""),
         ("ece", "expected calibration error over 15 bins of equal counts", ""),
+    ),
+    *rows(
+        "sampler",
+        "ctrkit.search.params.samplers",
+        ("tpe", "tree-structured Parzen estimator", "arXiv:2304.11127"),
+        ("random", "independent random points", ""),
+        ("gp", "Gaussian process with expected improvement", ""),
+        ("nsgaii", "genetic algorithm for several objectives", "Deb et al., 2002"),
+        ("qmc", "scrambled Sobol sequence", ""),
+    ),
+    *rows(
+        "pruner",
+        "ctrkit.search.params.samplers",
+        ("auto", "median; none for several objectives", ""),
+        ("median", "prunes a trial that is worse than the median at the same evaluation", ""),
+        ("hyperband", "successive halving with several starting budgets", "arXiv:1603.06560"),
+        ("halving", "prunes the worse trials at growing budgets", "arXiv:1810.05934"),
+        ("none", "every trial is trained to the end", ""),
     ),
 )

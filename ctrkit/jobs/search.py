@@ -161,8 +161,8 @@ def search_params(
         trials: Number of trials, over all resumes (``search.trials``).
         timeout: Seconds, summed over resumes, after which no trial starts (``search.timeout``).
         objectives: ``logloss``, ``auc``, ``bytes``, ``latency``; several give a Pareto front.
-        sampler: ``tpe``, ``random``, ``gp``, ``nsgaii`` or ``qmc``.
-        pruner: ``auto``, ``median``, ``hyperband``, ``halving`` or ``none``.
+        sampler: See ``ctrkit list samplers``.
+        pruner: See ``ctrkit list pruners``.
         over: ``params``: model and training; ``features`` or ``interactions``: the
             hyper-parameters of that search.
         interactions: Interaction layers that each trial switches on or off.

@@ -21,9 +21,13 @@ from ctrkit.cli.options import (
 from ctrkit.cli.printing import Table, show
 from ctrkit.cli.progress import ProgressBar
 from ctrkit.cli.search.results import comparison, files_of, megabytes, result_of
+from ctrkit.components import STATIC
 
 if TYPE_CHECKING:
     from ctrkit.search.base import Search
+
+SAMPLERS = [entry.name for entry in STATIC if entry.kind == "sampler"]
+PRUNERS = [entry.name for entry in STATIC if entry.kind == "pruner"]
 
 
 def params(
@@ -42,8 +46,8 @@ def params(
             help="logloss (default), auc, bytes or latency; several give a Pareto front.",
         ),
     ] = None,
-    sampler: Annotated[str | None, Option(help="tpe, random, gp, nsgaii or qmc.")] = None,
-    pruner: Annotated[str | None, Option(help="auto, median, hyperband, halving or none.")] = None,
+    sampler: Annotated[str | None, Option(help=f"{', '.join(SAMPLERS)}.")] = None,
+    pruner: Annotated[str | None, Option(help=f"{', '.join(PRUNERS)}.")] = None,
     over: Annotated[
         str | None,
         Option(

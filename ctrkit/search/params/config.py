@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ctrkit.config.sections import RunConfig, Section
+from ctrkit.config.sections import RunConfig, Section, registered
 
 
 class ParamsSearchConfig(Section):
@@ -22,9 +22,9 @@ class ParamsSearchConfig(Section):
     objectives: tuple[Literal["logloss", "auc", "bytes", "latency"], ...] = ("logloss",)
     """Log loss or AUC on the validation rows, bytes of the weights, milliseconds to score 256 raw
     rows. Several give a Pareto set, whose best member by the first objective is the winner."""
-    sampler: Literal["tpe", "random", "gp", "nsgaii", "qmc"] = "tpe"
-    """Optuna's sampler."""
-    pruner: Literal["auto", "median", "hyperband", "halving", "none"] = "auto"
+    sampler: Annotated[str, registered("sampler")] = "tpe"
+    """Optuna's sampler: see ``ctrkit list samplers``."""
+    pruner: Annotated[str, registered("pruner")] = "auto"
     """Prunes unpromising trials mid-training; ``auto``: median, or none for several objectives."""
     startup_trials: int = Field(default=10, ge=1)
     """Random trials before the sampler learns from earlier ones."""

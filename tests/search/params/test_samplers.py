@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from small_study import N, X, open_trials
 
+from ctrkit.registry import registry
 from ctrkit.search.params.config import ParamsSearchConfig
 from ctrkit.search.params.samplers import Pruning, make_pruner, make_sampler, prunes
 from ctrkit.search.params.study import suggest
@@ -45,7 +46,7 @@ def test_pruning_needs_a_single_objective_on_the_labels():
     assert not prunes(ParamsSearchConfig(over="features"))
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "gp", "nsgaii", "qmc"])
+@pytest.mark.parametrize("name", registry.names("sampler"))
 def test_samplers_draw_conditional_points(name, tmp_path):
     trials = open_trials(tmp_path, trials=5, sampler=name, startup_trials=2)
     for _ in range(5):
@@ -58,7 +59,7 @@ def test_samplers_draw_conditional_points(name, tmp_path):
     assert len({t.params["train.lr"] for t in trials.attempts()}) == 5
 
 
-@pytest.mark.parametrize("name", ["auto", "median", "hyperband", "halving", "none"])
+@pytest.mark.parametrize("name", registry.names("pruner"))
 def test_pruners_exist_by_name(name):
     assert make_pruner(ParamsSearchConfig(pruner=name)) is not None
     assert make_sampler(ParamsSearchConfig(), 0) is not None
