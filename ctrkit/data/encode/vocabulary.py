@@ -81,7 +81,7 @@ class Vocabulary(TextEncoder):
             unified = unify(texts)
             places[absent] = self._places(unified, looked_up=unified is texts)
         codes = (places + np.int32(RESERVED)).view(np.uint32)
-        codes[places == ABSENT] = UNSEEN
+        codes[absent[places[absent] == ABSENT]] = UNSEEN
         if self.state.dropped and len(absent):
             unseen = places[absent] == ABSENT
             dropped = self._was_dropped(unified.filter(pl.Series(unseen)))
