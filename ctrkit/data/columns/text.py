@@ -27,9 +27,10 @@ _DATETIME = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
     r"(?:Z| UTC| ?[+-][0-9]{2}(?::?[0-9]{2})?)?$"
 )
-_CASE = np.uint64(0x20202020 << 32)  # sets the bit of lower case in the first four letters
-_TRUE = np.frombuffer(b"\4\0\0\0true", "<u8")[0]
-_FALSE = np.frombuffer(b"\5\0\0\0fals", "<u8")[0]
+_LOWER = np.uint8(0x20)  # the bit of lower case in a letter
+_CASE = np.uint32(0x20202020)
+_TRUE, _FALSE = np.frombuffer(b"truefals", "<u4")
+_INLINE = 12  # bytes of a text that Arrow keeps in its view
 _TILE = 16_384  # texts whose arrays stay in the processor's cache
 
 
@@ -126,29 +127,49 @@ def unify(texts: pl.Series) -> pl.Series:
         (n,) String, ``texts`` itself where nothing changes; a null stays null. Applying it twice
         changes nothing more.
     """
-    given, texts = texts, texts.alias("v")
-    rows = _may_change(texts.rechunk())
+    rows, new = respelled(texts)
     if not len(rows):
-        return given
-    old = texts.gather(rows).alias("v").to_frame()
+        return texts
+    changed = texts.alias("v").clone().scatter(rows, new)  # a name may look like a pattern
+    return changed.alias(texts.name)
+
+
+def respelled(
+    texts: pl.Series, rows: npt.NDArray[np.int64] | None = None
+) -> tuple[npt.NDArray[np.int64], pl.Series]:
+    """Return the rows whose text is not canonical, and their canonical texts.
+
+    Args:
+        texts: (n,) String.
+        rows: Rows to look at; None: all.
+
+    Returns:
+        Rows (m,), among ``rows``, and (m,) String, see :func:`unify`.
+    """
+    texts = texts.alias("v").rechunk()
+    rows = _may_change(texts, rows)
+    old = texts.gather(rows)
+    if not len(rows):
+        return rows, old
     text, lower = pl.col("v"), pl.col("v").str.to_lowercase()
-    new = old.select(
-        pl.when(lower == "true")
-        .then(pl.lit("1"))
-        .when(lower == "false")
-        .then(pl.lit("0"))
-        .otherwise(text.str.replace(_WHOLE, "${1}${2}"))
-    ).to_series()
-    new = new.scatter(((new == "-0") & (old["v"] != "-0")).arg_true(), "0")
+    new = (
+        old.to_frame()
+        .select(
+            pl.when(lower == "true")
+            .then(pl.lit("1"))
+            .when(lower == "false")
+            .then(pl.lit("0"))
+            .otherwise(text.str.replace(_WHOLE, "${1}${2}"))
+        )
+        .to_series()
+    )
+    new = new.scatter(((new == "-0") & (old != "-0")).arg_true(), "0")
     for pattern, read in ((_TIME, _time_texts), (_DATETIME, _datetime_texts)):
         matching = new.str.contains(pattern).arg_true()
         if len(matching):
             new = new.scatter(matching, read(new.gather(matching)))
-    changed = (new != old["v"]).fill_null(False)
-    if not changed.any():
-        return given
-    changes = pl.Series(rows).filter(changed)
-    return texts.clone().scatter(changes, new.filter(changed)).alias(given.name)
+    changed = (new != old).fill_null(False)
+    return rows[changed.to_numpy()], new.filter(changed)
 
 
 def _time_texts(texts: pl.Series) -> pl.Series:
@@ -164,28 +185,46 @@ def _datetime_texts(texts: pl.Series) -> pl.Series:
     return parsed.zip_with(parsed.is_not_null(), texts)
 
 
-def _may_change(texts: pl.Series) -> npt.NDArray[np.int64]:
-    """Return the rows that :func:`unify` has to look at: few, found at memory speed.
+def _may_change(
+    texts: pl.Series, rows: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.int64]:
+    """Return the rows that :func:`respelled` has to look at: few, found at memory speed.
 
-    Arrow keeps the length and the first four bytes of each text side by side, in 8 of 16 bytes.
+    Arrow keeps a text's length and first bytes (all of them, up to 12) in a view of 16 bytes.
     """
-    rows = []
-    for start in range(0, len(texts), _TILE):
-        tile = texts.slice(start, _TILE)
-        views = tile.to_arrow(compat_level=pl.CompatLevel.newest())
-        begin = views.offset
-        heads = np.frombuffer(views.buffers()[1], "<u8")[2 * begin : 2 * (begin + len(tile)) : 2]
-        lower = heads | _CASE
-        change = (lower == _TRUE) | (lower == _FALSE)
-        characters = tile.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[2]
-        text = b"" if characters is None else bytes(characters)
-        if b"." in text or b":" in text:
-            first = (heads >> np.uint64(32)) & np.uint64(0xFF)
-            digit = (first >= ord("0")) & (first <= ord("9"))
-            change |= digit | (first == ord("+")) | (first == ord("-"))
-        if change.any():
-            rows.append(np.flatnonzero(change) + start)
-    return np.concatenate(rows) if rows else np.zeros(0, np.int64)
+    arrow = texts.to_arrow(compat_level=pl.CompatLevel.newest())
+    views = np.frombuffer(arrow.buffers()[1] or b"", np.uint8).reshape(-1, 16)
+    views = views[arrow.offset : arrow.offset + len(texts)]
+    views = views if rows is None else views[rows]
+    found = [
+        start + _to_check(views[start : start + _TILE]) for start in range(0, len(views), _TILE)
+    ]
+    candidates = np.concatenate(found) if found else np.zeros(0, np.int64)
+    candidates = candidates if rows is None else rows[candidates]
+    if not len(candidates):
+        return candidates
+    checked = texts.gather(candidates)
+    spelled = checked.str.contains("[.:]") | checked.str.contains("(?i)^(?:true|false)$")
+    kept: npt.NDArray[np.int64] = candidates[spelled.fill_null(False).to_numpy()]
+    return kept
+
+
+def _to_check(views: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Return which of some views (n, 16) may be of a text that is not canonical."""
+    first = np.ascontiguousarray(views[:, 4])
+    letter = first | _LOWER
+    check = (letter == ord("t")) | (letter == ord("f"))
+    if check.any():
+        start = np.ascontiguousarray(views[:, 4:8]).view(np.uint32)[:, 0] | _CASE
+        check = (start == _TRUE) | (start == _FALSE)
+    digits = first - np.uint8(ord("+")) <= ord("9") - ord("+")  # and - among them
+    if digits.any():
+        characters = views.tobytes()
+        if b"." not in characters and b":" not in characters:
+            lengths = np.ascontiguousarray(views[:, :4]).view(np.uint32)[:, 0]
+            digits &= lengths > _INLINE  # their characters are elsewhere
+        check |= digits
+    return np.flatnonzero(check)
 
 
 def to_tokens(values: pl.Series, field: Field) -> pl.Series:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.data.columns.text import unify
+from ctrkit.data.columns.text import respelled, unify
 from ctrkit.data.encode.field import (
     RESERVED_VALUES,
     Codes,
@@ -75,26 +75,30 @@ class Vocabulary(TextEncoder):
     def text_codes(self, texts: pl.Series) -> Codes:
         """Return the codes of texts ``(n,)``: 1 for those that are not in the vocabulary."""
         places = self._lookup.find(texts)
-        absent = np.flatnonzero(places == ABSENT)
-        if len(absent):
-            texts = texts.gather(absent)
-            unified = unify(texts)
-            places[absent] = self._places(unified, looked_up=unified is texts)
+        self._find_respelled(texts, places)
+        absent = places == ABSENT
         codes = (places + np.int32(RESERVED)).view(np.uint32)
-        codes[absent[places[absent] == ABSENT]] = UNSEEN
-        if self.state.dropped and len(absent):
-            unseen = places[absent] == ABSENT
-            dropped = self._was_dropped(unified.filter(pl.Series(unseen)))
-            codes[absent[unseen][dropped]] = DROPPED
+        codes[absent] = UNSEEN
+        if self.state.dropped and absent.any():
+            rows = np.flatnonzero(absent)
+            codes[rows[self._was_dropped(unify(texts.gather(rows)))]] = DROPPED
         return codes
 
-    def _places(self, unified: pl.Series, *, looked_up: bool) -> npt.NDArray[np.int32]:
-        """Return the places of unified texts that the vocabulary did not hold before."""
-        if self._aliases is not None:
+    def _find_respelled(self, texts: pl.Series, places: npt.NDArray[np.int32]) -> None:
+        """Find the texts that the vocabulary holds in another spelling; write their places."""
+        absent = places == ABSENT
+        if texts.null_count():
+            absent &= texts.is_not_null().to_numpy()
+        rows = np.flatnonzero(absent)
+        if not len(rows):
+            return
+        if self._aliases is None:
+            rows, canonical = respelled(texts, rows)
+            places[rows] = self._lookup.find(canonical)
+        else:
             lookup, values = self._aliases
-            places = lookup.find(unified)
-            return np.where(places == ABSENT, np.int32(ABSENT), values[places])
-        return np.full(len(unified), ABSENT, np.int32) if looked_up else self._lookup.find(unified)
+            found = lookup.find(unify(texts.gather(rows)))
+            places[rows] = np.where(found == ABSENT, np.int32(ABSENT), values[found])
 
     def _was_dropped(self, texts: pl.Series) -> Mask:
         """Return which texts a selection dropped, by their hashes."""
