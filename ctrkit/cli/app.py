@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -25,23 +26,28 @@ MALLOC = "_RJEM_MALLOC_CONF", "dirty_decay_ms:50,muzzy_decay_ms:0"
 """Variable and value for polars' allocator (jemalloc), read when polars is imported: freed memory
 goes back to the system soon. A ranking of a million rows and 39 columns then peaks at 280 MB, not
 at 360 to 420."""
+
+
+def verbs_in(jobs: Path, cli: Path) -> dict[str, str]:
+    """Return verb -> file and function, for each file that two folders have in common.
+
+    Args:
+        jobs: Folder of the verbs' functions, of files named after them.
+        cli: Folder of the verbs' arguments, likewise.
+    """
+    names = sorted(path.stem for path in jobs.glob("[a-z]*.py"))
+    return {n: f"ctrkit.cli.{n}:{n}" for n in names if (cli / f"{n}.py").is_file()}
+
+
+_FOUND = verbs_in(Path(__file__).parents[1] / "jobs", Path(__file__).parent)
+_FIRST = ("schema", "rank", "encode", "train")
 VERBS = {
-    "schema": "ctrkit.cli.schema:schema",
-    "rank": "ctrkit.cli.rank:rank",
-    "encode": "ctrkit.cli.encode:encode",
-    "train": "ctrkit.cli.train:train",
+    **{name: _FOUND.pop(name) for name in _FIRST},
     **{f"search {kind}": f"ctrkit.cli.search.{kind}:{kind}" for kind in KINDS},
-    "evaluate": "ctrkit.cli.evaluate:evaluate",
-    "explain": "ctrkit.cli.explain:explain",
-    "predict": "ctrkit.cli.predict:predict",
-    "report": "ctrkit.cli.report:report",
-    "serve": "ctrkit.cli.serve:serve",
+    **_FOUND,
     "register": "ctrkit.cli.serve:register",
     "ui": "ctrkit.cli.serve:ui",
-    "sync": "ctrkit.cli.sync:sync",
     "list": "ctrkit.cli.list:list_",
-    "check": "ctrkit.cli.check:check",
-    "demo": "ctrkit.cli.demo:demo",
     "version": "ctrkit.cli.version:version",
 }
 """Verb -> its file and function, in the order of the help."""

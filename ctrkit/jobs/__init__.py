@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from ctrkit.search.kinds import KINDS
 
 if TYPE_CHECKING:
     from ctrkit.evaluate import explanation_text as explanation_text
@@ -41,27 +44,18 @@ if TYPE_CHECKING:
     from ctrkit.runs.train import RunResult as RunResult
     from ctrkit.search.base import Search as Search
 
+
 _VERBS = {
-    "check": "check",
-    "demo": "demo",
-    "encode": "encode",
-    "evaluate": "evaluate",
-    "explain": "explain",
-    "predict": "predict",
-    "rank": "rank",
+    **{
+        path.stem: path.stem
+        for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))
+        if path.stem != "search"
+    },
+    **{f"search_{kind}": "search" for kind in KINDS},
     "register": "serve",
-    "report": "report",
-    "schema": "schema",
-    "search_features": "search",
-    "search_interactions": "search",
-    "search_params": "search",
-    "search_pipeline": "search",
-    "serve": "serve",
-    "sync": "sync",
-    "train": "train",
     "ui": "serve",
 }
-"""Verb -> its file in this folder."""
+"""Verb -> its file in this folder: a file is the verb of its name, unless it holds others."""
 _TYPES = {
     "RunResult": "ctrkit.runs.train",
     "Search": "ctrkit.search.base",

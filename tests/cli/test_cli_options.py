@@ -12,7 +12,7 @@ from typing import Annotated, TypedDict, Unpack, get_type_hints
 import pytest
 import typer
 
-from ctrkit.cli.app import VERBS, load_verb, make_app
+from ctrkit.cli.app import VERBS, load_verb, make_app, verbs_in
 from ctrkit.cli.command import with_shared_options
 from ctrkit.cli.options import DataOptions
 from ctrkit.cli.search.interactions import parse_bytes
@@ -105,3 +105,17 @@ def test_parse_bytes_reads_numbers_with_units(text, expected):
     assert parse_bytes(text) == expected
     with pytest.raises(ConfigError, match="number of bytes"):
         parse_bytes(f"{text}X")
+
+
+def test_a_verb_is_a_file_of_one_name_in_two_folders(tmp_path):
+    for path in ("jobs/fit.py", "jobs/__init__.py", "jobs/hidden.py", "cli/fit.py", "cli/app.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).touch()
+    assert verbs_in(tmp_path / "jobs", tmp_path / "cli") == {"fit": "ctrkit.cli.fit:fit"}
+
+
+def test_each_verb_is_a_function_of_the_python_interface():
+    from ctrkit import jobs
+
+    named = {name.replace(" ", "_") for name in VERBS} - {"list"}  # its data are the registry
+    assert {name for name in named if not callable(getattr(jobs, name, None))} <= {"version"}
