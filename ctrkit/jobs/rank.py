@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, open_job, text_options
-from ctrkit.runs.ranking import claim_ranking, run_ranking
+from ctrkit.runs.ranking import RankFiles, claim_ranking, run_ranking
 
 if TYPE_CHECKING:
     from ctrkit.rank import Ranking
@@ -97,9 +97,7 @@ def rank(
         rows.schema,
         folder,
         chosen,
-        crosses=crosses,
-        report=report,
-        safe_csv=safe_csv,
+        RankFiles(crosses, report, safe_csv),
         executor=executor,
         progress=progress,
     )

@@ -77,9 +77,8 @@ def rank_source(
     totals = counts.totals.reshape(-1, rows.classes)
     scorer = _scorer(totals.sum(axis=0), rows, schema)
     count_tables = tables(counts, rows, options.missing, options.tokens)  # empties the counts
-    planted = [t for t in count_tables if t.name.startswith(CONTROL)]
-    real = [t for t in count_tables if not t.name.startswith(CONTROL)]
-    features, controls = (describe(t, scorer, totals, options.rare) for t in (real, planted))
+    parts = [[t for t in count_tables if t.name.startswith(CONTROL) is c] for c in (False, True)]
+    features, controls = (describe(p, scorer, totals, options.rare) for p in parts)
     clock.lap("score_s")
     profile = row_profile(source, schema, rows)
     score = _set_scores([*features, *controls], source, schema, scorer, options)
@@ -107,8 +106,11 @@ def rank_source(
         timings=clock.timings,
     )
     ranking = _ranking(features, crosses, facts, schema)
-    note = rows.weights.warning if rows.weights else None
-    return replace(ranking, warnings=(*ranking.warnings, note)) if note else ranking
+    return _with_warning(ranking, rows.weights.warning if rows.weights else None)
+
+
+def _with_warning(ranking: Ranking, text: str | None) -> Ranking:
+    return replace(ranking, warnings=(*ranking.warnings, text)) if text else ranking
 
 
 def _scorer(by_class: Ints, rows: RowClasses, schema: Schema) -> Scorer:

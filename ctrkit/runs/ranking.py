@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,15 +47,31 @@ def claim_ranking(folder: Path, *, force: bool) -> None:
         )
 
 
+@dataclass(frozen=True)
+class RankFiles:
+    """What a ranking's folder gets beside the table.
+
+    Attributes:
+        crosses: Number of the best crosses that the narrowed schema declares as fields.
+        report: Whether to write ``report.html`` and ``report.md``.
+        safe_csv: Keep spreadsheets from reading names in ``rank.csv`` as formulas.
+    """
+
+    crosses: int = 0
+    report: bool = True
+    safe_csv: bool = False
+
+
+ALL_FILES = RankFiles()
+
+
 def run_ranking(
     source: Source,
     schema: Schema,
     folder: Path,
     options: RankOptions,
+    files: RankFiles = ALL_FILES,
     *,
-    crosses: int = 0,
-    report: bool = True,
-    safe_csv: bool = False,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Ranking:
@@ -66,9 +82,7 @@ def run_ranking(
         schema: What their columns mean.
         folder: The folder to write; see :func:`claim_ranking`.
         options: How features are scored and tested.
-        crosses: Number of the best crosses that the narrowed schema declares as fields.
-        report: Whether to write ``report.html`` and ``report.md``.
-        safe_csv: Keep spreadsheets from reading names in ``rank.csv`` as formulas.
+        files: What is written to the folder beside the table.
         executor: Counts the files in parallel.
         progress: Shows how far the ranking is.
 
@@ -88,8 +102,8 @@ def run_ranking(
     if not ranking.kept:
         message = "no field is distinguishable from noise: the narrowed schema keeps all of them"
         ranking = replace(ranking, warnings=(*ranking.warnings, message))
-    narrow = narrowed(schema, ranking, crosses)
-    _write(ranking, narrow, folder, report=report, safe_csv=safe_csv)
+    narrow = narrowed(schema, ranking, files.crosses)
+    _write(ranking, narrow, folder, report=files.report, safe_csv=files.safe_csv)
     return ranking
 
 
