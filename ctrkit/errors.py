@@ -34,6 +34,10 @@ class RunFolderError(CtrkitError):
     """A folder is missing or incomplete, or holds another job."""
 
 
+class TrackingError(CtrkitError):
+    """The tracking store is broken."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the most similar known name, or an empty string.
 

@@ -56,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path.parent, path.name)
-    with _hidden_folder(path) as temporary:
+    with hidden_folder(path) as temporary:
         yield temporary
         remove(path)
         temporary.rename(path)
@@ -78,7 +78,7 @@ def remove_abandoned(parent: Path, name: str | None = None) -> None:
 
 
 @contextmanager
-def _hidden_folder(path: Path) -> Iterator[Path]:
+def hidden_folder(path: Path) -> Iterator[Path]:
     """Give an empty hidden folder beside ``path``, locked; remove it if it is still there."""
     while True:
         temporary = path.with_name(f".{path.name[:_LONGEST]}-{secrets.token_hex(4)}")
@@ -143,7 +143,7 @@ def copy(source: Path, target: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there; no reader finds half a folder."""
     if path.is_dir() and not path.is_symlink():
-        with _hidden_folder(path) as temporary:
+        with hidden_folder(path) as temporary:
             path.rename(temporary / path.name)
     else:
         path.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ from ctrkit.runs.folder import RunFolder
 from ctrkit.runs.lock import folder_lock
 from ctrkit.runs.prepare import load_dataset, resolve, with_crosses
 from ctrkit.schema import Schema
-from ctrkit.track import make_tracker, tracked_at
+from ctrkit.track import left_open, make_tracker, tracked_at
 from ctrkit.train import (
     Callback,
     Context,
@@ -111,6 +111,7 @@ def run_training(
         work.claim(force=force)
         if not force and _finished(work):
             logger.info("%s already holds this run, finished; --force trains it again", folder)
+            _end_tracking(config, folder)
             return RunResult.load(folder)
         _log_warnings(warnings)
         if config.train.threads:
@@ -140,6 +141,20 @@ def _finished(work: RunFolder) -> bool:
     if finished:
         remove_checkpoint(checkpoint)
     return finished
+
+
+def _end_tracking(config: RunConfig, folder: Path) -> None:
+    """End the tracked run of a finished run, if the store still holds it as running."""
+    if not left_open(folder, config.track):
+        return
+    tracker = make_tracker(config.track, name=_tracked_name(config))
+    tags = {"ctrkit.config_sha256": config.sha256(), "ctrkit.run_folder": str(folder.absolute())}
+    tracker.start(folder, json.loads(config.canonical_json()), tags)
+    tracker.finish("FINISHED", RunRecord.load(folder / "record.json"))
+
+
+def _tracked_name(config: RunConfig) -> str:
+    return f"{config.model.name}-{config.train.seed}"
 
 
 def _log_warnings(warnings: Sequence[str]) -> None:
@@ -180,7 +195,7 @@ class Training:
     def tracked(self) -> Iterator[Tracker]:
         """Track the run; end it as killed or failed where the block raises."""
         config = self.config
-        tracker = make_tracker(config.track, name=f"{config.model.name}-{config.train.seed}")
+        tracker = make_tracker(config.track, name=_tracked_name(config))
         tags = {
             "ctrkit.config_sha256": config.sha256(),
             "ctrkit.run_folder": str(self.folder.absolute()),

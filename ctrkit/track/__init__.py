@@ -2,6 +2,7 @@
 
 from ctrkit.track.replay import sync
 from ctrkit.track.store import (
+    left_open,
     make_search_tracker,
     make_tracker,
     tracked_at,
@@ -12,6 +13,7 @@ from ctrkit.track.tracker import MlflowTracker
 
 __all__ = [
     "MlflowTracker",
+    "left_open",
     "make_search_tracker",
     "make_tracker",
     "sync",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from ctrkit.data.store.cache import home
+from ctrkit.track.database import SQLITE, check_database, database_file, make_database
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -37,24 +37,36 @@ def connect(uri: str) -> MlflowClient:
     quiet_mlflow()
     from mlflow.tracking import MlflowClient
 
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=uri)
 
 
 def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     """Return a client of a store and the identifier of an experiment, which is made if needed.
 
-    One process at a time: the constructor of the client migrates a new database.
+    One process at a time: the constructor of the client migrates a database of an earlier MLflow.
+
+    Raises:
+        TrackingError: The store is an SQLite file that is broken.
     """
     home().mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(home() / "tracking.lock"), timeout=120)
     with lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of MLflow's own dependencies
-        client = connect(uri)
-        existing = client.get_experiment_by_name(experiment)
-        if existing is not None:
-            return client, str(existing.experiment_id)
-        local = uri.startswith("sqlite:")
-        artifacts = (home().absolute() / "artifacts").as_uri() if local else None
-        return client, str(client.create_experiment(experiment, artifact_location=artifacts))
+        try:
+            return _open(uri, experiment)
+        except Exception:
+            check_database(uri)
+            raise
+
+
+def _open(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    path = database_file(uri)
+    if path is not None:
+        make_database(path, uri, connect)
+    client = connect(uri)
+    existing = client.get_experiment_by_name(experiment)
+    if existing is not None:
+        return client, str(existing.experiment_id)
+    local = uri.startswith(SQLITE)
+    artifacts = (home().absolute() / "artifacts").as_uri() if local else None
+    return client, str(client.create_experiment(experiment, artifact_location=artifacts))

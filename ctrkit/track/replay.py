@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit.config.sections import RunConfig, TrackConfig
-from ctrkit.errors import RunFolderError
+from ctrkit.errors import RunFolderError, TrackingError
 from ctrkit.files import copy
 from ctrkit.records import RunRecord
 from ctrkit.track.client import connect
@@ -39,6 +39,7 @@ def sync(folder: Path) -> int:
 
     Raises:
         RunFolderError: The folder is neither a run's nor a search's, or the store does not answer.
+        TrackingError: The store is broken.
     """
     if (folder / "search.json").is_file():
         return _sync_search(folder)
@@ -135,6 +136,8 @@ def _replay(
     parameters = (pending.parameters if pending else None) or _read_config(folder)
     tracker.start(folder, parameters, {**tags, **(pending.tags if pending else {})})
     tracker.finish("KILLED" if status == "RUNNING" else status, record)
+    if isinstance(tracker.cause, TrackingError):
+        raise tracker.cause
     if tracker.dead:
         raise RunFolderError(f"the store {tracker.uri} does not answer; try again when it does")
     return tracker.replayed

@@ -74,12 +74,11 @@ def register_model(run: Path, name: str, *, trust_plugins: bool = False) -> tupl
     uri = tracking_uri(config.track)
     if uri is None:
         raise RunFolderError("tracking is off: name a store with CTRKIT_TRACKING_URI")
+    # The registry of the store refers to its run.
+    tracker = make_tracker(config.track, name=f"{config.model.name}-{config.train.seed}")
+    tracker.start(run, config.model_dump(mode="json"), {})
+    tracker.finish("FINISHED")
     state = read_state(run)
-    if state is None or state.uri != uri:  # the registry of the store refers to its run
-        tracker = make_tracker(config.track, name=f"{config.model.name}-{config.train.seed}")
-        tracker.start(run, config.model_dump(mode="json"), {})
-        tracker.finish("FINISHED")
-        state = read_state(run)
     if state is None or state.uri != uri:
         raise RunFolderError(f"the store {uri} does not answer; try again when it does")
     open_store(uri, config.track.experiment)

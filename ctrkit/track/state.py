@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ctrkit.errors import CtrkitError
 from ctrkit.files import read_json, write_json
 
 
@@ -54,22 +55,30 @@ def write_state(folder: Path, state: Tracked | Pending) -> None:
 def read_state(folder: Path) -> Tracked | None:
     """Return what ``tracking.json`` states of a run that a store holds, else None."""
     data = _read(folder)
-    if data is None or not data["run_id"]:
+    try:
+        return Tracked(**data) if data.get("run_id") else None
+    except TypeError:  # of another version
         return None
-    return Tracked(**data)
 
 
 def read_pending(folder: Path) -> Pending | None:
     """Return what ``tracking.json`` states of a run that no store holds yet, else None."""
     data = _read(folder)
-    if data is None or data["run_id"]:
+    if not data or data.get("run_id"):
         return None
     return Pending(data.get("name", ""), data.get("parameters", {}), data.get("tags", {}))
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
-    path = folder / "tracking.json"
-    if not path.is_file():
-        return None
-    data: dict[str, Any] = read_json(path)
-    return data
+def damaged(folder: Path) -> bool:
+    """Return whether there is a ``tracking.json`` that states nothing."""
+    there = (folder / "tracking.json").is_file()
+    return there and read_state(folder) is None and read_pending(folder) is None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Return the table in ``tracking.json``; empty where there is none or it is damaged."""
+    try:
+        data = read_json(folder / "tracking.json")
+    except (CtrkitError, OSError):
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -57,6 +57,12 @@ def tracked_at(folder: Path) -> str | None:
     return f"{state.uri} (run {state.run_id})" if state else None
 
 
+def left_open(folder: Path, config: TrackConfig) -> bool:
+    """Return whether the store holds the run in a folder, and not as finished."""
+    state = read_state(folder)
+    return state is not None and state.status != "FINISHED" and state.uri == tracking_uri(config)
+
+
 @contextmanager
 def tracked_below(folder: Path, **tags: object) -> Iterator[None]:
     """Make the runs that start inside the block children of the search in a folder.

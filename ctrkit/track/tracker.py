@@ -11,9 +11,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ctrkit.errors import TrackingError
 from ctrkit.records import RunRecord, read_lines, split_line
 from ctrkit.track.client import open_store
-from ctrkit.track.state import Pending, Tracked, read_pending, read_state, write_state
+from ctrkit.track.database import check_database
+from ctrkit.track.state import Pending, Tracked, damaged, read_pending, read_state, write_state
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -47,6 +49,7 @@ class MlflowTracker:
         step: The last step that the store holds.
         replayed: Lines of ``metrics.jsonl`` that the store lacked and :meth:`start` sent.
         dead: Whether the store failed.
+        cause: Why it failed, if it did.
     """
 
     def __init__(self, uri: str, experiment: str, run_name: str) -> None:
@@ -57,6 +60,7 @@ class MlflowTracker:
         self.replayed = 0
         self.status = ""
         self.dead = False
+        self.cause: Exception | None = None
         self._client: MlflowClient | None = None
 
     @property
@@ -81,6 +85,11 @@ class MlflowTracker:
 
     def _announce(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Write down what a later replay needs, in case the store does not answer."""
+        if damaged(self.folder):
+            logger.warning(
+                "%s is damaged; the run is tracked again from its start",
+                self.folder / "tracking.json",
+            )
         if read_state(self.folder) is None and read_pending(self.folder) is None:
             tags = {**tags, **_TAGS.get({})}
             write_state(self.folder, Pending(self.run_name, dict(parameters), tags))
@@ -88,13 +97,25 @@ class MlflowTracker:
     def _start(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         state = read_state(self.folder)
         self._client, experiment = open_store(self.uri, self.experiment)
-        if state is not None and state.uri == self.uri:
+        if state is not None and state.uri == self.uri and self._in_store(state.run_id):
             self.run_id, self.step, self.status = state.run_id, state.step, state.status
             if self.status != "FINISHED":
                 self.client.update_run(self.run_id, status="RUNNING")
         else:
             self._create(experiment, parameters, tags)
         self._replay()
+
+    def _in_store(self, run_id: str) -> bool:
+        """Return whether the store has a run: another store may have taken its place."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
 
     def _create(
         self, experiment: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
@@ -159,17 +180,27 @@ class MlflowTracker:
                 warnings.simplefilter("ignore")  # those of MLflow's own dependencies
                 action()
         except Exception as error:
-            self.dead = True
-            reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            self.dead, self.cause = True, _cause(self.uri, error)
+            reason = (str(self.cause).strip().splitlines() or [type(error).__name__])[0]
+            if not isinstance(self.cause, TrackingError):
+                reason = f"the store {self.uri} failed ({reason[:200]})"
             level = logging.DEBUG if _TAGS.get({}) else logging.WARNING  # a search warns once
             logger.log(
                 level,
-                "tracking stopped: the store %s failed (%s); the run continues, and "
-                "`ctrkit sync %s` sends the rest later",
-                self.uri,
-                reason[0][:200],
+                "tracking stopped: %s; the run continues, and `ctrkit sync %s` sends the rest "
+                "later",
+                reason,
                 self.folder,
             )
+
+
+def _cause(uri: str, error: Exception) -> Exception:
+    """Return why a store failed: that it is broken, or else the error."""
+    try:
+        check_database(uri)
+    except Exception as cause:
+        return cause if isinstance(cause, TrackingError) else error
+    return error
 
 
 class SearchTracker(MlflowTracker):

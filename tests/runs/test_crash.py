@@ -14,6 +14,9 @@ import ctrkit
 from ctrkit import jobs
 from ctrkit.runs import train as training
 from ctrkit.testing.generated import planted_clicks
+from ctrkit.track import MlflowTracker
+from ctrkit.track.client import connect
+from ctrkit.track.state import read_state
 from ctrkit.train import Callback
 
 OPTIONS = ["train.epochs=2", "train.batch_size=256", "train.evals_per_epoch=1"]
@@ -121,6 +124,46 @@ def test_a_report_that_was_deleted_is_written_again_without_training(
     train(clicks, tmp_path / "run")
     assert len(steps) == trained
     assert (result.folder / "report.html").read_bytes() == report
+
+
+def test_a_broken_tracking_store_costs_one_warning_and_no_run(
+    clicks, uninterrupted, tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "store.db").write_bytes(b"not a database" * 1_000)
+    monkeypatch.setenv("CTRKIT_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
+    for _ in range(2):  # a finished run is not sent
+        assert train(clicks, tmp_path / "run").tracked is None
+    assert_same_run(tmp_path / "run", uninterrupted)
+    [line] = [m for m in caplog.messages if "tracking" in m]
+    assert "is broken (file is not a database)" in line
+    assert "the run continues" in line
+
+
+def test_a_run_that_died_before_its_tracking_ended_is_ended_by_the_same_command(
+    clicks, tmp_path, monkeypatch, steps
+):
+    monkeypatch.setenv("CTRKIT_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
+    with pytest.MonkeyPatch.context() as patch, suppress(Killed):
+        kill_in(patch, MlflowTracker, "finish")
+        train(clicks, tmp_path / "run")
+    state = read_state(tmp_path / "run")
+    assert state is not None
+    assert state.status == "RUNNING"
+    trained = len(steps)
+    train(clicks, tmp_path / "run")
+    assert len(steps) == trained
+    stored = connect(state.uri).get_run(state.run_id)
+    assert stored.info.status == "FINISHED"
+    assert stored.data.metrics["test.auc"] == pytest.approx(
+        json.loads((tmp_path / "run" / "record.json").read_text())["metrics"]["test"]["auc"]
+    )
+
+
+def kill_in(patch: pytest.MonkeyPatch, owner: object, name: str) -> None:
+    def dies(*_: object, **__: object) -> None:
+        raise Killed
+
+    patch.setattr(owner, name, dies)
 
 
 class Killed(BaseException):

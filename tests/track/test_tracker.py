@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from ctrkit.config.sections import RunConfig, TrackConfig
+from ctrkit.errors import TrackingError
 from ctrkit.records import NullTracker, RunRecord
 from ctrkit.track import MlflowTracker, make_tracker, sync, tracked_at, tracking_uri
-from ctrkit.track.client import connect
+from ctrkit.track.client import connect, open_store
 from ctrkit.track.state import read_state
 
 DEAD = "http://127.0.0.1:9"
@@ -169,6 +174,118 @@ def test_damaged_tracking_file_does_not_stop_a_run(run, caplog):
         tracker.log(1, {"auc": 0.1})
         tracker.finish("FINISHED", record())
     assert len(caplog.records) == 1
+    assert "tracking.json is damaged" in caplog.text
+    assert stored(run)[0].info.status == "FINISHED"
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+@contextmanager
+def dies_at_statement(number: int, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Die before a statement of a database; clean nothing up."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    count = 0
+
+    def die(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count >= number:
+            raise Killed
+
+    patch.setattr("shutil.rmtree", lambda *_, **__: None)
+    event.listen(Engine, "before_cursor_execute", die)
+    try:
+        with pytest.raises(Killed):
+            yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", die)
+        patch.undo()
+
+
+@pytest.mark.parametrize(
+    "number", [600, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 1700, 67))]
+)
+def test_a_new_store_is_made_whole_or_not_at_all(tmp_path, monkeypatch, number):
+    home = tmp_path / "home"
+    monkeypatch.setenv("CTRKIT_HOME", str(home))
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch, dies_at_statement(number, patch):
+        open_store(uri, "ctrkit")
+    open_store(uri, "ctrkit")
+    assert sorted(p.name for p in home.iterdir()) == ["mlflow.db", "tracking.lock"]
+
+
+@pytest.fixture(scope="module")
+def whole_store(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    open_store(f"sqlite:///{path}", "ctrkit")
+    return path
+
+
+def not_a_database(store: Path) -> None:
+    store.write_bytes(b"not a database" * 1_000)
+
+
+def truncated(store: Path) -> None:
+    store.write_bytes(store.read_bytes()[:300_000])
+
+
+def half_migrated(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'bda7b8c39065'")
+        connection.commit()
+
+
+def half_made(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("DROP TABLE alembic_version")
+        connection.commit()
+
+
+@pytest.mark.parametrize("harm", [not_a_database, truncated, half_migrated, half_made])
+def test_a_broken_store_is_said_to_be_broken_and_the_run_goes_on(run, whole_store, caplog, harm):
+    store = run.parent / "mlflow.db"
+    shutil.copy(whole_store, store)
+    harm(store)
+    tracker = MlflowTracker(f"sqlite:///{store}", "ctrkit", "x")
+    with caplog.at_level(logging.WARNING, logger="ctrkit"):
+        tracker.start(run, {}, {})
+        tracker.log(1, {"auc": 0.1})
+        tracker.finish("FINISHED", record())
+    [line] = caplog.messages
+    assert "\n" not in line
+    for words in (str(store), "is broken (", "move this file away", f"`ctrkit sync {run}`"):
+        assert words in line
+    with pytest.raises(TrackingError, match="is broken"):
+        open_store(tracker.uri, "ctrkit")
+
+
+def test_runs_of_a_broken_store_are_sent_to_the_one_that_replaces_it(run, whole_store, monkeypatch):
+    store = run.parent / "mlflow.db"
+    shutil.copy(whole_store, store)
+    monkeypatch.setenv("CTRKIT_TRACKING_URI", f"sqlite:///{store}")
+    write_lines(run, [1, 2])
+    tracker = make_tracker(TrackConfig(), name="x")
+    tracker.start(run, {}, {})
+    tracker.finish("FINISHED", record())
+    record().save(run / "record.json")
+    truncated(store)
+    with pytest.raises(TrackingError, match="is broken"):
+        sync(run)
+    shutil.copy(whole_store, store)  # into the same file, which MLflow keeps open here
+    assert sync(run) == 2
+    assert steps_of(run) == [1, 2]
+    assert stored(run)[0].info.status == "FINISHED"
+
+
+def test_an_empty_database_file_is_no_broken_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("CTRKIT_HOME", str(tmp_path))
+    (tmp_path / "mlflow.db").touch()
+    open_store(f"sqlite:///{tmp_path / 'mlflow.db'}", "ctrkit")
 
 
 START = """
