@@ -21,6 +21,8 @@ from ctrkit.schema import Field, Schema
 TOKEN = "\x1e"  # between the name of a field and the word "tokens", in the name of their table
 _JOIN = "\x1f"
 _MERGE_ROWS = 200_000
+_AT_ONCE = 64
+"""Group-bys that run together; the time that polars plans for grows with the square of them."""
 _EMPTY = "\\e"  # no text is escaped to this
 Matrix = npt.NDArray[np.int64]
 
@@ -167,10 +169,14 @@ class JointCounts:
             keys[f.name] = keys_of(values, f)
             if f.kind == "multi":
                 self._count_tokens(f, values, classes, counted)
-        columns = [of_field.alias(f"k{i}") for i, of_field in enumerate(keys.values())]
-        lazy = pl.DataFrame([*columns, *classes]).lazy()
-        queries = [lazy.group_by(pl.col(c.name).alias("value")).agg(counted) for c in columns]
-        for name, table in zip(keys, pl.collect_all(queries), strict=True):
+        frames = [pl.DataFrame([column.alias("value"), *classes]) for column in keys.values()]
+        queries = [frame.lazy().group_by("value").agg(counted) for frame in frames]
+        tables = [
+            table
+            for first in range(0, len(queries), _AT_ONCE)
+            for table in pl.collect_all(queries[first : first + _AT_ONCE])
+        ]
+        for name, table in zip(keys, tables, strict=True):
             self._tables[name].add(table)
 
     def _count_tokens(

@@ -117,3 +117,19 @@ def test_many_classes():
     counts.update(data, classes)
     table = counts.table("a").select(pl.exclude("value")).to_numpy()
     assert table.sum(axis=0).tolist() == [20] * 5
+
+
+def test_counts_of_many_columns_equal_those_of_each_alone():
+    draw = np.random.default_rng(5)
+    names = [f"c{i}" for i in range(150)]  # group-bys run in groups of 64
+    data = pl.DataFrame({n: draw.integers(0, 3, 40) for n in names})
+    label = draw.integers(0, 2, 40)
+    counts = JointCounts(Schema(tuple(Field(n, "categorical") for n in names)))
+    counts.update(data, label)
+    for name in names:
+        values = data[name].to_numpy()
+        expected = {
+            str(v): tuple(int(((values == v) & (label == c)).sum()) for c in (0, 1))
+            for v in np.unique(values)
+        }
+        assert {v: (a, b) for v, a, b in counts.table(name).rows()} == expected
