@@ -28,9 +28,10 @@ _DATETIME = (
     r"(?:Z| UTC| ?[+-][0-9]{2}(?::?[0-9]{2})?)?$"
 )
 _LOWER = np.uint8(0x20)  # the bit of lower case in a letter
-_CASE = np.uint32(0x20202020)
-_TRUE, _FALSE = np.frombuffer(b"truefals", "<u4")
+_CASE = np.uint64(0x20202020 << 32)
+_TRUE, _FALSE = np.frombuffer(b"\4\0\0\0true\5\0\0\0fals", "<u8")  # length, characters
 _INLINE = 12  # bytes of a text that Arrow keeps in its view
+_NONE = np.zeros(0, np.int64)
 _TILE = 16_384  # texts whose arrays stay in the processor's cache
 
 
@@ -146,7 +147,7 @@ def respelled(
     Returns:
         Rows (m,), among ``rows``, and (m,) String, see :func:`unify`.
     """
-    texts = texts.alias("v").rechunk()
+    texts = texts.alias("v")
     rows = _may_change(texts, rows)
     old = texts.gather(rows)
     if not len(rows):
@@ -188,19 +189,13 @@ def _datetime_texts(texts: pl.Series) -> pl.Series:
 def _may_change(
     texts: pl.Series, rows: npt.NDArray[np.int64] | None = None
 ) -> npt.NDArray[np.int64]:
-    """Return the rows that :func:`respelled` has to look at: few, found at memory speed.
-
-    Arrow keeps a text's length and first bytes (all of them, up to 12) in a view of 16 bytes.
-    """
-    arrow = texts.to_arrow(compat_level=pl.CompatLevel.newest())
-    views = np.frombuffer(arrow.buffers()[1] or b"", np.uint8).reshape(-1, 16)
-    views = views[arrow.offset : arrow.offset + len(texts)]
-    views = views if rows is None else views[rows]
-    found = [
-        start + _to_check(views[start : start + _TILE]) for start in range(0, len(views), _TILE)
-    ]
-    candidates = np.concatenate(found) if found else np.zeros(0, np.int64)
-    candidates = candidates if rows is None else rows[candidates]
+    """Return the rows that :func:`respelled` has to look at: few, found at memory speed."""
+    if rows is None:
+        starts = np.cumsum([0, *texts.chunk_lengths()])
+        chunks = zip(starts.tolist(), texts.get_chunks(), strict=False)
+        candidates = np.concatenate([start + _to_check(chunk) for start, chunk in chunks])
+    else:
+        candidates = rows[_to_check(texts.gather(rows).rechunk())]
     if not len(candidates):
         return candidates
     checked = texts.gather(candidates)
@@ -209,22 +204,36 @@ def _may_change(
     return kept
 
 
-def _to_check(views: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return which of some views (n, 16) may be of a text that is not canonical."""
+def _to_check(texts: pl.Series) -> npt.NDArray[np.int64]:
+    """Return which texts of one chunk may not be canonical.
+
+    Arrow keeps a view of 16 bytes per text: its length in four bytes, then its characters if they
+    are at most 12; else the first four of them, and where the others are.
+    """
+    arrow = texts.to_arrow(compat_level=pl.CompatLevel.newest())
+    _, buffer, *long = arrow.buffers()
+    views = np.frombuffer(buffer or b"", np.uint8).reshape(-1, 16)
+    views = views[arrow.offset : arrow.offset + len(texts)]
+    tiles = range(0, len(views), _TILE)
+    found = [start + _to_check_tile(views[start : start + _TILE], bool(long)) for start in tiles]
+    return np.concatenate(found) if found else _NONE
+
+
+def _to_check_tile(views: npt.NDArray[np.uint8], long: bool) -> npt.NDArray[np.int64]:
     first = np.ascontiguousarray(views[:, 4])
     letter = first | _LOWER
     check = (letter == ord("t")) | (letter == ord("f"))
     if check.any():
-        start = np.ascontiguousarray(views[:, 4:8]).view(np.uint32)[:, 0] | _CASE
+        start = views.view(np.uint64)[:, 0] | _CASE  # length and four characters
         check = (start == _TRUE) | (start == _FALSE)
-    digits = first - np.uint8(ord("+")) <= ord("9") - ord("+")  # and - among them
-    if digits.any():
-        characters = views.tobytes()
-        if b"." not in characters and b":" not in characters:
-            lengths = np.ascontiguousarray(views[:, :4]).view(np.uint32)[:, 0]
-            digits &= lengths > _INLINE  # their characters are elsewhere
+    characters = views.tobytes()
+    marked = b"." in characters or b":" in characters
+    if marked or long:
+        digits = first - np.uint8(ord("+")) <= ord("9") - ord("+")  # and - among them
+        if not marked:
+            digits &= views.view(np.uint32)[:, 0] > _INLINE  # their characters are elsewhere
         check |= digits
-    return np.flatnonzero(check)
+    return np.flatnonzero(check) if check.any() else _NONE
 
 
 def to_tokens(values: pl.Series, field: Field) -> pl.Series:

@@ -33,7 +33,8 @@ class Hashed(TextEncoder):
 
     def text_codes(self, texts: pl.Series) -> Codes:
         """Return folded hashes ``(n,)``."""
-        return fold(stable_hash(unify(texts)).fill_null(0).to_numpy())
+        hashes = stable_hash(unify(texts))
+        return fold((hashes.fill_null(0) if hashes.null_count() else hashes).to_numpy())
 
     def names(self) -> None:
         """Return None: a hash does not lead back to its value."""

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ctrkit.data.store.batch import Encoded
+from ctrkit.data.store.batch import Encoded, Index, take_bag
 from ctrkit.layout import Layout
-from ctrkit.schema import MISSING, UNSEEN
+from ctrkit.schema import MISSING, UNSEEN, FieldKind
 
 _FEWEST = 20  # values by which a share is judged, at least
 _MARGIN = 0.2  # a share this far above that of validation is reported ...
@@ -30,17 +30,25 @@ class UnseenTally:
         Args:
             layout: Layout of the encoded rows.
         """
-        self._coded = [f.name for f in layout.of_kind("categorical")]
-        self._multi = [f.name for f in layout.of_kind("multi")]
-        self._hashed = {f.name for f in layout.fields if f.hashed}
+        self._coded = _with_vocabularies(layout, "categorical")
+        self._multi = _with_vocabularies(layout, "multi")
         self._present = np.zeros(len(self._coded) + len(self._multi), np.int64)
         self._unseen = np.zeros_like(self._present)
 
-    def add(self, rows: Encoded) -> None:
-        """Count encoded rows."""
-        columns = [*rows.codes.T, *(tokens for tokens, _ in rows.bags)]
-        for index, codes in enumerate(columns):
-            self._present[index] += np.count_nonzero(codes != MISSING)
+    def add(self, encoded: Encoded, rows: Index | None = None) -> None:
+        """Count encoded rows.
+
+        Args:
+            encoded: Rows (B).
+            rows: Positions (n,) of the rows to count; None: all.
+        """
+        columns = [encoded.codes[:, i] for i in self._coded.values()]
+        bags = [encoded.bags[i] for i in self._multi.values()]
+        if rows is not None:
+            columns = [codes[rows] for codes in columns]
+            bags = [take_bag(bag, rows) for bag in bags]
+        for index, codes in enumerate([*columns, *(tokens for tokens, _ in bags)]):
+            self._present[index] += len(codes) - np.count_nonzero(codes == MISSING)
             self._unseen[index] += np.count_nonzero(codes == UNSEEN)
 
     def shares(self) -> dict[str, float]:
@@ -72,4 +80,9 @@ class UnseenTally:
     def _counted(self) -> list[tuple[str, int, int]]:
         names = [*self._coded, *self._multi]
         counts = zip(names, self._present.tolist(), self._unseen.tolist(), strict=True)
-        return [(n, p, u) for n, p, u in counts if p and n not in self._hashed]
+        return [(n, p, u) for n, p, u in counts if p]
+
+
+def _with_vocabularies(layout: Layout, kind: FieldKind) -> dict[str, int]:
+    """Return the fields of a kind that are not hashed, and their places among that kind."""
+    return {f.name: i for i, f in enumerate(layout.of_kind(kind)) if not f.hashed}

@@ -125,7 +125,7 @@ def write_shards(
         with closing(read_ahead(source.chunks(names), CHUNKS_AHEAD)) as chunks:
             for chunk in chunks:
                 encoded, splits = encoder.encode(chunk.frame), plan.assign(chunk)
-                validation.add(encoded.take(np.flatnonzero(splits == _VALIDATION)))
+                validation.add(encoded, np.flatnonzero(splits == _VALIDATION))
                 table = _table(chunk, encoded, layout, encoder.schema)
                 _split(table, splits, row_ids(chunk), writers, info, weights)
                 done += chunk.frame.height
