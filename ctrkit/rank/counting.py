@@ -7,8 +7,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.sources import Source
+from ctrkit.data.sample import RowSample, RowSampler
 from ctrkit.rank.controls import control_fields, plant
 from ctrkit.rank.joint import JointCounts
 from ctrkit.rank.rows import RowClasses
@@ -26,12 +29,14 @@ class Counting:
         schema: Fields to count.
         rows: Classes of the rows.
         controls: Whether noise controls are planted.
+        hashed: Columns that decide which rows are sampled; see :mod:`ctrkit.data.sample`.
     """
 
     source: Source
     schema: Schema
     rows: RowClasses
     controls: bool = False
+    hashed: tuple[str, ...] = ()
 
     @property
     def fields(self) -> Schema:
@@ -52,35 +57,62 @@ class Counting:
         for ordinal in range(len(self.source.files)):
             yield from self.chunks(ordinal, names)
 
-    def add(self, counts: JointCounts, chunk: Chunk) -> None:
-        """Count a chunk."""
-        counts.update(chunk.frame, self.rows.of(chunk), self.rows.weight_of(chunk))
+
+class Counted:
+    """Counts of rows, and a sample of them.
+
+    Attributes:
+        counts: Counts of (value, class of the row).
+        sampler: Sample of the rows.
+    """
+
+    def __init__(self, counting: Counting) -> None:
+        """Start without rows."""
+        self.counting = counting
+        self.counts = JointCounts(counting.fields, counting.rows.width)
+        self.sampler = RowSampler(counting.hashed)
+
+    def add_file(self, ordinal: int) -> None:
+        """Count the rows of one file."""
+        rows = self.counting.rows
+        for chunk in self.counting.chunks(ordinal):
+            row_class = rows.of(chunk)
+            self.counts.update(chunk.frame, row_class, rows.weight_of(chunk))
+            period, label = np.divmod(row_class, np.uint8(rows.classes))
+            self.sampler.add(chunk, period, label)
+            del chunk  # before the next is read
+
+    def merge(self, other: Counted) -> None:
+        """Add the rows of another."""
+        self.counts = self.counts.merge(other.counts)
+        self.sampler.merge(other.sampler)
+
+    @property
+    def sample(self) -> RowSample | None:
+        """The sampled rows; None: there are none."""
+        return self.sampler.sample()
 
 
-def count_file(counting: Counting, ordinal: int) -> JointCounts:
+def count_file(counting: Counting, ordinal: int) -> Counted:
     """Count the rows of one file."""
-    counts = JointCounts(counting.fields, counting.rows.width)
-    for chunk in counting.chunks(ordinal):
-        counting.add(counts, chunk)
-        del chunk  # before the next is read
-    return counts
+    counted = Counted(counting)
+    counted.add_file(ordinal)
+    return counted
 
 
-def count(counting: Counting, executor: Executor | None = None) -> JointCounts:
-    """Count all rows, in one pass.
+def count(counting: Counting, executor: Executor | None = None) -> Counted:
+    """Count all rows, in one pass, and sample some.
 
     Args:
         counting: What is counted.
         executor: Executor that counts the files in parallel; None: one after the other, here.
     """
     files = range(len(counting.source.files))
-    counts = JointCounts(counting.fields, counting.rows.width)
+    counted = Counted(counting)
     if executor is not None:
         for of_file in executor.map(partial(count_file, counting), files):
-            counts = counts.merge(of_file)
-        return counts
+            counted.merge(of_file)
+        return counted
     for ordinal in files:
-        for chunk in counting.chunks(ordinal):
-            counting.add(counts, chunk)
-            del chunk  # before the next is read
-    return counts
+        counted.add_file(ordinal)
+    return counted

@@ -16,6 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from ctrkit.data.read.sources import Source
+from ctrkit.data.sample import RowSample, hashed_columns
 from ctrkit.errors import DataError
 from ctrkit.rank.coded import parallel
 from ctrkit.rank.coding import CodedFeatures, code_features
@@ -23,8 +24,10 @@ from ctrkit.rank.controls import CONTROL
 from ctrkit.rank.counting import Counting, count
 from ctrkit.rank.crosses import CrossRanker, Progress
 from ctrkit.rank.describe import describe
+from ctrkit.rank.duplicates import find_duplicates
 from ctrkit.rank.feature import Feature
-from ctrkit.rank.flags.base import all_flags
+from ctrkit.rank.flags.base import all_flags, covered_flags
+from ctrkit.rank.flags.leaking import flag_dominant
 from ctrkit.rank.flags.noise import flag_noise
 from ctrkit.rank.likeness import shared_information
 from ctrkit.rank.null import Ints
@@ -35,9 +38,18 @@ from ctrkit.rank.redundancy import (
     flag_redundant,
     possible_twins,
 )
-from ctrkit.rank.result import Chosen, CrossCounts, RankFacts, Ranking, RankRow, RedundantPair
-from ctrkit.rank.row_profile import row_profile
+from ctrkit.rank.result import (
+    Chosen,
+    CrossCounts,
+    Duplicates,
+    RankFacts,
+    Ranking,
+    RankRow,
+    RedundantPair,
+)
+from ctrkit.rank.row_profile import first_rows, row_profile
 from ctrkit.rank.rows import RowClasses, row_classes
+from ctrkit.rank.sampled import SampledRows
 from ctrkit.rank.scores.base import RankingScore, ScoreContext
 from ctrkit.rank.screen import screen
 from ctrkit.rank.statistics import Scorer
@@ -70,9 +82,13 @@ def rank_source(
     """
     clock = _Clock()
     rows = row_classes(source, schema)
-    counting = Counting(source, schema, rows, options.noise_controls)
+    head = first_rows(source, schema, rows)
+    hashed = tuple(hashed_columns(head.frame, str(schema.label)))
+    counting = Counting(source, schema, rows, options.noise_controls, hashed)
     progress("counting", 0, None)
-    counts = count(counting, executor)
+    counted = count(counting, executor)
+    counts, sample = counted.counts, counted.sample
+    del counted
     clock.lap("count_s")
     totals = counts.totals.reshape(-1, rows.classes)
     scorer = _scorer(totals.sum(axis=0), rows, schema)
@@ -80,10 +96,11 @@ def rank_source(
     parts = [[t for t in count_tables if t.name.startswith(CONTROL) is c] for c in (False, True)]
     features, controls = (describe(p, scorer, totals, options.rare) for p in parts)
     clock.lap("score_s")
-    profile = row_profile(source, schema, rows)
+    profile = row_profile(head, schema, rows)
     score = _set_scores([*features, *controls], source, schema, scorer, options)
     best_control = max((f.score for f in controls if f.score is not None), default=None)
     flag_noise(features, best_control)
+    duplicates = flag_rows(features, sample, schema, scorer)
     compared, pairs = _compare(counting, features, options, progress)
     clock.lap("redundancy_s")
     crosses, crossed = _rank_crosses(compared, scorer, score, options, progress)
@@ -91,6 +108,7 @@ def rank_source(
     clock.lap("crosses_s")
     facts = RankFacts(
         row_profile=profile,
+        duplicates=duplicates,
         redundant_pairs=pairs,
         crosses=crossed,
         three_mr=chosen,
@@ -106,11 +124,34 @@ def rank_source(
         timings=clock.timings,
     )
     ranking = _ranking(features, crosses, facts, schema)
+    ranking = _with_warning(ranking, duplicates.message() if duplicates else None)
     return _with_warning(ranking, rows.weights.warning if rows.weights else None)
 
 
 def _with_warning(ranking: Ranking, text: str | None) -> Ranking:
     return replace(ranking, warnings=(*ranking.warnings, text)) if text else ranking
+
+
+def flag_rows(
+    features: Sequence[Feature], sample: RowSample | None, schema: Schema, scorer: Scorer
+) -> Duplicates | None:
+    """Set the flags that whole rows show, by a sample of them; return what copies it holds.
+
+    Args:
+        features: Features with their scores and the flag of noise.
+        sample: The sampled rows; None: there are none.
+        schema: What the columns mean.
+        scorer: Scorer against the label.
+    """
+    if sample is None:
+        return None
+    by_name = {f.name: f for f in features if not f.is_token}
+    rows = SampledRows(sample, schema, by_name, scorer.null.entropy)
+    for name, flag in all_flags().items():
+        for field, evidence in flag.of_rows(rows).items():
+            by_name[field].flags[name] = evidence
+    flag_dominant(features, scorer)
+    return find_duplicates(rows)
 
 
 def _scorer(by_class: Ints, rows: RowClasses, schema: Schema) -> Scorer:
@@ -215,7 +256,7 @@ def _warnings(features: Sequence[Feature]) -> list[str]:
         for name, flag in all_flags().items()
         if flag.warns
         for f in features
-        if name in f.flags
+        if name in f.flags and name not in covered_flags(f)
     ]
 
 

@@ -175,6 +175,36 @@ class RowProfile:
 
 
 @dataclass(frozen=True)
+class Duplicates:
+    """Rows that repeat another one.
+
+    Attributes:
+        share: Share of the sampled rows that equal an earlier one in all fields and the label.
+        same_label: Share of pairs of rows with equal fields that have equal labels.
+        by_chance: The same if labels were drawn at random among these rows.
+        across: Share of the repeated rows that lie in several parts (splits or thirds).
+        ignored: Columns with one value per row, which were not compared.
+    """
+
+    share: float
+    same_label: float
+    by_chance: float
+    across: float
+    ignored: tuple[str, ...]
+
+    def message(self) -> str:
+        """Return a warning of one line."""
+        across = f", {self.across:.0%} of them in another part of the rows" if self.across else ""
+        besides = f" (apart from {', '.join(self.ignored[:3])})" if self.ignored else ""
+        return (
+            f"{self.share:.1%} of the rows are copies of another row in all fields and the label"
+            f"{besides}{across}; of the rows with equal fields {self.same_label:.0%} have equal "
+            f"labels, {self.by_chance:.0%} are expected by chance: remove the copies, or name a "
+            "column whose rows must stay in one split with --key"
+        )
+
+
+@dataclass(frozen=True)
 class RedundantPair:
     """Two features with high adjusted mutual information.
 
@@ -213,6 +243,7 @@ class RankFacts:
 
     Attributes:
         row_profile: Quality of the first rows.
+        duplicates: Copied rows; None: few, or explained by chance.
         redundant_pairs: Redundant features; None: fewer than two were compared.
         crosses: Counts of crosses; None: only features were ranked.
         three_mr: Features in 3MR order; None: not asked for, or fewer than two.
@@ -229,6 +260,7 @@ class RankFacts:
     """
 
     row_profile: RowProfile
+    duplicates: Duplicates | None
     redundant_pairs: list[RedundantPair] | None
     crosses: CrossCounts | None
     three_mr: list[Chosen] | None
@@ -245,7 +277,7 @@ class RankFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain data; stages that did not run are left out."""
-        optional = ("redundant_pairs", "crosses", "three_mr")
+        optional = ("duplicates", "redundant_pairs", "crosses", "three_mr")
         values = asdict(self) | {"row_profile": self.row_profile.to_json()}
         return {k: v for k, v in values.items() if v is not None or k not in optional}
 

@@ -5,21 +5,36 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.sources import Source
+from ctrkit.errors import DataError
 from ctrkit.rank.null import Floats, xlogx
 from ctrkit.rank.result import RowMeasure, RowProfile
 from ctrkit.rank.rows import Classes, RowClasses
 from ctrkit.schema import Schema
 
 PROFILE_ROWS = 1_000
+HEAD_ROWS = 2_000
 
 
-def row_profile(source: Source, schema: Schema, rows: RowClasses) -> RowProfile:
-    """Profile the first rows of a source; see :func:`row_measures`."""
+def first_rows(source: Source, schema: Schema, rows: RowClasses) -> Chunk:
+    """Return the first rows of the fields, the label and the time.
+
+    Raises:
+        DataError: There are none.
+    """
     names = [n for n in schema.names if n in source.columns]
     columns = list(dict.fromkeys([*names, *rows.columns]))
-    chunk = next(source.file_frames(0, columns, rows=1))
-    head = chunk._replace(frame=chunk.frame.head(PROFILE_ROWS))
+    for ordinal in range(len(source.files)):
+        for chunk in source.file_frames(ordinal, columns, rows=1):
+            return chunk._replace(frame=chunk.frame.head(HEAD_ROWS))
+    raise DataError("the data has no rows")
+
+
+def row_profile(head: Chunk, schema: Schema, rows: RowClasses) -> RowProfile:
+    """Profile the first rows of a source; see :func:`row_measures`."""
+    names = [n for n in schema.names if n in head.frame.columns]
+    head = head._replace(frame=head.frame.head(PROFILE_ROWS))
     measures = row_measures(head.frame[list(names)], rows.label_of(head), list(rows.names))
     return RowProfile(head.frame.height, measures)
 

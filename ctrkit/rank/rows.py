@@ -1,4 +1,4 @@
-"""The class of each row: that of its label, and the third of the data that it belongs to."""
+"""The class of each row: that of its label, and the part of the data that it belongs to."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from ctrkit.data.encode.edges import quantile_edges
 from ctrkit.data.encode.histogram import cells, lower_bounds
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.sources import Source
+from ctrkit.data.split.base import SplitPlan
+from ctrkit.data.split.by_column import ColumnSplit
 from ctrkit.errors import DataError, SchemaError
 from ctrkit.rank.row_weights import RowWeights, row_weights
 from ctrkit.schema import Schema
@@ -43,6 +45,7 @@ class RowClasses:
         time: Time column of the bounds; None: the bounds are row numbers.
         offsets: Row number of each file's first row, where bounds are row numbers.
         weights: Weights of the rows; None: each counts once.
+        split: Split by a column, whose parts are the periods; None: the bounds are.
     """
 
     schema: Schema
@@ -52,6 +55,7 @@ class RowClasses:
     time: TimeColumn | None = None
     offsets: tuple[int, ...] = ()
     weights: RowWeights | None = None
+    split: SplitPlan | None = None
 
     @property
     def classes(self) -> int:
@@ -61,11 +65,13 @@ class RowClasses:
     @property
     def width(self) -> int:
         """Number of classes of a row."""
-        return self.classes * (PERIODS if self.bounds else 1)
+        return self.classes * (PERIODS if self.periods else 1)
 
     @property
     def periods(self) -> str | None:
         """What the periods are cut by, in words; None: one period."""
+        if self.split is not None:
+            return "splits"
         if self.bounds is None:
             return None
         return "thirds by file order" if self.time is None else "thirds by time"
@@ -75,6 +81,7 @@ class RowClasses:
         """Columns that are read."""
         s = self.schema
         named = [s.label, s.weight, self.time.name if self.time else None]
+        named.append(self.split.column if self.split else None)
         return [c for c in dict.fromkeys(named) if c is not None]
 
     def of(self, chunk: Chunk) -> Classes:
@@ -84,6 +91,8 @@ class RowClasses:
             DataError: A label, or a time, cannot be read.
         """
         label = self.label_of(chunk)
+        if self.split is not None:
+            return (self.split.assign(chunk) * self.classes + label).astype(np.uint8)
         if self.bounds is None:
             return label
         if self.time is None:
@@ -133,8 +142,8 @@ def row_classes(source: Source, schema: Schema) -> RowClasses:
     """Decide how rows are classed; read the label and time as far as needed.
 
     A label of 0 and 1 needs no pass; more classes, a time, or several files need one over the
-    label's (and the time's) column; weights need one over theirs. Periods are thirds of the rows
-    by time, else by file order.
+    label's (and the time's) column; weights need one over theirs. Periods are the splits that a
+    column names, else thirds of the rows by time, else by file order.
 
     Raises:
         SchemaError: The schema declares no label.
@@ -147,6 +156,9 @@ def _row_classes(source: Source, schema: Schema) -> RowClasses:
     if schema.label is None:
         raise SchemaError("the schema declares no label; name its column with --label")
     names, edges = _label_classes(source, schema.label)
+    split = schema.effective_split
+    if split.by == "column" and split.column in source.columns:
+        return RowClasses(schema, names, edges, split=ColumnSplit(split))
     if schema.time is not None:
         column = TimeColumn.of(source, schema.time)
         times, counts = count_times(source, column)

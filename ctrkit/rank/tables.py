@@ -15,11 +15,40 @@ from ctrkit.data.encode.edges import bucket_codes, quantile_edges
 from ctrkit.data.encode.histogram import lower_bounds
 from ctrkit.data.encode.lookup import Lookup
 from ctrkit.rank.joint import JointCounts, keys_of, tokens_of
-from ctrkit.rank.null import Ints, over_classes
+from ctrkit.rank.null import Floats, Ints, over_classes
 from ctrkit.rank.rows import RowClasses
 from ctrkit.schema import RESERVED, Field
 
 MISSING_TEXT = ("",)
+MOST_CELLS = 4_096
+CELL_ROWS = 30
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The most frequent values of a number, to a precision of about 2^-11.
+
+    Attributes:
+        value: ``(g,)`` midpoints of histogram cells.
+        width: ``(g,)`` widths of the cells.
+        counts: ``(g, C)`` rows of each cell and class.
+    """
+
+    value: Floats
+    width: Floats
+    counts: Ints
+
+    @classmethod
+    def of(cls, cell: npt.NDArray[np.uint32], counts: Ints) -> Cells:
+        """Keep the cells with the most rows, at least ``CELL_ROWS`` each."""
+        rows = over_classes(counts)
+        often = np.flatnonzero(rows >= CELL_ROWS)
+        if len(often) > MOST_CELLS:
+            often = np.sort(often[np.argsort(-rows[often], kind="stable")[:MOST_CELLS]])
+        chosen = cell[often].astype(np.int64)
+        low, high = (lower_bounds((chosen + i).astype(np.uint32)) for i in (0, 1))
+        low, high = low.astype(np.float64), high.astype(np.float64)
+        return cls((low + high) / 2, high - low, counts[often])
 
 
 @dataclass(frozen=True)
@@ -33,6 +62,7 @@ class Table:
         keys: ``(n,)`` keys of the values, in no particular order; bins have none.
         edges: Inner edges of the bins.
         token: Token that a 0/1 feature stands for.
+        cells: Counts of a number by value, before it was cut into bins.
     """
 
     field: Field
@@ -41,6 +71,7 @@ class Table:
     keys: pl.Series | None = dataclasses.field(default=None, repr=False)
     edges: tuple[float, ...] = ()
     token: str | None = None
+    cells: Cells | None = dataclasses.field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -155,7 +186,8 @@ def _binned(f: Field, frame: pl.DataFrame, shape: tuple[int, ...]) -> Table:
     bins = bucket_codes(lower_bounds(cell), edges) - RESERVED
     binned = np.zeros((len(edges) + 1 if len(cell) else 0, *shape[1:]), np.int64)
     np.add.at(binned, bins, known)
-    return Table(f, binned, counts[is_missing].sum(axis=0), edges=edges)
+    missing = counts[is_missing].sum(axis=0)
+    return Table(f, binned, missing, edges=edges, cells=Cells.of(cell, known.sum(axis=1)))
 
 
 def _tokens(

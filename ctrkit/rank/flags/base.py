@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from ctrkit.rank.feature import Feature
 from ctrkit.rank.result import Evidence
+from ctrkit.rank.sampled import SampledRows
 from ctrkit.rank.statistics import Scorer
 from ctrkit.registry import registry
 
@@ -19,17 +21,22 @@ class Flag:
     (noise, identical, redundant) have no :meth:`of_column`: the stage that compares sets them.
 
     Attributes:
+        leaks: Whether a flagged feature may reveal the label, or may not be known when a model
+            is used: ``train`` warns about these.
         warns: Whether the ranking warns about a flagged feature.
         drops: Whether the narrowed schema leaves the field out: never, always, or ``alone``:
             unless the field is a member of a cross with signal.
         phrase: What a flagged feature is, in warnings; empty: the name of the flag.
+        covers: Flags whose warnings are needless beside that of this one.
         crossed: Whether a flagged feature may be a member of a cross.
     """
 
+    leaks: ClassVar[bool] = False
     warns: ClassVar[bool] = True
     drops: ClassVar[Drops] = "never"
     crossed: ClassVar[bool] = True
     phrase: ClassVar[str] = ""
+    covers: ClassVar[tuple[str, ...]] = ()
 
     def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
         """Return the evidence in one feature alone; None: the flag does not apply.
@@ -40,6 +47,14 @@ class Flag:
         """
         return None
 
+    def of_rows(self, rows: SampledRows) -> Mapping[str, Evidence]:
+        """Return field -> evidence in a sample of whole rows; fields without evidence are left out.
+
+        Args:
+            rows: Sampled rows with their labels, and the features as counted over all rows.
+        """
+        return {}
+
     def message(self, evidence: Evidence) -> str:
         """Return the evidence as one line of text: the sentence ``why``, then the figures."""
         figures = ", ".join(
@@ -47,6 +62,12 @@ class Flag:
         )
         why = str(evidence.get("why", ""))
         return f"{why} ({figures})" if why and figures else why or figures
+
+
+def covered_flags(feature: Feature) -> set[str]:
+    """Return the flags of a feature that others of its flags cover."""
+    flags = all_flags()
+    return {covered for name in feature.flags for covered in flags[name].covers}
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -21,15 +22,21 @@ from ctrkit.registry import register
 BY_VALUE = 0.4  # gain of the values, as a share of the label's entropy
 BY_MISSINGNESS = 0.2  # gain of missing against known
 BY_ORDER = 0.1  # gain of the order of ids
+BY_DOMINANCE = 0.1  # gain of a feature ...
+TIMES = 3.0  # ... that holds so many times as much as all other features together
+OTHERS = 3  # other features that are not noise, at least
 BINS = 32
 ORDERED_KEYS = 20_000
+_KNOWN = ("leaking", "near_copy", "one_class", "within", "future", "target_encoded")
 
 
 @register("flag", "leaking")
 class Leaking(Flag):
-    """By its values, by whether it is missing, or by the order of its ids."""
+    """By its values, by whether it is missing, by the order of its ids, or beside the others."""
 
+    leaks: ClassVar[bool] = True
     drops: ClassVar[Drops] = "always"
+    covers: ClassVar[tuple[str, ...]] = ("one_class", "within", "target_encoded", "id_like")
 
     def of_column(self, feature: Feature, scorer: Scorer) -> Evidence | None:
         """Return the share of the label's entropy; the last of the three reasons that applies."""
@@ -53,6 +60,27 @@ class Leaking(Flag):
         return evidence
 
 
+def flag_dominant(features: Sequence[Feature], scorer: Scorer) -> None:
+    """Flag a feature that tells more of the label than all others that are not flagged, by far.
+
+    Args:
+        features: Features with their flags, noise included.
+        scorer: Scorer against the label.
+    """
+    plain = [f for f in features if not f.is_token and not {*f.flags} & {"noise", *_KNOWN}]
+    plain.sort(key=lambda f: -f.statistics.gain)
+    if len(plain) <= OTHERS:
+        return
+    gain, entropy = plain[0].statistics.gain, scorer.null.entropy
+    rest = sum(f.statistics.gain for f in plain[1:])
+    if gain >= BY_DOMINANCE * entropy and gain >= TIMES * rest:
+        plain[0].flags["leaking"] = {
+            "why": "this column tells far more of the label than all other fields together",
+            "gain": gain / entropy,
+            "others": rest / entropy,
+        }
+
+
 def _gain_of_order(table: Table, scorer: Scorer) -> float:
     """Return the gain of bins of consecutive ids: numbers by value, text by its last digits."""
     assert table.keys is not None
@@ -66,8 +94,11 @@ def _gain_of_order(table: Table, scorer: Scorer) -> float:
     place = np.cumsum(over_classes(counts)) * BINS // max(int(counts.sum()), 1)
     binned = np.zeros((BINS + 1, counts.shape[1]), np.int64)
     np.add.at(binned, place, counts)
-    missing = table.missing.sum(axis=0, keepdims=True)
-    return scorer.score([Spectrum.of(np.concatenate([binned, missing]))])[0].gain
+    totals = binned.sum(axis=0)  # of the sampled keys alone
+    if not (totals > 0).all():
+        return 0.0
+    known = int(table.known.sum()) / scorer.null.rows
+    return Scorer(totals).score([Spectrum.of(binned)])[0].gain * known
 
 
 def _sample(keys: pl.Series) -> Ints:

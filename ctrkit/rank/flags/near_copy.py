@@ -17,7 +17,9 @@ COPY = 0.9  # adj, as a share of the label's entropy
 class NearCopy(Flag):
     """By adjusted mutual information with the label."""
 
+    leaks: ClassVar[bool] = True
     drops: ClassVar[Drops] = "always"
+    covers: ClassVar[tuple[str, ...]] = ("leaking", "one_class", "within", "target_encoded")
     crossed: ClassVar[bool] = False
     phrase: ClassVar[str] = "a near copy"
 

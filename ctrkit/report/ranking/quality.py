@@ -10,6 +10,7 @@ from ctrkit.report.numbers import number
 from ctrkit.report.summary import Table
 
 MOST_FEATURES = 200
+_PARTS = "Parts of the rows: {}."
 ELSEWHERE = ("noise", "redundant")  # flags that other tables show
 
 
@@ -23,7 +24,9 @@ def flag_table(ranking: Ranking) -> Iterator[Table]:
         if name not in ELSEWHERE
     ]
     if cells:
-        note = "near_copy and leaking: adj and gain as shares of the label's entropy."
+        note = "Shares adj, gain and others are of the label's entropy. " + _PARTS.format(
+            ranking.facts.periods or "splits or thirds by time or file order; there are none here"
+        )
         yield Table("Data quality", ["feature", "flag", "evidence"], cells, note)
 
 

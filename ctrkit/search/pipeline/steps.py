@@ -24,7 +24,7 @@ from ctrkit.search.pipeline.config import PipelineConfig
 from ctrkit.search.training import TrainingJob, search_config, with_init
 from ctrkit.track.tracker import flatten
 
-LEAKING = {"leaking", "near_copy"}
+LEAKING = {"leaking", "near_copy", "one_class", "within", "future", "target_encoded"}
 """Flags of fields that reveal the label: validation cannot judge a model without them."""
 NOT_TUNED = {
     "train.seed",
