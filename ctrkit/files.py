@@ -17,7 +17,7 @@ import shutil
 import stat
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ctrkit.errors import CtrkitError
 
 _LONGEST = 16
 """Characters of a folder's name in the name of its hidden folder."""
+_BLOCK = 4096
 _HIDDEN_FOLDER = re.compile(r"\..{0,16}-[a-z0-9_]{8}")
 _HIDDEN_FILE = re.compile(r"\.(.+)\.\d+")
 
@@ -154,6 +155,22 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def cut_half_line(path: Path) -> None:
+    """Remove what a killed process left of the last line of a file; the file need not exist."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
 
 
 def write_json(

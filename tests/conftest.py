@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -30,6 +31,16 @@ def ctrkit_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("CTRKIT_HOME", str(home))
         patch.setenv("CTRKIT_TRACKING_URI", "none")
         yield home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_interrupt() -> Iterator[None]:
+    """Restore SIGINT, here and in subprocesses; a background job may start with it ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

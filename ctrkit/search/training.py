@@ -34,8 +34,8 @@ class TrainingJob:
 
     @classmethod
     def load(cls, path: Path) -> TrainingJob:
-        """Read a ``run.toml`` and the schema that it names."""
-        config: RunConfig = load_config(path)
+        """Read a ``run.toml`` that :meth:`save` wrote, and the schema that it names."""
+        config: RunConfig = with_paths(load_config(path), os.path.normpath)  # as it was saved
         if config.data.schema_path is None:
             raise ConfigError(f"{str(path)!r} must name a schema: set data.schema")
         return cls(config, Schema.load(Path(config.data.schema_path)))

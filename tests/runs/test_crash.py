@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from killing import Killed, kill_at, left_over
 
 import ctrkit
 from ctrkit import jobs
@@ -164,42 +165,6 @@ def kill_in(patch: pytest.MonkeyPatch, owner: object, name: str) -> None:
         raise Killed
 
     patch.setattr(owner, name, dies)
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: from it on, no clean-up of the process changes a file."""
-
-
-def kill_at(patch: pytest.MonkeyPatch, folder: Path, number: int) -> list[str]:
-    """Let the process die before the ``number``-th file operation in a folder.
-
-    Returns:
-        The operations that were done; at their end, ``dead``.
-    """
-    done: list[str] = []
-
-    def dies(function: Callable) -> Callable:
-        def operation(path, *args, **kwargs):
-            if not Path(path).is_relative_to(folder):
-                return function(path, *args, **kwargs)
-            if len(done) >= number - 1:
-                done.append("dead")
-                if "dead" in done[:-1]:
-                    return None
-                raise Killed
-            done.append(f"{function.__name__} {path}")
-            return function(path, *args, **kwargs)
-
-        return operation
-
-    for name in ("replace", "rename", "unlink"):
-        patch.setattr(Path, name, dies(getattr(Path, name)))
-    patch.setattr(shutil, "rmtree", dies(shutil.rmtree))
-    return done
-
-
-def left_over(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.rglob(".*"))
 
 
 def tiny(out: Path, data: Path, *, force: bool, seed: int = 1) -> training.RunResult:

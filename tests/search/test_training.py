@@ -88,3 +88,12 @@ def test_job_without_a_schema_is_refused(tmp_path):
     (tmp_path / "run.toml").write_text('[data]\npath = "rows.csv"\n')
     with pytest.raises(ConfigError, match="must name a schema"):
         TrainingJob.load(tmp_path / "run.toml")
+
+
+def test_loaded_job_is_the_saved_one_wherever_its_schema_is(tmp_path):
+    """A pipeline that is resumed passes the loaded job on, one that is not the job itself."""
+    (tmp_path / "steps").mkdir()
+    job = job_in(tmp_path)
+    job.save(tmp_path / "steps" / "rank.toml", root=tmp_path)
+    loaded = TrainingJob.load(tmp_path / "steps" / "rank.toml")
+    assert loaded.config.sha256() == job.config.sha256()

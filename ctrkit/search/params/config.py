@@ -42,7 +42,8 @@ class ParamsSearchConfig(Section):
     study: str | None = None
     """Name of the study in the database; None: derived from the configuration."""
     retries: int = Field(default=2, ge=0)
-    """Times that a trial is retried after its worker died."""
+    """Times that a trial is retried after its worker died while its command went on. A trial that
+    was killed with its command is retried whenever the command is run again."""
     heartbeat: int = Field(default=60, ge=1)
     """Seconds between the heartbeats of a trial in a database."""
     grace: int = Field(default=180, ge=2)

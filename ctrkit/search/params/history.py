@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from filelock import FileLock
 
+from ctrkit.files import cut_half_line
 from ctrkit.records import Progress, Tracker, read_lines, split_line
 from ctrkit.search.params.locks import WORKERS
 from ctrkit.search.params.pareto import best_of
@@ -101,9 +102,8 @@ class History:
             best=None if best is None else best.values[0],
         )
         data = line.to_json()
-        with self.path.open("a+b") as file:
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)  # what a killed process left of a line
+        cut_half_line(self.path)
+        with self.path.open("ab") as file:
             file.write(json.dumps(data).encode() + b"\n")
         self._report(line, total)
         step, numbers = split_line(data)

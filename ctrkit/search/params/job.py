@@ -118,10 +118,15 @@ class ParamsJob(SearchJob):
         place.mkdir(parents=True, exist_ok=True)
         return FileLock(str(place / f"{digest({'folder': str(self.folder)})}.lock"))
 
-    def trials(self) -> Trials:
-        """Open the study."""
+    def trials(self, command: int | None = None) -> Trials:
+        """Open the study.
+
+        Args:
+            command: Process number of the command that this process works for; None: its own.
+        """
         name = self.search.study or study_name(self.given, self.schema, self.source)
-        return Trials(self.search, self.folder, name, self.first, self.url, self.space.start())
+        start = self.space.start()
+        return Trials(self.search, self.folder, name, self.first, self.url, start, command)
 
     # ---- the search
 
@@ -135,7 +140,8 @@ class ParamsJob(SearchJob):
         clock = SavedClock(self.folder / "clock.json", self.search.timeout)
         history = History(self.folder, self.search.objectives, tracker, self.progress)
         try:
-            self._run_trials(trials, clock, history)
+            with trials.locks.command():
+                self._run_trials(trials, clock, history)
             with FileLock(str(self.folder / WORKERS / "finish.lock")), quiet_training():
                 search = Conclusion(self, self.given, self.runner, trials).write(clock.seconds())
         except KeyboardInterrupt:

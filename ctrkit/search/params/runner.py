@@ -161,6 +161,8 @@ class TrialRunner:
         if note is not None and note.result and note.result.config_sha256 == identity:
             note.result.note(claim.trial)
             return note.result
+        if note is not None and note.state == PRUNED and trials.was_attempt(claim, note, identity):
+            raise Pruned(note.reason)
         pruning = [Pruning(claim.trial, self.search.objectives[0])] if prunes(self.search) else []
         with tracked_below(self.folder, trial=claim.slot, optuna_trial=claim.trial.number):
             run = self.make(config, self.place(claim.slot), pruning)

@@ -15,11 +15,15 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from filelock import FileLock
+
 from ctrkit.errors import ConfigError
+from ctrkit.files import cut_half_line
 from ctrkit.search.params.config import ParamsSearchConfig
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages.journal import JournalFileOpenLock
 ADVISORY_LOCK = 0x6374726B6974
 """Key of the lock in PostgreSQL that protects the creation of tables."""
 
@@ -67,7 +71,8 @@ class Journal(StudyStorage):
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        return create(JournalStorage(JournalFileBackend(str(self.path))))
+        lock = _journal_lock(self.path)
+        return create(JournalStorage(JournalFileBackend(str(self.path), lock)))
 
     def heartbeat(self, trial: optuna.Trial) -> AbstractContextManager[None]:
         """Do nothing: a file has no heartbeat."""
@@ -78,6 +83,28 @@ class Journal(StudyStorage):
 
     def close(self) -> None:
         """Do nothing: a file stays closed between operations."""
+
+
+def _journal_lock(path: Path) -> JournalFileOpenLock:
+    """Return the lock for appending to a journal: one of the OS, which a killed process releases.
+
+    What a killed process left of a line is removed before the next one is appended.
+    """
+    from optuna.storages.journal import JournalFileOpenLock
+
+    class JournalLock(JournalFileOpenLock):
+        def __init__(self) -> None:
+            self.lock = FileLock(str(path.with_name("journal.lock")))
+
+        def acquire(self) -> bool:
+            self.lock.acquire()
+            cut_half_line(path)
+            return True
+
+        def release(self) -> None:
+            self.lock.release()
+
+    return JournalLock()
 
 
 class Database(StudyStorage):

@@ -27,7 +27,7 @@ from ctrkit.search.params.pareto import DIRECTION
 from ctrkit.search.params.samplers import make_pruner, make_sampler
 from ctrkit.search.params.space import Space
 from ctrkit.search.params.storage import Database, Journal, StudyStorage
-from ctrkit.search.params.trial import FAIL, FINISHED, Attempt
+from ctrkit.search.params.trial import FAIL, FINISHED, Attempt, TrialNote
 
 if TYPE_CHECKING:
     import optuna
@@ -43,7 +43,7 @@ class Claim:
     Attributes:
         trial: Optuna's trial.
         slot: Number of the first attempt in the trial's slot; it names the folder.
-        retries: How many workers died in earlier attempts.
+        retries: How many workers died in earlier attempts, while their command went on.
         lock: Held while the trial runs.
     """
 
@@ -64,6 +64,7 @@ class Trials:
         url: Address of Optuna's database; None: a journal file in the folder.
         start: Point of the first trial of a new study, as Optuna stores it; the dimensions that
             it leaves out are drawn.
+        command: Process number of the command that this process belongs to; None: it is one.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Trials:
         seed: int,
         url: str | None,
         start: Mapping[str, Any] | None = None,
+        command: int | None = None,
     ) -> None:
+        self.command = os.getpid() if command is None else command
         self.config, self.name, self.seed = config, name, seed
         self.home = f"{socket.gethostname()}:{folder.absolute()}"
         self.locks = TrialLocks(folder)
@@ -146,12 +149,12 @@ class Trials:
             waiting = any(a.state == "WAITING" for a in slots.values())
             if not waiting and len(slots) >= self.config.trials:
                 return None
-            number = len(self.study.get_trials(deepcopy=False))
-            self.study.sampler = make_sampler(self.config, self.seed, number)
+            self.study.sampler = make_sampler(self.config, self.seed, self._next(slots))
             with warnings.catch_warnings():  # the heartbeat is sent by running()
                 warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")
                 trial = self.study.ask()
             trial.set_user_attr("home", self.home)
+            trial.set_user_attr("command", self.command)
             slot = int(trial.user_attrs.get("slot", trial.number))
             if self._is_surplus(trial.number, slot):
                 trial.set_user_attr("surplus", True)
@@ -161,6 +164,11 @@ class Trials:
             lock.acquire()
             trial.set_user_attr("worker", os.getpid())
             return Claim(trial, slot, int(trial.user_attrs.get("attempt", 0)), lock)
+
+    def _next(self, slots: Mapping[int, Attempt]) -> int:
+        """Return the position of the next trial among the slots: a retry repeats its draw."""
+        waiting = [attempt.slot for attempt in self._all() if attempt.state == "WAITING"]
+        return list(slots).index(waiting[0]) if waiting else len(slots)
 
     def _is_surplus(self, number: int, slot: int) -> bool:
         """Return whether another machine was faster with the last slot, or with this retry."""
@@ -175,7 +183,9 @@ class Trials:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return space.draw(lambda dimension: suggest(claim.trial, dimension))
+            values = space.draw(lambda dimension: suggest(claim.trial, dimension))
+        claim.trial.set_user_attr("drawn", True)
+        return values
 
     @contextmanager
     def running(self, claim: Claim) -> Iterator[None]:
@@ -217,6 +227,13 @@ class Trials:
         except ValueError as error:  # another process took its worker for dead
             logger.warning("trial %d was not recorded: %s", number, error)
 
+    def was_attempt(self, claim: Claim, note: TrialNote, config_sha256: str) -> bool:
+        """Return whether a note is of an earlier attempt at a trial, with its configuration."""
+        return any(
+            (a.slot, a.number, a.config_sha256) == (claim.slot, note.number, config_sha256)
+            for a in self._all()
+        )
+
     # ---- workers that died
 
     def _fail_abandoned(self) -> None:
@@ -242,8 +259,12 @@ class Trials:
         return self.locks.is_free(attempt.number)
 
     def _retry(self, attempt: Attempt) -> None:
-        """Queue a trial whose worker died, unless that happened too often."""
-        retries = attempt.retries + 1
+        """Queue a trial whose worker died, unless that happened too often.
+
+        Where the whole command was killed, the worker died with it, not by its trial.
+        """
+        alone = attempt.home != self.home or self.locks.command_lives(attempt.command)
+        retries = attempt.retries + alone
         if retries > self.config.retries:
             logger.warning("trial %d: its worker died %d times; not retried", attempt.slot, retries)
         elif self._enqueue_again(attempt, retries):
@@ -253,7 +274,8 @@ class Trials:
         """Queue an attempt's point again; return False if that was done already."""
         if any(a.retry_of == attempt.number for a in self._all()):
             return False
-        self.study.enqueue_trial(dict(attempt.params), user_attrs=attempt.next(retries))
+        point = attempt.params if attempt.drawn else attempt.fixed
+        self.study.enqueue_trial(dict(point), user_attrs=attempt.next(retries))
         return True
 
     def _lost(self, attempt: Attempt) -> bool:

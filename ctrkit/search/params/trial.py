@@ -24,15 +24,18 @@ class Attempt:
     Attributes:
         number: Optuna's number of the attempt.
         slot: Number of the first attempt at the same trial; it names the trial's folder.
-        retries: How many workers died in earlier attempts.
+        retries: How many workers died in earlier attempts, while their command went on.
         state: Optuna's name of the state, such as ``RUNNING`` or ``COMPLETE``.
         params: The drawn point, as Optuna stores it.
+        fixed: What of the point was given before it was drawn.
+        drawn: Whether all of the point was drawn.
         values: The objectives; empty unless complete.
         evaluations: Evaluations reported to the pruner.
         begun: When a worker took the attempt.
         ended: When the attempt ended.
         retry_of: Number of the attempt whose worker died.
         home: Host and folder of the worker.
+        command: Process number of the command that the worker belongs to.
         surplus: Whether another machine had taken the last slot first; it is not run.
         failure: Why the attempt failed by its own fault.
         config_sha256: Identity of the trial's resolved configuration.
@@ -46,12 +49,15 @@ class Attempt:
     retries: int
     state: str
     params: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    drawn: bool
     values: tuple[float, ...]
     evaluations: int
     begun: datetime | None
     ended: datetime | None
     retry_of: int | None
     home: str | None
+    command: int | None
     surplus: bool
     failure: str | None
     config_sha256: str | None
@@ -69,12 +75,15 @@ class Attempt:
             retries=int(notes.get("attempt", 0)),
             state=state,
             params=trial.params,
+            fixed=trial.system_attrs.get("fixed_params", {}),
+            drawn="drawn" in notes,
             values=tuple(trial.values) if state == COMPLETE else (),
             evaluations=len(trial.intermediate_values),
             begun=trial.datetime_start,
             ended=trial.datetime_complete,
             retry_of=notes.get("retry_of"),
             home=notes.get("home"),
+            command=notes.get("command"),
             surplus="surplus" in notes,
             failure=notes.get("failure"),
             config_sha256=notes.get("config_sha256"),

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         job = open_job_of(folder)
         torch.set_num_threads(threads_of(job.search))
         job.join()
-        trials = job.trials()
+        trials = job.trials(clock.parent)
         try:
             job.work(trials, clock)
         finally:

@@ -13,8 +13,8 @@ N = Dimension("model.dim", "int", 4, 16)
 C = Dimension("model.mlp.hidden", "choice", choices=((8,), (8, 8)))
 
 
-def open_trials(folder: Path, seed: int = 0, **settings) -> Trials:
-    return Trials(ParamsSearchConfig(**settings), folder, "study", seed, None)
+def open_trials(folder: Path, seed: int = 0, command: int | None = None, **settings) -> Trials:
+    return Trials(ParamsSearchConfig(**settings), folder, "study", seed, None, command=command)
 
 
 def run_one(trials: Trials, value: float | None = None) -> int | None:

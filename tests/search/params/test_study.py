@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,16 +73,17 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from small_study import X, open_trials
 from ctrkit.search.params.study import suggest
-trials = open_trials(Path(sys.argv[1]), trials=2)
+command = int(sys.argv[3]) if len(sys.argv) > 3 else None
+trials = open_trials(Path(sys.argv[1]), trials=2, command=command)
 claim = trials.claim()
 print(claim.slot, claim.retries, suggest(claim.trial, X), flush=True)
 os._exit(9)
 """
 
 
-def die(folder: Path) -> list[str]:
+def die(folder: Path, *command_of: int) -> list[str]:
     root = Path(__file__).parent
-    command = [sys.executable, "-c", DIE, str(folder), str(root)]
+    command = [sys.executable, "-c", DIE, str(folder), str(root), *map(str, command_of)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
     return done.stdout.split()
@@ -89,14 +91,50 @@ def die(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_trial_of_a_dead_worker_is_retried_at_most_twice(tmp_path):
-    told = [die(tmp_path) for _ in range(3)]
-    assert [t[:2] for t in told] == [["0", "0"], ["0", "1"], ["0", "2"]]
-    assert len({t[2] for t in told}) == 1, "another point was tried"
     trials = open_trials(tmp_path, trials=2)
-    assert run_one(trials) == 3  # a slot is named by its first trial
+    with trials.locks.command():
+        told = [die(tmp_path, os.getpid()) for _ in range(3)]
+        assert [t[:2] for t in told] == [["0", "0"], ["0", "1"], ["0", "2"]]
+        assert len({t[2] for t in told}) == 1, "another point was tried"
+        assert run_one(trials) == 3  # a slot is named by its first trial
     assert run_one(trials) is None
     assert trials.done()
     assert {n: t.state for n, t in trials.slots().items()} == {0: "FAIL", 3: "COMPLETE"}
+
+
+def test_trial_that_was_killed_with_its_command_is_retried_however_often(tmp_path):
+    told = [die(tmp_path) for _ in range(4)]
+    assert [t[:2] for t in told] == [["0", "0"]] * 4
+    assert len({t[2] for t in told}) == 1, "another point was tried"
+    trials = open_trials(tmp_path, trials=2)
+    assert [run_one(trials), run_one(trials)] == [0, 5]
+    assert {t.state for t in trials.slots().values()} == {"COMPLETE"}
+
+
+def test_retries_change_no_later_draw(tmp_path):
+    whole = open_trials(tmp_path / "a", trials=5, startup_trials=2, seed=1)
+    while run_one(whole) is not None:
+        pass
+    for _ in range(5):
+        for complete in (False, True):  # killed after half of its point was drawn, then run
+            trials = open_trials(tmp_path / "b", trials=5, startup_trials=2, seed=1)
+            if complete:
+                run_one(trials)
+            else:
+                claim = trials.claim()
+                suggest(claim.trial, X)
+                claim.lock.release()
+    drawn = [[t.params for t in s.slots().values()] for s in (whole, trials)]
+    assert drawn[0] == drawn[1]
+
+
+def test_half_a_line_at_the_end_of_a_journal_is_removed(tmp_path):
+    run_one(open_trials(tmp_path, trials=3))
+    with (tmp_path / "workers" / "study.journal").open("ab") as file:
+        file.write(b'{"op_code": 4, "wor')
+    trials = open_trials(tmp_path, trials=3)
+    assert [run_one(trials), run_one(trials), run_one(trials)] == [1, 2, None]
+    assert open_trials(tmp_path, trials=3).done()
 
 
 def test_successful_retry_counts_once(tmp_path):

@@ -1,0 +1,154 @@
+"""Searches that are killed at some moment: the same command ends in the same result."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from killing import left_over, photograph
+
+from ctrkit import jobs
+from ctrkit.testing.generated import planted_clicks
+
+TRAIN = ["train.epochs=1", "train.batch_size=256", "train.evals_per_epoch=1"]
+Run = Callable[[Path, Path, bool], jobs.Search]
+
+
+def features(data: Path, out: Path, force: bool) -> jobs.Search:
+    return jobs.search_features(
+        data,
+        label="click",
+        model="lr",
+        out=out,
+        target_ratio=[0.5, 0.25],
+        controls="default",
+        force=force,
+        set=[*TRAIN, "search.epochs=1"],
+    )
+
+
+def interactions(data: Path, out: Path, force: bool) -> jobs.Search:
+    return jobs.search_interactions(
+        data,
+        label="click",
+        model="lr",
+        out=out,
+        controls="default",
+        force=force,
+        set=[*TRAIN, "search.epochs=1", "model.second_dim=2"],
+    )
+
+
+def params(data: Path, out: Path, force: bool) -> jobs.Search:
+    return jobs.search_params(
+        data, label="click", model="lr", out=out, trials=2, force=force, set=TRAIN
+    )
+
+
+def pipeline(data: Path, out: Path, force: bool) -> jobs.Search:
+    more = ["features.target_ratio=[0.5]", "features.epochs=1", "interactions.epochs=1"]
+    return jobs.search_pipeline(
+        data,
+        label="click",
+        model="fm",
+        out=out,
+        trials=1,
+        controls="none",
+        force=force,
+        set=[*TRAIN, *more, "model.dim=2", "model.second_dim=2"],
+    )
+
+
+SEARCHES: dict[str, Run] = {
+    "features": features,
+    "interactions": interactions,
+    "params": params,
+    "pipeline": pipeline,
+}
+
+
+@pytest.fixture(scope="module")
+def clicks(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clicks") / "clicks.parquet"
+    frame = planted_clicks(1_200, seed=3)[0]
+    frame.select("click", "site", "device", "ad", "segment", "age").write_parquet(path)
+    return path
+
+
+TIMES = {"seconds", "search_s", "train_examples_s"}
+NUMBERS = {"retries", "trial", "folder"}
+"""What may differ: how long a search took, and how its trials are numbered."""
+
+
+def without(data: object, names: set[str]) -> object:
+    if isinstance(data, dict):
+        return {k: without(v, names) for k, v in data.items() if k not in names}
+    return [without(v, names) for v in data] if isinstance(data, list) else data
+
+
+def result(folder: Path) -> dict[str, object]:
+    """What a search chose and how good it is."""
+    record = without(json.loads((folder / "record.json").read_text()), TIMES | NUMBERS)
+    names = ("run.toml", "schema.toml", "pairs.json", "features.parquet", "init.safetensors")
+    names += ("run/model.safetensors", "run/predictions/test.parquet")
+    files = {n: (folder / n).read_bytes() for n in names if (folder / n).is_file()}
+    assert (folder / "report.html").is_file()
+    return {"record": record, **files}
+
+
+def same_again(
+    run: Run, data: Path, out: Path, expected: dict[str, object], *, force: bool = False
+) -> None:
+    run(data, out, force)
+    ours = result(out)
+    for name, value in expected.items():
+        assert ours[name] == value, name
+    assert left_over(out) == []
+
+
+STEPS = ("features", "interactions", "params")
+"""Steps of the pipeline that are searches: kills within them have tests of their own."""
+
+
+def inside_a_step(photo: Path, following: Path) -> bool:
+    def started(place: Path) -> list[str]:
+        return [s for s in STEPS if (place / s / "search.json").is_file()]
+
+    def done(place: Path) -> list[str]:
+        return [s for s in STEPS if (place / s / "record.json").is_file()]
+
+    return started(photo) == started(following) != done(photo) == done(following)
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("kind", "moments"),
+    [
+        *((kind, 1) for kind in ("features", "interactions", "params")),
+        *(pytest.param(kind, None, marks=SLOW, id=f"{kind}-all") for kind in SEARCHES),
+    ],
+)
+@pytest.mark.timeout(1_200)
+def test_a_search_that_is_killed_at_any_file_operation_is_finished_by_the_same_command(
+    kind, moments, clicks, tmp_path
+):
+    run, out, photos = SEARCHES[kind], tmp_path / "out", tmp_path / "photos"
+    with pytest.MonkeyPatch.context() as patch:
+        photograph(patch, out, photos)
+        run(clicks, out, False)
+    expected = result(out)
+    kills = sorted(photos.iterdir())
+    assert len(kills) > 50
+    if moments is not None:
+        kills = kills[len(kills) // (moments + 1) :: len(kills) // (moments + 1)][:moments]
+    for photo, following in zip(kills, [*kills[1:], kills[-1]], strict=True):
+        if kind == "pipeline" and inside_a_step(photo, following):
+            continue
+        shutil.rmtree(out)
+        shutil.copytree(photo, out, symlinks=True)
+        same_again(run, clicks, out, expected)
