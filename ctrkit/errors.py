@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+from ctrkit.printable import one_line
 
 
 class CtrkitError(ValueError):
-    """Base of every error that the user can fix."""
+    """Base of every error that the user can fix; its message is one line of printable text."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class SchemaError(CtrkitError):
@@ -20,6 +26,33 @@ class SchemaError(CtrkitError):
 
 class DataError(CtrkitError):
     """The data cannot be read, or a model cannot be trained on them."""
+
+
+class CellError(DataError):
+    """A value cannot be read as what its column holds.
+
+    Attributes:
+        row: Row of the value, from 0: of the frame that was read; of the file after :meth:`at`.
+    """
+
+    def __init__(self, fault: str, row: int, way_out: str) -> None:
+        """Make the error.
+
+        Args:
+            fault: What must hold, and the value.
+            row: Row of the value.
+            way_out: What the user can do.
+        """
+        super().__init__(f"{fault} in row {row}: {way_out}")
+        self.fault, self.row, self.way_out = fault, row, way_out
+
+    def __reduce__(self) -> Any:
+        """Pickle, for processes that count files."""
+        return type(self), (self.fault, self.row, self.way_out)
+
+    def at(self, row: int) -> CellError:
+        """Return the error with another row."""
+        return type(self)(self.fault, row, self.way_out)
 
 
 class ConfigError(CtrkitError):

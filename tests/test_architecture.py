@@ -243,7 +243,7 @@ def test_data_sets_and_experiments_are_no_packages() -> None:
 def test_the_tests_mirror_the_package() -> None:
     rooms = {p.name for p in PACKAGE.iterdir() if any(p.glob("*.py"))}
     modules = {p.stem for p in PACKAGE.glob("*.py")}
-    besides = {"datasets", "experiments", "golden", "conformance", "plugins"}
+    besides = {"datasets", "experiments", "golden", "conformance", "plugins", "properties"}
     folders = {p.name for p in (ROOT / "tests").iterdir() if any(p.rglob("test_*.py"))}
     assert folders <= rooms | modules | besides
     files = {p.stem for p in (ROOT / "tests").glob("test_*.py")}

@@ -23,9 +23,9 @@ from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.encode.unseen import UnseenTally
 from ctrkit.data.read.memory import to_polars
 from ctrkit.data.read.options import ReadOptions
-from ctrkit.data.read.sources import Source, open_source
+from ctrkit.data.read.sources import Source, frame_source, open_source
 from ctrkit.data.store.batch import Encoded
-from ctrkit.errors import DataError
+from ctrkit.errors import CellError, DataError
 from ctrkit.files import atomic_path
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
@@ -96,26 +96,25 @@ class Predictor:
 
     def logits(self, data: object, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
         """Return the model's logits ``(n,)`` float32, not corrected for sampling."""
-        if isinstance(data, str | Path):
-            return self._source_logits(data, batch_rows)
-        frame = to_polars(data)
-        if frame.height == 0:
-            return np.empty(0, np.float32)
-        parts = [
-            self.encoded_logits(self.encode(frame[start : start + CHUNK_ROWS]), batch_rows)
-            for start in range(0, frame.height, CHUNK_ROWS)
-        ]
-        return np.concatenate(parts)
-
-    def _source_logits(self, path: str | Path, batch_rows: int) -> npt.NDArray[np.float32]:
-        """Return the logits ``(n,)`` of the rows of a file or folder, a chunk at a time."""
-        data = self.config.data
-        options = ReadOptions(data.text_encoding, data.separator, data.header, self.schema.columns)
-        source = open_source(path, options)
-        fields, logits = self.columns(source.columns), [np.empty(0, np.float32)]
+        logits = [np.empty(0, np.float32)]
+        source = self._open(data)
+        if source is None:
+            return logits[0]
+        fields = self.columns(source.columns)
         for chunk in source.chunks(fields, CHUNK_ROWS):
-            logits.append(self.encoded_logits(self.encode(chunk.frame), batch_rows))
+            with source.locating(chunk):
+                logits.append(self.encoded_logits(self.encode(chunk.frame), batch_rows))
         return np.concatenate(logits)
+
+    def _open(self, data: object) -> Source | None:
+        """Return raw rows, or those of a path, as a source; None: there are no rows in memory."""
+        if isinstance(data, str | Path):
+            text = self.config.data
+            names = self.schema.columns
+            options = ReadOptions(text.text_encoding, text.separator, text.header, names)
+            return open_source(data, options)
+        frame = to_polars(data)
+        return frame_source(frame) if frame.height else None
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
         """Encode raw rows.
@@ -143,14 +142,38 @@ class Predictor:
         return fields
 
     def encoded_logits(self, encoded: Encoded, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
-        """Return the logits ``(n,)`` of encoded rows."""
+        """Return the logits ``(n,)`` of encoded rows.
+
+        Raises:
+            CellError: A logit is not finite: a number is too far from those of training.
+        """
         self.model.eval()
         with torch.inference_mode():
-            logits = [
+            parts = [
                 self.model(*model_inputs(rows, self.device)).float().cpu().numpy()  # (B,)
                 for rows in encoded.slices(batch_rows)
             ]
-        return np.concatenate(logits)
+        logits: npt.NDArray[np.float32] = np.concatenate(parts)
+        finite = np.isfinite(logits)
+        if not finite.all():
+            row = int(finite.argmin())
+            raise CellError(
+                f"the score must be a finite number; got {logits[row]}",
+                row,
+                self._extreme_number(encoded.numbers[row]),
+            )
+        return logits
+
+    def _extreme_number(self, numbers: npt.NDArray[np.float32]) -> str:
+        """Return which of a row's numbers may have made its score infinite."""
+        if not np.isfinite(numbers).any():
+            return "train again with a lower train.lr"
+        index = int(np.nanargmax(np.abs(numbers)))
+        name = self.layout.of_kind("numeric")[index].name
+        return (
+            f"column {name!r} is {numbers[index]:g} there after its transform; correct such rows, "
+            "or train again with transform = 'quantile' or 'log2_monotone' in the schema"
+        )
 
     def predict_source(
         self,
@@ -209,9 +232,10 @@ class Predictor:
         empty, unseen = True, UnseenTally(self.layout)
         for chunk in source.chunks(names, CHUNK_ROWS):
             empty = False
-            encoded = self.encode(chunk.frame)
+            with source.locating(chunk):
+                encoded = self.encode(chunk.frame)
+                logits = self.encoded_logits(encoded, batch_rows)
             unseen.add(encoded)
-            logits = self.encoded_logits(encoded, batch_rows)
             keys = [chunk.frame[key]] if key else []
             yield pl.DataFrame([*keys, pl.Series(PREDICTION, self._probabilities(logits))])
         if empty:

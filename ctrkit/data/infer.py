@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from ctrkit.data.columns.numbers import COMMA, POINTS
 from ctrkit.data.read.sources import Source
 from ctrkit.errors import DataError, SchemaError, nearest
 from ctrkit.schema import Field, FieldKind, Schema
@@ -131,8 +132,9 @@ def infer_schema(
         DataError: The data has no rows.
     """
     overrides.check(source.columns)
-    sample = _sample(source, rows)
     declared, skipped = overrides.kinds(), overrides.not_fields()
+    columns = [name for name in source.columns if name not in skipped]
+    sample = _sample(source, columns or list(source.columns), rows)
     inferred = _infer_kinds(sample[[n for n in sample.columns if n not in {*declared, *skipped}]])
     fields: list[Field] = []
     warnings: list[str] = []
@@ -141,10 +143,7 @@ def infer_schema(
             continue
         kind = declared.get(column.name) or inferred[column.name]
         if kind is None:
-            warnings.append(
-                f"column {column.name!r} has values of type {column.dtype} and is left out; use "
-                f"dates as the time of a split: --time {column.name}"
-            )
+            warnings.append(_left_out(column))
             continue
         fields.append(Field(column.name, kind))
         warnings += _warnings(column, kind, declared=column.name in declared)
@@ -182,7 +181,7 @@ def _some_field(fields: Sequence[Field]) -> tuple[Field, ...]:
     return tuple(fields)
 
 
-def _sample(source: Source, rows: int) -> pl.DataFrame:
+def _sample(source: Source, columns: list[str], rows: int) -> pl.DataFrame:
     """Take the first rows of up to eight files, evenly chosen."""
     count = len(source.files)
     most = min(count, _MOST_FILES)
@@ -190,7 +189,7 @@ def _sample(source: Source, rows: int) -> pl.DataFrame:
     share = max(1, rows // len(chosen))
     frames = []
     for ordinal in chosen:
-        chunk = next(source.file_chunks(ordinal, None, share), None)
+        chunk = next(source.file_chunks(ordinal, columns, share), None)
         if chunk is not None:
             frames.append(chunk.frame)
     sample = pl.concat(frames) if frames else pl.DataFrame()
@@ -203,9 +202,8 @@ def _sample(source: Source, rows: int) -> pl.DataFrame:
 def _infer_kinds(sample: pl.DataFrame) -> dict[str, FieldKind | None]:
     """Return the kind of each column by its type and values; None: it is not a field."""
     texts = [c for c in sample.get_columns() if c.dtype == pl.String and c.null_count() < c.len()]
-    first = [
-        c.filter(c.is_not_null()).head(_FIRST) for c in texts
-    ]  # enough to tell most columns apart
+    # Enough to tell most columns apart. Methods take some names of series for patterns.
+    first = [c.alias("v").drop_nulls().head(_FIRST).alias(c.name) for c in texts]
     dates, numbers = (_all_match(first, pattern) for pattern in (_DATE, _NUMBER))
     kinds = {c.name: _kind_of_type(c.dtype) for c in sample.get_columns()}
     for c in texts:
@@ -225,6 +223,15 @@ def _kind_of_type(dtype: pl.DataType) -> FieldKind | None:
     return "categorical" if plain or dtype.is_integer() else None
 
 
+def _decimal_comma(column: pl.Series) -> str:
+    """Return a number with a comma, if all texts are numbers and some have one; else ''."""
+    texts = column.alias("v").drop_nulls()
+    if not texts.head(_FIRST).str.contains(f"{COMMA}|{_NUMBER}").all():
+        return ""
+    commas = texts.filter(texts.str.contains(COMMA))
+    return str(commas[0]) if len(commas) and texts.str.contains(f"{COMMA}|{_NUMBER}").all() else ""
+
+
 def _all_match(columns: Sequence[pl.Series], pattern: str) -> set[str]:
     """Return the names of the columns whose texts all match, in one query for all columns."""
     if not columns:
@@ -233,12 +240,30 @@ def _all_match(columns: Sequence[pl.Series], pattern: str) -> set[str]:
     return {f.columns[0] for f in pl.collect_all(frames) if f.item()}
 
 
+def _left_out(column: pl.Series) -> str:
+    """Return why a column is not a field."""
+    name = column.name
+    if column.dtype == pl.String or isinstance(column.dtype, pl.Datetime):
+        return (
+            f"column {name!r} holds dates with a time of day and is left out; use it as the time "
+            f"of a split: --time {name}, or declare it: --categorical {name}"
+        )
+    type_name = str(column.dtype).split("(")[0].lower()
+    return f"column {name!r} holds values of type {type_name} and is left out; cast it to use it"
+
+
 def _warnings(column: pl.Series, kind: FieldKind, *, declared: bool) -> list[str]:
     name, present = column.name, column.len() - column.null_count()
     if present == 0:
         return [f"column {name!r} is empty in the sample; leave it out: --ignore {name}"]
     if kind == "multi":
         return []
+    if kind == "categorical" and column.dtype == pl.String and not declared:
+        number = _decimal_comma(column)
+        if number:
+            return [
+                f"column {name!r} holds numbers such as {number!r} and is read as text; {POINTS}"
+            ]
     distinct = column.n_unique() - (column.null_count() > 0)
     if distinct == 1:
         return [f"column {name!r} has one value in the sample; leave it out: --ignore {name}"]

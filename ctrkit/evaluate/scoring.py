@@ -89,16 +89,17 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
     columns, unseen = _Columns(), UnseenTally(predictor.layout)
     for chunk in source.chunks(names):
         frame = chunk.frame
-        encoded = predictor.encode(frame)
-        unseen.add(encoded)
-        columns.add(
-            Scores(
-                logit=predictor.encoded_logits(encoded, batch_rows),
-                label=label_array(frame, schema, chunk.first_row),
-                weight=weight_array(frame, schema, chunk.first_row),
-                group=group_array(frame, schema),
+        with source.locating(chunk):
+            encoded = predictor.encode(frame)
+            columns.add(
+                Scores(
+                    logit=predictor.encoded_logits(encoded, batch_rows),
+                    label=label_array(frame, schema, chunk.first_row),
+                    weight=weight_array(frame, schema, chunk.first_row),
+                    group=group_array(frame, schema),
+                )
             )
-        )
+        unseen.add(encoded)
     predictor.warn_of_unseen(unseen)
     scores = columns.scores()
     if scores.weight is not None:

@@ -76,8 +76,9 @@ class Counted:
         """Count the rows of one file."""
         rows = self.counting.rows
         for chunk in self.counting.chunks(ordinal):
-            row_class = rows.of(chunk)
-            self.counts.update(chunk.frame, row_class, rows.weight_of(chunk))
+            with self.counting.source.locating(chunk):
+                row_class = rows.of(chunk)
+                self.counts.update(chunk.frame, row_class, rows.weight_of(chunk))
             period, label = np.divmod(row_class, np.uint8(rows.classes))
             self.sampler.add(chunk, period, label)
             del chunk  # before the next is read

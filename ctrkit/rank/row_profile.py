@@ -51,10 +51,7 @@ def row_measures(frame: pl.DataFrame, label: Classes, names: list[str]) -> list[
         label: (n,) classes.
         names: Names of the classes.
     """
-    text = [
-        c.cast(pl.String, strict=False) if not c.dtype.is_nested() else c.list.len().cast(pl.String)
-        for c in frame.get_columns()
-    ]
+    text = [_text(column.alias(f"{i}")) for i, column in enumerate(frame.get_columns())]
     if not text or not frame.height:
         return []
     anything = pl.all()
@@ -78,6 +75,17 @@ def row_measures(frame: pl.DataFrame, label: Classes, names: list[str]) -> list[
         )
         for measure, v in measures.items()
     ]
+
+
+def _text(column: pl.Series) -> pl.Series:
+    """Return a column as text; of lists, their lengths."""
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
+    if isinstance(column.dtype, pl.List):
+        column = column.list.len()
+    elif column.dtype == pl.Duration:
+        column = column.to_physical()
+    return column.cast(pl.String, strict=False)
 
 
 def _entropies(columns: list[pl.Series]) -> Floats:

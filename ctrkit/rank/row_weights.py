@@ -75,7 +75,8 @@ def row_weights(source: Source, schema: Schema) -> RowWeights | None:
     all_whole = True
     for ordinal in range(len(source.files)):
         for chunk in source.file_frames(ordinal, [name]):
-            weights = weight_numbers(chunk.frame, schema, chunk.first_row)
+            with source.locating(chunk):
+                weights = weight_numbers(chunk.frame, schema, chunk.first_row)
             if weights is None:
                 continue
             rows, total = rows + len(weights), total + float(weights.sum())

@@ -182,23 +182,24 @@ def _rows(source: Source, ordinal: int, column: str) -> int:
     return sum(c.frame.height for c in source.file_frames(ordinal, [column]))
 
 
-def _labels(source: Source, label: str) -> Iterator[pl.Series]:
+def _labels(source: Source, label: str) -> Iterator[Chunk]:
     for ordinal in range(len(source.files)):
-        for chunk in source.file_frames(ordinal, [label], rows=1):
-            yield chunk.frame[label]
+        yield from source.file_frames(ordinal, [label], rows=1)
 
 
 def _label_classes(source: Source, label: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    first = next(_labels(source, label), None)
-    if first is None:
+    head = next(_labels(source, label), None)
+    if head is None:
         raise DataError("the data has no rows")
+    first = head.frame[label]
     if is_binary(first):
         return ("0", "1"), ()
     if first.dtype.is_float() or first.dtype.is_decimal():
         return _bins(source, label)
     seen: set[str] = set()
-    for values in _labels(source, label):
-        distinct = to_text(values).unique()
+    for chunk in _labels(source, label):
+        with source.locating(chunk):
+            distinct = to_text(chunk.frame[label]).unique()
         if distinct.null_count():
             raise DataError(f"label {label!r} must have a value in every row; some are missing")
         seen.update(distinct.to_list())
@@ -223,8 +224,9 @@ def _one_class(label: str, value: str) -> str:
 
 def _bins(source: Source, label: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
     count = np.zeros(1 << 20, np.int64)
-    for values in _labels(source, label):
-        z = to_numbers(values)
+    for chunk in _labels(source, label):
+        with source.locating(chunk):
+            z = to_numbers(chunk.frame[label])
         if np.isnan(z).any():
             raise DataError(f"label {label!r} must have a value in every row; some are missing")
         count += np.bincount(cells(z), minlength=1 << 20)

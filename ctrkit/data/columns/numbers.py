@@ -6,9 +6,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ctrkit.errors import DataError
+from ctrkit.data.columns.shown import shown
+from ctrkit.errors import CellError, DataError
 
 Floats = npt.NDArray[np.float64]
+COMMA = r"^[-+]?(?:\d{1,3}(?:\.\d{3})+,\d+|\d+,\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?)$"
+"""Numbers with a decimal comma or commas between thousands: ``1.234,5``, ``1,5``, ``1,234``."""
+POINTS = (
+    "write numbers with a decimal point and no separator of thousands (pandas: "
+    "read_csv(..., decimal=',', thousands='.'))"
+)
+"""What to do about such numbers."""
+_CORRECT = "correct such rows, or declare it categorical"
 
 
 def to_numbers(values: pl.Series) -> Floats:
@@ -37,9 +46,11 @@ def to_numbers(values: pl.Series) -> Floats:
             cast = cast.zip_with(cast.is_not_null(), booleans)
         bad = cast.is_null() & text.is_not_null() & (text != "")
         if bad.any():
-            raise DataError(
-                f"column {name!r} must hold numbers; got {values.filter(bad)[0]!r}: correct "
-                "such rows, or declare it categorical"
+            row = int(bad.arg_max() or 0)
+            raise CellError(
+                f"column {name!r} must hold numbers; got {shown(values, row)}",
+                row,
+                POINTS if text.str.contains(COMMA)[row] else _CORRECT,
             )
         values = cast
     elif isinstance(values.dtype, pl.Datetime):

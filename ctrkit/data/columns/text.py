@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ctrkit.data.columns.iso import datetime_text, parse_datetimes, time_text
-from ctrkit.errors import DataError
+from ctrkit.errors import CellError, DataError
 from ctrkit.schema import Field
 
 _WHOLE = r"^(?:\+|(-))?(0|[1-9][0-9]*)\.0*$"
@@ -61,9 +61,10 @@ def canonical(values: pl.Series) -> pl.Series:
         return time_text(values)
     if dtype.is_integer() or dtype in (pl.Date, pl.Categorical, pl.Enum, pl.Null):
         return values.cast(pl.String)
+    lists = isinstance(dtype, pl.List | pl.Array)
     raise DataError(
         f"column {values.name!r} must hold text, whole numbers, booleans or dates; got {dtype}: "
-        "declare it numeric, or cast it"
+        f"declare it {'multi' if lists else 'numeric'}, or cast it"
     )
 
 
@@ -97,9 +98,11 @@ def raw_text(values: pl.Series) -> pl.Series:
 def _check_whole(name: str, values: pl.Series, not_whole: pl.Series) -> None:
     bad = values.is_not_null() & not_whole
     if bad.any():
-        raise DataError(
-            f"column {name!r} must hold text or whole numbers; got "
-            f"{values.filter(bad)[0]!r}: if it is a field, declare it numeric"
+        row = int(bad.arg_max() or 0)
+        raise CellError(
+            f"column {name!r} must hold text or whole numbers; got {values[row]}",
+            row,
+            "if it is a field, declare it numeric",
         )
 
 
@@ -264,7 +267,12 @@ def raw_tokens(values: pl.Series, field: Field) -> pl.Series:
         if values.dtype.inner == pl.String:
             return values
         lengths, flat = explode(values)
-        return _lists_like(values, raw_text(flat.alias(name)), lengths)
+        try:
+            tokens = raw_text(flat.alias(name))
+        except CellError as error:
+            row = int(np.searchsorted(np.cumsum(lengths), error.row, side="right"))
+            raise error.at(row) from None
+        return _lists_like(values, tokens, lengths)
     text = raw_text(values.alias(name))
     lists = text.str.split(field.separator)
     empty = pl.Series([[]], dtype=pl.List(pl.String))

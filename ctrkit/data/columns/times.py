@@ -146,7 +146,8 @@ def count_times(source: Source, column: TimeColumn) -> tuple[Times, npt.NDArray[
     counts = np.empty(0, np.int64)
     low, high, exact = np.inf, -np.inf, True
     for chunk in source.chunks([column.name]):
-        values = column.read(chunk.frame, chunk.first_row)
+        with source.locating(chunk):
+            values = column.read(chunk.frame, chunk.first_row)
         low, high = min(low, values.min()), max(high, values.max())
         if exact:
             distinct, rows = np.unique(values, return_counts=True)

@@ -15,6 +15,8 @@ import polars as pl
 
 from ctrkit.data.columns.numbers import Floats, to_numbers
 
+LARGE = 1e150
+"""The square of a larger number may be infinite."""
 _SHIFT = np.uint64(44)
 _TOP = np.uint64(1 << 63)
 _LOW = np.uint64((1 << 44) - 1)
@@ -81,8 +83,7 @@ def moments(cell: Cells, count: Counted) -> tuple[float, float]:
         return 0.0, 0.0
     share, z = count / total, representatives(cell)
     mean = math.fsum((z * share).tolist())
-    with np.errstate(over="ignore"):
-        squares = (z - mean) ** 2 * share
-    if not np.isfinite(squares).all():
-        return mean, math.inf
-    return mean, math.sqrt(math.fsum(squares.tolist()))
+    largest = float(np.abs(z).max())
+    unit = 1.0 if largest < LARGE else largest  # whose square is finite
+    squares = (z / unit - mean / unit) ** 2 * share
+    return mean, unit * math.sqrt(math.fsum(squares.tolist()))

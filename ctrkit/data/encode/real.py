@@ -15,7 +15,14 @@ import polars as pl
 from ctrkit.data.columns.numbers import Floats, to_numbers
 from ctrkit.data.encode.edges import real_edges
 from ctrkit.data.encode.field import FieldCounts, FieldEncoder, Mask
-from ctrkit.data.encode.histogram import CELL_WIDTH, cell_counts, cell_keys, lower_bounds, moments
+from ctrkit.data.encode.histogram import (
+    CELL_WIDTH,
+    LARGE,
+    cell_counts,
+    cell_keys,
+    lower_bounds,
+    moments,
+)
 from ctrkit.data.encode.state import FieldState
 from ctrkit.registry import register
 
@@ -97,6 +104,8 @@ class Standard(RealEncoder):
     def transform(self, z: Floats) -> Floats:
         """Return ``(z - mean) / sd``."""
         mean, sd = self.state.mean, self.state.sd
+        if sd > LARGE:  # z - mean might be infinite
+            return z / sd - mean / sd
         return (z - mean) / sd if sd > 0 else z * 0.0
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 
 from ctrkit.data.read.errors import check_unique, reading_errors
+
+_DIGITS = 38  # of the decimals that polars holds
 
 
 def to_frame(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
@@ -17,16 +21,72 @@ def to_frame(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
     return frame
 
 
-def read_columns(path: str) -> dict[str, pl.DataType]:
-    """Return name -> type of a file's columns.
+def narrow(data: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+    """Return the data with its decimals of 256 bits, at which polars panics, in 128 bits.
+
+    Raises:
+        ArrowInvalid: A decimal has more than 38 digits.
+    """
+    wide = [i for i, column in enumerate(data.schema) if pa.types.is_decimal256(column.type)]
+    for index in wide:
+        column = data.schema.field(index)
+        short = column.with_type(pa.decimal128(_DIGITS, column.type.scale))
+        data = data.set_column(index, short, data.column(index).cast(short.type))
+    return data
+
+
+def unreadable(schema: pa.Schema) -> dict[str, str]:
+    """Return name -> type of the columns of a type that polars cannot hold."""
+    return {column.name: str(column.type) for column in schema if not _readable(column.type)}
+
+
+def _readable(dtype: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_decimal(dtype):
+        return 0 <= int(dtype.scale) <= _DIGITS
+    if types.is_timestamp(dtype) and dtype.tz is not None:
+        return _is_zone(dtype.tz)
+    if types.is_dictionary(dtype):
+        return _readable(dtype.value_type)
+    odd = (types.is_union, types.is_interval, types.is_run_end_encoded)
+    if any(check(dtype) for check in (*odd, types.is_list_view, types.is_large_list_view)):
+        return False
+    if types.is_fixed_size_list(dtype) and not dtype.list_size:
+        return False
+    if types.is_nested(dtype):
+        children = [dtype.field(index).type for index in range(dtype.num_fields)]
+        return all(_readable(child) for child in children) and not any(
+            types.is_decimal256(child) for child in children
+        )
+    return True
+
+
+def _is_zone(name: str) -> bool:
+    """Return whether a zone is an offset such as +02:00, or known by name."""
+    if name[:1] in ("+", "-"):
+        return True
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return False
+    return True
+
+
+def read_columns(path: str) -> tuple[dict[str, pl.DataType], dict[str, str]]:
+    """Return name -> type of a file's columns, and of those that cannot be read.
 
     Raises:
         DataError: The file cannot be read, or two columns have the same name.
     """
     with reading_errors(path, pa.ArrowException):
-        schema = _open(path).schema
+        try:
+            schema = _open(path).schema
+        except pa.ArrowNotImplementedError:
+            return dict(_scan(path).collect_schema()), {}
         check_unique(path, schema.names)
-        return dict(to_frame(pa.Table.from_batches([], schema)).schema)
+        odd = unreadable(schema)
+        kept = pa.schema([column for column in schema if column.name not in odd])
+        return dict(to_frame(narrow(pa.Table.from_batches([], kept))).schema), odd
 
 
 def read_frames(path: str, columns: list[str]) -> Iterator[pl.DataFrame]:
@@ -36,7 +96,17 @@ def read_frames(path: str, columns: list[str]) -> Iterator[pl.DataFrame]:
         DataError: The file cannot be read.
     """
     with reading_errors(path, pa.ArrowException):
-        yield from (to_frame(batch)[columns] for batch in _batches(path, columns))
+        try:
+            _open(path)
+        except pa.ArrowNotImplementedError:
+            yield from _scan(path).select(cs.by_name(*columns)).collect_batches(maintain_order=True)
+        else:
+            yield from (to_frame(narrow(batch))[columns] for batch in _batches(path, columns))
+
+
+def _scan(path: str) -> pl.LazyFrame:
+    """Scan a file that polars alone can read: integers of 128 bits are its own."""
+    return pl.scan_ipc(path, glob=False)
 
 
 def _open(path: str) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:

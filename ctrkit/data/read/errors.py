@@ -35,7 +35,8 @@ def reading_errors(path: str, *kinds: type[Exception]) -> Iterator[None]:
     Raises:
         DataError: The file cannot be read.
     """
-    foreign: tuple[type[Exception], ...] = (OSError, pl.exceptions.PolarsError, UnicodeError)
+    foreign: tuple[type[BaseException], ...] = (OSError, pl.exceptions.PolarsError, UnicodeError)
+    foreign = (*foreign, pl.exceptions.PanicException)  # which is no Exception
     try:
         yield
     except DataError:
@@ -44,7 +45,7 @@ def reading_errors(path: str, *kinds: type[Exception]) -> Iterator[None]:
         raise DataError(f"{path}: {_explain(error)}") from error
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: BaseException) -> str:
     text = " ".join(str(error).split())
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", text)
     if ragged:

@@ -48,25 +48,38 @@ def format_of(path: str) -> Format:
     return "parquet" if start[:4] == b"PAR1" else "arrow" if start == b"ARROW1" else "text"
 
 
-def read_columns(path: str, kind: Format, options: ReadOptions) -> dict[str, pl.DataType]:
-    """Return name -> type of a file's columns.
+def read_columns(
+    path: str, kind: Format, options: ReadOptions
+) -> tuple[dict[str, pl.DataType], dict[str, str]]:
+    """Return name -> type of a file's columns, and of those that cannot be read.
 
     Raises:
         DataError: The file cannot be read, has no rows or no columns, or repeats a name.
     """
     if is_remote(path):
         with reading_errors(path):
-            return dict(_scan(path, kind, options).collect_schema())
+            return dict(_scan(path, kind, options).collect_schema()), {}
     if kind == "text":
         from ctrkit.data.read import text
 
-        return dict.fromkeys(text.read_names(path, options), pl.String())
+        return dict.fromkeys(text.read_names(path, options), pl.String()), {}
     if kind == "arrow":
         from ctrkit.data.read import arrow
 
         return arrow.read_columns(path)
     with reading_errors(path):
-        return dict(_scan_parquet(path).collect_schema())
+        columns = dict(_scan_parquet(path).collect_schema())
+    odd = {name: str(dtype) for name, dtype in columns.items() if not _readable(dtype)}
+    return {name: dtype for name, dtype in columns.items() if name not in odd}, odd
+
+
+def _readable(dtype: pl.DataType) -> bool:
+    """Return whether polars reads the values of a type that it names."""
+    if isinstance(dtype, pl.Decimal):
+        return dtype.precision <= pl.Decimal().precision
+    if isinstance(dtype, pl.Array):
+        return 0 not in dtype.shape
+    return True
 
 
 def read_frames(

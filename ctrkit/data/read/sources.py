@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from ctrkit.data.read.chunks import CHUNK_ROWS, Chunk, rechunk
@@ -18,7 +22,9 @@ from ctrkit.data.read.memory import to_polars
 from ctrkit.data.read.options import ReadOptions, is_remote
 from ctrkit.data.read.parts import FilePart, FramePart, Part, common_columns
 from ctrkit.data.read.paths import find_files, partition_values
-from ctrkit.errors import DataError, nearest
+from ctrkit.errors import CellError, DataError, nearest
+
+logger = logging.getLogger(__name__)
 
 _VIEW_BYTES = 16  # of a text cell, in addition to its characters
 
@@ -111,6 +117,26 @@ class Source:
     def _frames(self, ordinal: int, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
         return self.parts[ordinal].frames(list(columns or self.columns), self.columns)
 
+    @contextmanager
+    def locating(self, chunk: Chunk, read: npt.NDArray[np.bool_] | None = None) -> Iterator[None]:
+        """Name the file, and the row in it, in errors about values of a chunk.
+
+        Args:
+            chunk: Rows of this source.
+            read: Which rows of the chunk are read; None: all of them.
+
+        Raises:
+            DataError: What the block raised, with its place.
+        """
+        try:
+            yield
+        except DataError as error:
+            if isinstance(error, CellError):
+                row = error.row if read is None else int(np.flatnonzero(read)[error.row])
+                error = error.at(chunk.first_row + row)
+            file = "" if self.in_memory else f"{self.files[chunk.file]}: "
+            raise DataError(f"{file}{error}") from error.__cause__
+
     def fingerprint(self) -> str:
         """Return a sha256 over paths, sizes, times and columns (in memory: over the content)."""
         digest = hashlib.sha256()
@@ -162,11 +188,17 @@ def open_source(path: str | Path, options: ReadOptions = ReadOptions()) -> Sourc
     files, root = find_files(text)
     formats = {file: format_of(file) for file in files}
     _check_one_format(text, formats)
+    read = {file: read_columns(file, formats[file], options) for file in files}
+    odd = {name: (dtype, file) for file in files for name, dtype in read[file][1].items()}
+    for name, (dtype, file) in odd.items():
+        logger.warning(
+            "%s: column %r is left out: its type, %s, cannot be read; cast it", file, name, dtype
+        )
     parts = []
     for file in files:
         partition = partition_values(file, root)
-        columns = read_columns(file, formats[file], options)
-        own = {n: t for n, t in columns.items() if n and n not in partition}
+        hidden = {"", *partition, *odd}
+        own = {n: t for n, t in read[file][0].items() if n not in hidden}
         if not own and not partition:
             raise DataError(f"{file}: no column has a name; give the file a header row")
         parts.append(FilePart(file, formats[file], options, own, partition))

@@ -45,7 +45,8 @@ def _check_filled(source: Source, plan: SplitPlan) -> None:
     filled: set[int] = set()
     columns = [plan.column] if plan.column else list(source.columns)[:1]
     for chunk in source.chunks(columns):
-        filled |= set(np.unique(plan.assign(chunk)).tolist())
+        with source.locating(chunk):
+            filled |= set(np.unique(plan.assign(chunk)).tolist())
         if filled >= set(range(len(SPLITS))):
             return
     empty = [name for number, name in enumerate(SPLITS) if number not in filled]

@@ -217,8 +217,10 @@ def _count(work: _Work) -> Counts:
     columns = [c for c in work.schema.required_columns() if c in work.source.columns]
     with closing(read_ahead(work.source.chunks(columns), CHUNKS_AHEAD)) as chunks:
         for chunk in chunks:
-            train = work.plan.assign(chunk) == 0
-            counts.update(chunk.frame if train.all() else chunk.frame.filter(train))
+            with work.source.locating(chunk):
+                train = work.plan.assign(chunk) == 0
+            with work.source.locating(chunk, train):
+                counts.update(chunk.frame if train.all() else chunk.frame.filter(train))
             done += chunk.frame.height
             if work.progress is not None:
                 work.progress.update("count", done, None, f"{done:,} rows")

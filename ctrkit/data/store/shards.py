@@ -124,9 +124,11 @@ def write_shards(
     try:
         with closing(read_ahead(source.chunks(names), CHUNKS_AHEAD)) as chunks:
             for chunk in chunks:
-                encoded, splits = encoder.encode(chunk.frame), plan.assign(chunk)
+                with source.locating(chunk):
+                    splits = plan.assign(chunk)
+                    encoded = encoder.encode(chunk.frame)
+                    table = _table(chunk, encoded, layout, encoder.schema)
                 validation.add(encoded, np.flatnonzero(splits == _VALIDATION))
-                table = _table(chunk, encoded, layout, encoder.schema)
                 _split(table, splits, row_ids(chunk), writers, info, weights)
                 done += chunk.frame.height
                 if progress is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -53,3 +56,17 @@ def test_pandas_and_pyarrow_are_not_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("form", [pd.DataFrame, dict])
+def test_values_of_several_types_become_text(form: Callable[[dict[str, Any]], object]) -> None:
+    ids = [3, "4", None, 2.5, True, 3.0, dt.date(2024, 1, 31), float("nan")]
+    frame = to_polars(form({"id": ids, "n": range(8)}))
+    assert frame["id"].to_list() == ["3", "4", None, "2.5", "1", "3.0", "2024-01-31", None]
+    assert frame["n"].to_list() == list(range(8))
+
+
+def test_a_column_that_cannot_be_converted_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    frame = to_polars(pd.DataFrame({"a": [1, 2], "o": [object(), object()]}))
+    assert frame.to_dict(as_series=False) == {"a": [1, 2]}
+    assert "column 'o' holds values that cannot be converted and is left out" in caplog.text
