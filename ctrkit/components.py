@@ -119,6 +119,7 @@ STATIC: tuple[Entry, ...] = (
         ("constant", "the learning rate stays", ""),
         ("linear", "the learning rate falls to zero in a straight line", ""),
         ("cosine", "the learning rate falls to zero as half a cosine", "arXiv:1608.03983"),
+        ("plateau", "the learning rate falls to a tenth after an epoch without gain", ""),
     ),
     *rows(
         "encoding",

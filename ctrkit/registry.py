@@ -187,7 +187,7 @@ def optimizer(name: str, *, paper: str = "", can: tuple[str, ...] = ()) -> Calla
 
 
 def schedule(name: str, *, paper: str = "") -> Callable[[T], T]:
-    """Register a schedule: share of the steps done -> factor of the learning rate."""
+    """Register a schedule: :class:`ctrkit.train.schedule.Course` -> factor of the rate."""
     return register("schedule", name, paper=paper)
 
 

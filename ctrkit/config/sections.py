@@ -203,10 +203,11 @@ class TrainConfig(Section):
     l2_rows: Literal["touched", "all"] = "touched"
     """Rows that ``l2`` applies to. ``touched``: those in the step's batch; ``all``: every row at
     every step, as in the papers."""
-    schedule: Annotated[str, registered("schedule"), Choices("constant", "linear", "cosine")] = (
-        "constant"
-    )
-    """Course of the learning rate over the planned steps; ``linear`` and ``cosine`` end at 0."""
+    schedule: Annotated[
+        str, registered("schedule"), Choices("constant", "linear", "cosine", "plateau")
+    ] = "constant"
+    """Course of the learning rate over the planned steps; ``linear`` and ``cosine`` end at 0,
+    ``plateau`` falls to a tenth after each epoch without gain on validation."""
     warmup_steps: int = Field(default=0, ge=0)
     """Steps over which the learning rate rises from 0."""
     clip_norm: float | None = Field(default=None, gt=0)

@@ -77,8 +77,8 @@ def check_optimizer(name: str) -> list[Verdict]:
 def check_schedule(name: str) -> list[Verdict]:
     """Run the contract suite on a registered schedule.
 
-    Checked: factors are finite and not negative from the first step to the last, the first one
-    not zero.
+    Checked: factors are finite and not negative from the first step to the last, before any epoch
+    without gain and after some; the first one is not zero.
     """
     registry.get("schedule", name)
     return run_checks(name, name, {"factors": _factors})
@@ -141,6 +141,6 @@ def _weight_decay(name: str) -> None:
 
 def _factors(name: str) -> None:
     config = TrainConfig(lr=1.0, schedule=name)
-    rates = [learning_rate(config, step, 100) for step in range(101)]
+    rates = [learning_rate(config, s, 100, plateaus) for plateaus in (0, 3) for s in range(101)]
     require(all(math.isfinite(r) and r >= 0 for r in rates), "factors must be finite and >= 0")
     require(rates[0] > 0, "the first factor must be above 0")

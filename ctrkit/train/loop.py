@@ -166,7 +166,7 @@ class _Loop(Generic[M]):
         started = time.perf_counter()
         cursor, context = self.cursor, self.context
         self.interrupts.begin()
-        context.lr = learning_rate(self.config, cursor.step, context.total_steps)
+        context.lr = learning_rate(self.config, cursor.step, context.total_steps, cursor.plateaus)
         for callback in self.callbacks:
             callback.step_start(context, batch)
         self.optimizers.zero_grad()
@@ -281,7 +281,7 @@ class _Loop(Generic[M]):
             cursor.lines = self.journal.size
         shown = [f"{n} {line[n]:.5f}" for n in ("train_loss", "logloss", "auc") if n in line]
         logger.info("step %d: %s", cursor.step, ", ".join(shown))
-        if cursor.compare(metrics, monitor):
+        if cursor.compare(metrics, monitor, self.config.evals_per_epoch):
             state = self.model.state_dict()
             self.best = {k: v.detach().to("cpu", copy=True) for k, v in state.items()}
         if self.config.patience and cursor.waited >= self.config.patience:

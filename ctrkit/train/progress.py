@@ -18,6 +18,7 @@ class Cursor:
         best_step: Step of the best evaluation; -1: none could be compared.
         best_metrics: Its metrics.
         waited: Evaluations since then.
+        plateaus: Epochs so far at whose end no evaluation had improved on the best before.
         stopped: Why training ended; empty while it runs.
         precision: ``fp32`` or ``bf16``.
         lines: Length of ``metrics.jsonl`` in bytes.
@@ -32,6 +33,7 @@ class Cursor:
     best_step: int = -1
     best_metrics: dict[str, float] = field(default_factory=dict)
     waited: int = 0
+    plateaus: int = 0
     stopped: str = ""
     precision: str = "fp32"
     lines: int = 0
@@ -51,14 +53,21 @@ class Cursor:
         self.seconds += seconds
         self.since_seconds += seconds
 
-    def compare(self, metrics: Mapping[str, float], monitor: str) -> bool:
-        """Return whether an evaluation is the best so far; if so, take note of it."""
+    def compare(self, metrics: Mapping[str, float], monitor: str, per_epoch: int) -> bool:
+        """Return whether an evaluation is the best so far; if so, take note of it.
+
+        Args:
+            metrics: Of the evaluation.
+            monitor: The metric to compare.
+            per_epoch: Evaluations per epoch: as many in a row without gain are a plateau.
+        """
         sign = 1 if monitor == "auc" else -1
         best = sign * self.best_metrics.get(monitor, -sign * math.inf)
         self.waited += 1
         if sign * metrics[monitor] > best:
             self.best_step, self.best_metrics, self.waited = self.step, dict(metrics), 0
             return True
+        self.plateaus += self.waited % per_epoch == 0
         return False
 
 

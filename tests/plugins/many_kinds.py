@@ -12,6 +12,7 @@ from ctrkit.nn.tables.base import CodedField, EmbeddingTable
 from ctrkit.registry import head, optimizer, schedule, table
 from ctrkit.schema import DROPPED
 from ctrkit.train.optimizers import OptimizerKind, RowOptimizer
+from ctrkit.train.schedule import Course
 
 
 @head("max_head")
@@ -77,6 +78,6 @@ class PlainRows(RowOptimizer):
 
 
 @schedule("square_root")
-def square_root(done: float) -> float:
+def square_root(course: Course) -> float:
     """Fall to zero, slowly at first."""
-    return (1 - done) ** 0.5
+    return (1 - course.done) ** 0.5

@@ -181,6 +181,29 @@ def test_patience_and_callbacks_stop():
     assert (result.stopped, result.steps, result.epochs) == ("pruned", 10, 1)
 
 
+def scripted(values):
+    """Return an evaluation that gives these log losses in turn."""
+    waiting = iter(values)
+    return lambda model: {"auc": 0.5, "logloss": next(waiting)}
+
+
+@pytest.mark.parametrize("cut_at", [None, 18, 33])
+def test_a_plateau_cuts_the_rate_after_each_epoch_without_gain(cut_at, tmp_path):
+    # two evaluations per epoch of ten steps; patience: two epochs without gain
+    losses = [0.6, 0.5, 0.5, 0.6, 0.4, 0.4, 0.5, 0.3, 0.3, 0.4, 0.3, 0.5]
+    settings = config(epochs=20, schedule="plateau", patience=4)
+    evaluate = scripted(losses)
+    if cut_at is not None:
+        stop = [Count(cut_at)]
+        with pytest.raises(KeyboardInterrupt):
+            fit(Tiny(), Stream(), settings, evaluate=evaluate, callbacks=stop, folder=tmp_path)
+    plain = [Count()]
+    result = fit(Tiny(), Stream(), settings, evaluate=evaluate, callbacks=plain, folder=tmp_path)
+    rates = [line["lr"] for line in lines(tmp_path)]
+    assert rates == pytest.approx([1e-2] * 4 + [1e-3] * 3 + [1e-4] * 3 + [1e-5] * 2)
+    assert (result.stopped, result.steps, result.best_step) == ("patience", 60, 40)
+
+
 def test_a_nan_monitor_is_never_best(tmp_path):
     result = fit(
         Tiny(),

@@ -77,6 +77,14 @@ def test_schedule():
     assert learning_rate(wave, 6, 8) == pytest.approx(0.5)
 
 
+def test_plateau_cuts_to_a_tenth_down_to_its_floor():
+    plateau = TrainConfig(lr=1e-3, warmup_steps=2, schedule="plateau")
+    rates = [learning_rate(plateau, 5, 10, plateaus) for plateaus in range(6)]
+    assert rates == pytest.approx([1e-3, 1e-4, 1e-5, 1e-6, 1e-6, 1e-6])
+    low = TrainConfig(lr=1e-7, schedule="plateau")
+    assert learning_rate(low, 5, 10, 3) == pytest.approx(1e-7)  # the floor raises no rate
+
+
 def test_descent_is_plain_and_bounded():
     p = torch.nn.Parameter(torch.zeros(3))
     p.grad = torch.tensor([0.1, -100.0, 0.0])
