@@ -11,13 +11,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from ctrkit.printable import one_line
+from ctrkit.secrets import redact
 
 
 class CtrkitError(ValueError):
-    """Base of every error that the user can fix; its message is one line of printable text."""
+    """Base of every error that the user can fix.
+
+    Its message is one line of printable text, in which addresses have no passwords.
+    """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(one_line(message))
+        super().__init__(one_line(redact(message)))
 
 
 class SchemaError(CtrkitError):

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ctrkit.errors import CtrkitError
+from ctrkit.errors import CtrkitError, RunFolderError
 
 _LONGEST = 16
 """Characters of a folder's name in the name of its hidden folder."""
@@ -235,6 +235,8 @@ def damaged_file(folder: Path, checksums: Path) -> str:
     except (OSError, ValueError):
         return checksums.name
     for name, checksum in expected.items() if isinstance(expected, dict) else ():
+        if not _is_inside(folder / name, folder):
+            return checksums.name
         try:
             if _checksum(folder / name) != checksum:
                 return str(name)
@@ -249,6 +251,49 @@ def _checksum(path: Path) -> int:
         while block := file.read(1 << 20):
             checksum = zlib.crc32(block, checksum)
     return checksum
+
+
+def inside(folder: Path, name: str, path: Path) -> Path:
+    """Return the path of a file that another file names, which must lie in a folder.
+
+    Args:
+        folder: The folder.
+        name: Path of the file, relative to the folder.
+        path: The file that names it.
+
+    Raises:
+        RunFolderError: It leads out of the folder.
+    """
+    if not _is_inside(folder / name, folder):
+        raise RunFolderError(
+            f"{str(path)!r} names {name!r}, which lies outside of the folder {str(folder)!r}"
+        )
+    return folder / name
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder in which a symbolic link leads out of it.
+
+    A folder may have come from someone else: what such a link points to would be read, sent to the
+    tracking store, or overwritten.
+
+    Raises:
+        RunFolderError: There is one; the message names it.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            link = os.path.join(parent, name)
+            if os.path.islink(link) and not _is_inside(Path(link), folder):
+                raise RunFolderError(
+                    f"{link!r} is a link that leads out of the folder {str(folder)!r} (to "
+                    f"{os.readlink(link)!r}); remove it, or put the file there"
+                )
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path, its links followed, lies in a folder."""
+    root = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), root]) == root
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:

@@ -218,11 +218,20 @@ def parameters_of(cls: type, title: str) -> type[BaseModel]:
     return cast("type[BaseModel]", create_model(title, __config__=config, **fields))
 
 
+def is_loaded(path: Path) -> bool:
+    """Return whether a plug-in file, or one of the same content, was imported in this process."""
+    return path.is_file() and _module_name(path) in sys.modules
+
+
+def _module_name(path: Path) -> str:
+    return f"ctrkit_plugin_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+
+
 def load_plugin(path: Path) -> Entry:
     """Import a plug-in file; return the last component that it registers.
 
-    The file runs with the user's rights: callers ask for consent before they load one that came
-    with a run folder.
+    The file runs with the user's rights: callers ask for consent before they load one that a
+    file names, or that came with a run folder.
 
     Raises:
         CtrkitError: The file is missing, fails on import, or registers nothing.
@@ -231,8 +240,7 @@ def load_plugin(path: Path) -> Entry:
         raise CtrkitError(f"the plug-in file {str(path)!r} does not exist")
     if path.suffix != ".py":
         raise CtrkitError(f"a plug-in must be a .py file; got {str(path)!r}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    module_name = f"ctrkit_plugin_{digest[:16]}"
+    module_name = _module_name(path)
     if module_name not in sys.modules:
         spec = importlib.util.spec_from_file_location(module_name, path)
         assert spec is not None

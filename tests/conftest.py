@@ -8,9 +8,11 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,53 @@ def shared_data() -> Path:
     if not (shared / "data").is_dir():
         pytest.skip(f"no real data below {shared} (set CTRKIT_SHARED)")
     return shared / "data"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Serve a folder with support of byte ranges, as object stores do."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def reply(self, *, body: bool) -> None:
+            path = Path(tmp_path / self.path.split("?")[0].lstrip("/"))
+            if not path.is_file():
+                self.send_error(404)
+                return
+            data, total = path.read_bytes(), path.stat().st_size
+            wanted = self.headers.get("Range")
+            if wanted:
+                low, _, high = wanted.removeprefix("bytes=").partition("-")
+                start = int(low) if low else max(0, total - int(high))
+                stop = min(int(high) + 1, total) if low and high else total
+                data = data[start:stop]
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{total}")
+            else:
+                self.send_response(200)
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            self.reply(body=True)
+
+        def do_HEAD(self) -> None:
+            self.reply(body=False)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep the tests' output clean."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ LEVELS = {
     "errors": 0,
     "files": 0,
     "printable": 0,
+    "secrets": 0,
     "version": 0,
     "schema": 0,
     "layout": 0,

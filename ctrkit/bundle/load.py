@@ -16,7 +16,7 @@ from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError, RunFolderError
-from ctrkit.files import damaged_file, read_json
+from ctrkit.files import damaged_file, read_json, refuse_links
 from ctrkit.layout import Layout
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
@@ -82,14 +82,15 @@ def _check_damage(folder: Path) -> None:
 
 
 def check_parts(folder: Path) -> None:
-    """Refuse a path that is not a complete run folder.
+    """Refuse a path that is not a complete run folder, or that links lead out of.
 
     Raises:
-        RunFolderError: States what is missing.
+        RunFolderError: States what is missing, or names the link.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise RunFolderError(f"the run folder {str(folder)!r} {what}; make one with ctrkit train")
+    refuse_links(folder)
     absent = [part for part in PARTS if not (folder / part).exists()]
     if {"config.json", "model.safetensors"} <= set(absent):
         raise RunFolderError(f"{str(folder)!r} is not a run folder: it has no config.json")

@@ -88,6 +88,14 @@ class TrainOptions(DataOptions, total=False):
         list[Path],
         Option("--plugin", help="Python file that registers a component.", rich_help_panel=MODEL),
     ]
+    trust_plugins: Annotated[
+        bool,
+        Option(
+            "--trust-plugins",
+            help="Allow the plug-in code that a configuration file names to run.",
+            rich_help_panel=MODEL,
+        ),
+    ]
     force: Annotated[bool, Option("--force", help="Overwrite the folder's contents.")]
 
 
@@ -128,5 +136,13 @@ Seeds = Annotated[
 ]
 Trials = Annotated[int | None, Option(min=1, help="Total number of trials; default: 50.")]
 Workers = Annotated[int | None, Option("--jobs", min=1, help="Number of worker processes.")]
+Store = Annotated[
+    str | None,
+    Option(
+        "--uri",
+        help="MLflow store; default: CTRKIT_TRACKING_URI, which keeps a password out of the "
+        "process list, else SQLite in CTRKIT_HOME.",
+    ),
+]
 Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 accepts other machines.")]
 Port = Annotated[int, Option(min=1, max=65_535, help="Port to listen on.")]

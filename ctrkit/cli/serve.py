@@ -6,16 +6,14 @@ from typing import Annotated
 
 from typer import Option
 
-from ctrkit.cli.options import Host, Json, Port, Run, Trust
+from ctrkit.cli.options import Host, Json, Port, Run, Store, Trust
 from ctrkit.cli.printing import print_line, show
 
 
 def ui(
     host: Host = "127.0.0.1",
     port: Port = 5000,
-    uri: Annotated[
-        str | None, Option(help="Store to show; default: the one that runs are tracked in.")
-    ] = None,
+    uri: Store = None,
 ) -> None:
     """Open the MLflow interface on the tracked runs.
 
@@ -62,6 +60,7 @@ def serve(
 def register(
     run: Run,
     name: Annotated[str, Option(help="Name of the registered model.")] = "ctrkit",
+    uri: Store = None,
     trust_plugins: Trust = False,
     json: Json = False,
 ) -> None:
@@ -71,7 +70,7 @@ def register(
     """
     from ctrkit import jobs
 
-    store, version = jobs.register(run, name, trust_plugins=trust_plugins)
+    store, version = jobs.register(run, name, uri=uri, trust_plugins=trust_plugins)
     model = f"models:/{name}/{version}"
     result = {"model": model, "name": name, "version": version, "store": store}
     show(result, [f"{model} in {store}"], as_json=json)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ctrkit.config.consent import check_plugins, settle_addresses, take_stores
 from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import FilePath, RunConfig
 from ctrkit.config.toml import parse_value, write_toml
@@ -30,19 +31,26 @@ def load_config(
     overrides: Sequence[str] = (),
     flags: Mapping[str, object] | None = None,
     kind: type[C] = RunConfig,  # type: ignore[assignment]
+    trust_plugins: bool = False,
 ) -> C:
     """Read ``run.toml`` (or a ``config.json``), apply flags, then ``--set``; import plug-ins.
+
+    A file may come from someone else: plug-ins that it names need consent, and the stores that a
+    file in the folder of a job names are not used; see :mod:`ctrkit.config.consent`.
 
     Args:
         path: The file; its relative paths are relative to its folder. None: defaults alone.
         overrides: Texts ``section.key=value``; a value that is not valid TOML is a string.
         flags: ``section.key`` -> value; None values are left out.
         kind: Configuration type of the job.
+        trust_plugins: Import the plug-ins that the file names.
 
     Raises:
-        ConfigError: The file is missing or invalid, or a key or value is.
+        ConfigError: The file is missing or invalid, or a key or value is; or it names plug-ins
+            without consent, a store that it may not choose, or an address without its password.
     """
     data = {} if path is None else _read(path, kind)
+    stores, named = take_stores(data), data.get("plugins")
     for key, value in (flags or {}).items():
         if value is not None:
             _assign(data, key, value)
@@ -52,10 +60,17 @@ def load_config(
             raise ConfigError(f"--set must be section.key=value; got {text!r}")
         _assign(data, key.strip(), parse_value(value.strip()))
     _read_pairs(data)
+    if path is not None:
+        settle_addresses(data, stores, path)
+    listed = data.get("plugins")
+    texts = listed if isinstance(listed, list) else []  # validation refuses what is none
+    plugins = [Path(text) for text in texts if isinstance(text, str)]
+    if path is not None and listed is named and not trust_plugins:
+        check_plugins(plugins, path)
     # Plug-ins are imported before validation: it must know their tables below [model].
     load_entry_points()
-    for plugin in data.get("plugins", []):
-        load_plugin(Path(plugin))
+    for plugin in plugins:
+        load_plugin(plugin)
     return make_config(data, kind)
 
 
@@ -77,11 +92,14 @@ def make_config(
 def to_toml(config: RunConfig, *, pairs_file: str | None = None) -> str:
     """Return a configuration as TOML, without the keys that have their default value.
 
+    Addresses are without their passwords, and stores are left out: a folder does not choose them.
+
     Args:
         config: The configuration.
         pairs_file: Name of a ``pairs.json`` to refer to, in place of ``model.operations``.
     """
     data = config.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
+    take_stores(data)
     model = data.setdefault("model", {})
     model.update({name: table for name, table in model.pop("parameters", {}).items() if table})
     if pairs_file is not None:

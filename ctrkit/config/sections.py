@@ -16,12 +16,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
+    SerializationInfo,
     field_validator,
     model_validator,
 )
 
 from ctrkit.components import Kind
 from ctrkit.registry import Choices, Range, registry
+from ctrkit.secrets import redact_address
 
 PARAMETERISED: tuple[Kind, ...] = ("interaction", "head", "table")
 """Kinds of components with their own parameters, ``[model.<name>]``."""
@@ -53,6 +56,16 @@ class FilePath:
 
 
 OptionalPath = Annotated[str | None, FilePath()]
+WHOLE = "whole addresses"
+"""Context of a dump that stays in memory: addresses keep their passwords in it."""
+
+
+def _without_secrets(address: str, info: SerializationInfo) -> str:
+    return address if info.context == WHOLE else redact_address(address)
+
+
+Redacted = PlainSerializer(_without_secrets, return_type=str, when_used="json-unless-none")
+"""Marks a field as an address, which JSON holds without its password; see :data:`WHOLE`."""
 
 
 class Section(BaseModel):
@@ -66,7 +79,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """``[data]``: where the rows are, how text files are read, how rows are split and cached."""
 
-    path: OptionalPath = None
+    path: Annotated[OptionalPath, Redacted] = None
     """File, glob, directory or URL of the raw rows."""
     schema_path: OptionalPath = Field(default=None, alias="schema")
     """Path of a ``schema.toml``; None: the one in the folder of the data, else inferred."""
@@ -239,7 +252,7 @@ class TrainConfig(Section):
 class TrackConfig(Section):
     """``[track]``: the MLflow mirror of the run."""
 
-    uri: str | None = None
+    uri: Annotated[str | None, Redacted] = None
     """URI of the MLflow store; ``none``: no tracking; None: ``CTRKIT_TRACKING_URI``, else SQLite
     in ``CTRKIT_HOME``."""
     experiment: str = "ctrkit"
@@ -259,7 +272,10 @@ class RunConfig(Section):
     """Paths of Python files that register components."""
 
     def canonical_json(self) -> str:
-        """Return JSON with sorted keys: equal configurations give equal text."""
+        """Return JSON with sorted keys: equal configurations give equal text.
+
+        Addresses are without their passwords, as in :meth:`identity`.
+        """
         data = self.model_dump(mode="json", by_alias=True)
         return json.dumps(data, sort_keys=True, indent=1, allow_nan=False)
 

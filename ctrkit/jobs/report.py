@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ctrkit.errors import CtrkitError, RunFolderError
-from ctrkit.files import refuse_existing
+from ctrkit.files import refuse_existing, refuse_links
 from ctrkit.records import run_of
 from ctrkit.report import summarise_run, summarise_runs, write_report
 from ctrkit.runs.inputs import PathLike
@@ -26,6 +26,7 @@ def report(runs: Sequence[PathLike], *, out: PathLike = "report.html", force: bo
     refuse_existing(path, force=force)
     folders = [run_of(run) for run in runs]
     for folder in folders:
+        refuse_links(folder)
         if not (folder / "record.json").is_file():
             raise RunFolderError(f"{str(folder)!r} is not a finished run: it has no record.json")
     summary = summarise_run(folders[0]) if len(folders) == 1 else summarise_runs(folders)

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import SchemaError
 from ctrkit.records import Progress
-from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.runs.inputs import DataOptions, PathLike, Plugins, job_config, open_job
 from ctrkit.search.base import Search, SearchOptions
 from ctrkit.search.kinds import KINDS, SearchKind
 
@@ -23,7 +23,7 @@ class _Call:
     model: str | None
     out: PathLike
     seed: int | None
-    plugins: Sequence[PathLike]
+    plugins: Plugins
     run: SearchOptions
     options: DataOptions
 
@@ -39,6 +39,7 @@ def search_features(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
+    trust_plugins: bool = False,
     progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
@@ -60,6 +61,7 @@ def search_features(
             (95 % CI) prefers it, the default penalties drop nothing.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
+        trust_plugins: Run the plug-in code that a configuration file names.
         progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
@@ -68,7 +70,7 @@ def search_features(
         RunFolderError: ``out`` holds another search, or files that do not belong to a search.
     """
     run = SearchOptions(seeds, controls, force, progress)
-    call = _Call(data, model, out, seed, plugins, run, options)
+    call = _Call(data, model, out, seed, Plugins(plugins, trust_plugins), run, options)
     return _search("features", call, {"search.target_ratio": list(target_ratio) or None})
 
 
@@ -85,6 +87,7 @@ def search_interactions(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
+    trust_plugins: bool = False,
     progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
@@ -108,6 +111,7 @@ def search_interactions(
             ``all``: also every pair memorized, and every pair factorized; ``none``.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
+        trust_plugins: Run the plug-in code that a configuration file names.
         progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
@@ -116,7 +120,7 @@ def search_interactions(
         RunFolderError: ``out`` holds another search, or files that do not belong to a search.
     """
     run = SearchOptions(seeds, controls, force, progress)
-    call = _Call(data, model, out, seed, plugins, run, options)
+    call = _Call(data, model, out, seed, Plugins(plugins, trust_plugins), run, options)
     flags = {
         "search.budget": budget,
         "model.crosses": "exact" if exact else None,
@@ -144,6 +148,7 @@ def search_params(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
+    trust_plugins: bool = False,
     progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
@@ -173,6 +178,7 @@ def search_params(
         controls: ``default``: the configuration before the search; ``none``.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
+        trust_plugins: Run the plug-in code that a configuration file names.
         progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
@@ -181,7 +187,7 @@ def search_params(
         RunFolderError: ``out`` holds another search, or files that do not belong to a search.
     """
     run = SearchOptions(seeds, controls, force, progress)
-    call = _Call(data, model, out, seed, plugins, run, options)
+    call = _Call(data, model, out, seed, Plugins(plugins, trust_plugins), run, options)
     flags = {
         "trials": trials,
         "timeout": timeout,
@@ -209,6 +215,7 @@ def search_pipeline(
     controls: str = "default",
     force: bool = False,
     plugins: Sequence[PathLike] = (),
+    trust_plugins: bool = False,
     progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> Search:
@@ -233,6 +240,7 @@ def search_pipeline(
             models; ``none``.
         force: Overwrite another search in ``out``.
         plugins: Python files that register components.
+        trust_plugins: Run the plug-in code that a configuration file names.
         progress: Shows how far the search is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
@@ -241,7 +249,7 @@ def search_pipeline(
         RunFolderError: ``out`` holds another search, or files that do not belong to a search.
     """
     run = SearchOptions(seeds, controls, force, progress)
-    call = _Call(data, model, out, seed, plugins, run, options)
+    call = _Call(data, model, out, seed, Plugins(plugins, trust_plugins), run, options)
     return _search("pipeline", call, {"params.trials": trials, "params.jobs": jobs}, skip=skip)
 
 

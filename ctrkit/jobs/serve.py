@@ -11,6 +11,7 @@ from ctrkit.config.sections import TrackConfig
 from ctrkit.errors import CtrkitError
 from ctrkit.records import run_of
 from ctrkit.runs.inputs import PathLike
+from ctrkit.secrets import redact_address
 from ctrkit.track import tracking_uri
 from ctrkit.track.serving import (
     check_address,
@@ -19,6 +20,7 @@ from ctrkit.track.serving import (
     serve_command,
     server_environment,
     ui_command,
+    ui_environment,
 )
 
 HOST = "127.0.0.1"
@@ -74,7 +76,8 @@ def ui(
         host: Address to listen on.
         port: Port to listen on.
         uri: The store; None: the one of ``track.uri``.
-        started: Called with the address. A remote store has its own server: no other is started.
+        started: Called with the address, without its password. A remote store has its own
+            server: no other is started.
 
     Raises:
         CtrkitError: Tracking is off, or the server failed.
@@ -87,23 +90,26 @@ def ui(
         check_address(host, port)
     command = [] if remote else ui_command(store, host, port)
     if started is not None:
-        started(store if remote else f"http://{host}:{port}")
+        started(redact_address(store) if remote else f"http://{host}:{port}")
     if command:
-        _run(command, server_environment(), UI_STOP_S)
+        _run(command, ui_environment(store), UI_STOP_S)
 
 
-def register(run: PathLike, name: str, *, trust_plugins: bool = False) -> tuple[str, str]:
+def register(
+    run: PathLike, name: str, *, uri: str | None = None, trust_plugins: bool = False
+) -> tuple[str, str]:
     """Add a run to MLflow's model registry; the model takes raw rows.
 
     Args:
         run: The run folder, or a search folder (its winner).
         name: Name of the registered model.
+        uri: The store; None: the one that the user's runs are tracked in.
         trust_plugins: Let the loaded model run the plug-in code in the run folder.
 
     Returns:
-        The store, and the version of the model.
+        The store, without its password, and the version of the model.
     """
-    return register_model(run_of(run), name, trust_plugins=trust_plugins)
+    return register_model(run_of(run), name, uri=uri, trust_plugins=trust_plugins)
 
 
 def _run(command: list[str], environment: dict[str, str], stop_s: float) -> None:

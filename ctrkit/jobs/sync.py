@@ -8,6 +8,12 @@ from ctrkit.runs.inputs import PathLike
 from ctrkit.track import sync as sync_run
 
 
-def sync(run: PathLike) -> int:
-    """Send to MLflow what it missed of a run or a search; return the number of metric lines."""
-    return sync_run(Path(run))
+def sync(run: PathLike, *, uri: str | None = None) -> int:
+    """Send to MLflow what it missed of a run or a search; return the number of metric lines.
+
+    Args:
+        run: The run folder, or the search folder.
+        uri: The store; None: ``CTRKIT_TRACKING_URI``, else SQLite in ``CTRKIT_HOME``. The folder
+            does not choose it.
+    """
+    return sync_run(Path(run), uri)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from ctrkit.records import Progress
-from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.runs.inputs import DataOptions, PathLike, Plugins, job_config, open_job
 from ctrkit.runs.train import RunResult, run_training
 
 
@@ -19,6 +19,7 @@ def train(
     seed: int | None = None,
     force: bool = False,
     plugins: Sequence[PathLike] = (),
+    trust_plugins: bool = False,
     progress: Progress | None = None,
     **options: Unpack[DataOptions],
 ) -> RunResult:
@@ -33,6 +34,7 @@ def train(
             ``data.split_seed``.
         force: Overwrite the run in ``out``, whether it is another run or this one, finished.
         plugins: Python files that register components.
+        trust_plugins: Run the plug-in code that a ``run.toml`` names.
         progress: Shows how far the job is.
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
 
@@ -47,7 +49,7 @@ def train(
         config=path if is_config else None,
         model=model,
         seed=seed,
-        plugins=plugins,
+        plugins=Plugins(plugins, trust_plugins),
     )
     rows = open_job(config.data, options)
     return run_training(

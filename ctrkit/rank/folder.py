@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ctrkit.errors import RunFolderError
-from ctrkit.files import read_json
+from ctrkit.files import read_json, refuse_links
 
 
 def pairs_from_ranking(folder: Path, *, noise: bool = False) -> list[tuple[str, str]]:
@@ -24,6 +24,7 @@ def pairs_from_ranking(folder: Path, *, noise: bool = False) -> list[tuple[str, 
         raise RunFolderError(
             f"{str(folder)!r} is not a ranking: it has no rank.json (see ctrkit rank)"
         )
+    refuse_links(path.parent)
     try:
         features = read_json(path)["features"]
         rows = sorted((f for f in features if f["order"] == 2), key=lambda f: int(f["rank"]))

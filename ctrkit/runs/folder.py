@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import RunFolderError
-from ctrkit.files import remove, remove_unfinished, write_json
+from ctrkit.files import refuse_links, remove, remove_unfinished, write_json
 from ctrkit.schema import Schema
 
 LABELS = {"config": "configuration", "config_sha256": "configuration", "source": "data"}
@@ -79,10 +79,11 @@ class WorkFolder(ABC):
             force: Whether another job in the folder may be overwritten.
 
         Raises:
-            RunFolderError: The path is a file, the folder holds files that no such job writes, or
-                it holds another job and ``force`` is off.
+            RunFolderError: The path is a file, the folder holds files that no such job writes or
+                a link that leads out of it, or it holds another job and ``force`` is off.
         """
         where = repr(str(self.path))
+        refuse_links(self.path)
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"the output {where} is a file; name a folder with -o")
         present = self.present()

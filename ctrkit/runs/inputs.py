@@ -52,6 +52,19 @@ class TextOptions:
 
 
 @dataclass(frozen=True)
+class Plugins:
+    """Which plug-ins of a job are imported.
+
+    Attributes:
+        files: Python files that register components.
+        trust: Whether those that the configuration file names are imported, too.
+    """
+
+    files: Sequence[PathLike] = ()
+    trust: bool = False
+
+
+@dataclass(frozen=True)
 class JobData:
     """The raw rows of a job, opened.
 
@@ -98,7 +111,7 @@ def job_config(
     config: PathLike | None = None,
     model: str | None = None,
     seed: int | None = None,
-    plugins: Sequence[PathLike] = (),
+    plugins: Plugins | None = None,
     more: Mapping[str, object] | None = None,
     kind: type[RunConfig] | None = None,
 ) -> RunConfig:
@@ -110,7 +123,7 @@ def job_config(
         config: A ``run.toml`` or ``config.json``.
         model: A preset, or a registered interaction alone.
         seed: ``train.seed``: the seed of weights, batches and samplers.
-        plugins: Python files that register components.
+        plugins: Plug-ins of the caller, and consent to those of the file.
         more: Further keys, ``section.key`` -> value; None values are left out.
         kind: The type of configuration; None: a training job.
 
@@ -121,7 +134,8 @@ def job_config(
     from ctrkit.config.sections import RunConfig
 
     _check_options(options)
-    for plugin in plugins:
+    plugins = plugins or Plugins()
+    for plugin in plugins.files:
         load_plugin(Path(plugin))
     flags: dict[str, object] = {
         "data.path": None if data is None else _absolute(data),
@@ -129,12 +143,18 @@ def job_config(
         "data.header": False if options.get("no_header") else None,
         "model.name": model,
         "train.seed": seed,
-        "plugins": [_absolute(p) for p in plugins] or None,
+        "plugins": [_absolute(p) for p in plugins.files] or None,
         **(more or {}),
     }
     path = None if config is None else Path(config)
     overrides = tuple(options.get("set", ()))
-    return load_config(path, overrides=overrides, flags=flags, kind=kind or RunConfig)
+    return load_config(
+        path,
+        overrides=overrides,
+        flags=flags,
+        kind=kind or RunConfig,
+        trust_plugins=plugins.trust,
+    )
 
 
 def open_job(

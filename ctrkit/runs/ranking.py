@@ -14,6 +14,7 @@ import polars as pl
 
 from ctrkit.data.columns.formulas import without_formulas
 from ctrkit.errors import RunFolderError, SchemaError
+from ctrkit.files import refuse_links
 from ctrkit.records import Progress
 from ctrkit.schema import Cross, Schema
 
@@ -36,6 +37,7 @@ def claim_ranking(folder: Path, *, force: bool) -> None:
         raise RunFolderError(f"the output {where} is a file; name a folder with -o")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
+    refuse_links(folder)
     if not (folder / "rank.json").is_file():
         raise RunFolderError(
             f"the folder {where} holds other files and no ranking; name another folder with -o"

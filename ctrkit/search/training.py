@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from ctrkit.config.files import load_config, make_config, to_toml
-from ctrkit.config.sections import RunConfig, Section
+from ctrkit.config.sections import WHOLE, RunConfig, Section
 from ctrkit.errors import ConfigError
-from ctrkit.files import write_atomic, write_json
+from ctrkit.files import inside, write_atomic, write_json
 from ctrkit.runs.prepare import resolve
 from ctrkit.schema import Schema
+from ctrkit.secrets import redact_address
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 PAIRS = "pairs.json"
@@ -33,11 +34,36 @@ class TrainingJob:
     schema: Schema
 
     @classmethod
-    def load(cls, path: Path) -> TrainingJob:
-        """Read a ``run.toml`` that :meth:`save` wrote, and the schema that it names."""
-        config: RunConfig = with_paths(load_config(path), os.path.normpath)  # as it was saved
+    def load(cls, path: Path, given: RunConfig, root: Path) -> TrainingJob:
+        """Read a ``run.toml`` that :meth:`save` wrote, and the schema that it names.
+
+        Args:
+            path: The file.
+            given: The search's configuration, which has the addresses and their passwords.
+            root: The search's folder: the file names nothing outside of it that ``given`` does
+                not name.
+
+        Raises:
+            RunFolderError: It does.
+        """
+        rows, store = given.data.path, given.track.uri
+        hidden = rows is not None and redact_address(rows) != rows
+        flags = {"data.path": rows if hidden else None, "track.uri": store}
+        written: RunConfig = load_config(path, flags=flags)
+        config = with_paths(written, os.path.normpath)  # as it was saved
         if config.data.schema_path is None:
             raise ConfigError(f"{str(path)!r} must name a schema: set data.schema")
+        named: set[str] = set()
+
+        def note(text: str) -> str:
+            named.add(os.path.abspath(text))
+            return text
+
+        def check(text: str) -> str:
+            return text if os.path.abspath(text) in named else str(inside(root, text, path))
+
+        with_paths(given, note)
+        with_paths(config, check)
         return cls(config, Schema.load(Path(config.data.schema_path)))
 
     def save(self, path: Path, *, root: Path | None = None, pairs: str = PAIRS) -> None:
@@ -157,8 +183,10 @@ def search_config(kind: type[ConfigT], config: RunConfig, search: Section) -> Co
     Raises:
         ConfigError: The two do not fit.
     """
-    data = config.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
-    section = search.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    data = config.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, context=WHOLE
+    )
+    section = search.model_dump(mode="json", exclude_unset=True, exclude_none=True, context=WHOLE)
     return make_config({**data, "search": section}, kind)
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from ctrkit.bundle.load import check_parts, read_config
-from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.errors import CtrkitError, RunFolderError, TrackingError
 from ctrkit.files import copy
+from ctrkit.secrets import redact, redact_address
 from ctrkit.track.client import open_store, quiet_mlflow
 from ctrkit.track.server import MAX_BODY, MODEL_PATH
 from ctrkit.track.state import read_state
-from ctrkit.track.store import make_tracker, tracking_uri
+from ctrkit.track.store import make_tracker, store_of
 from ctrkit.version import __version__
 
 SERVED = Path(__file__).with_name("served_model.py")
@@ -30,6 +31,7 @@ BUNDLE = (
     "layout.json",
     "encoder",
     "model.safetensors",
+    "checksums.json",
     "plugins",
     "record.json",
 )
@@ -55,32 +57,36 @@ def save_model(run: Path, target: Path, *, trust_plugins: bool = False) -> None:
         mlflow.pyfunc.save_model(path=str(target), **_model(bundle, trust_plugins))
 
 
-def register_model(run: Path, name: str, *, trust_plugins: bool = False) -> tuple[str, str]:
+def register_model(
+    run: Path, name: str, *, uri: str | None = None, trust_plugins: bool = False
+) -> tuple[str, str]:
     """Add a run to MLflow's model registry.
 
     Args:
         run: A finished run folder.
         name: Name of the registered model.
+        uri: The store; None: see :func:`ctrkit.track.store.store_of`.
         trust_plugins: Let the loaded model run the plug-in code in the run folder.
 
     Returns:
-        The store, and the version of the model.
+        The store, without its password, and the version of the model.
 
     Raises:
-        RunFolderError: See :func:`save_model`; or tracking is off.
+        RunFolderError: See :func:`save_model`; tracking is off; or the folder states another
+            store than the user's.
     """
     _check(run, trust_plugins)
     config = read_config(run)
-    uri = tracking_uri(config.track)
-    if uri is None:
-        raise RunFolderError("tracking is off: name a store with CTRKIT_TRACKING_URI")
+    uri = store_of(run, config.track, uri)
     # The registry of the store refers to its run.
-    tracker = make_tracker(config.track, name=f"{config.model.name}-{config.train.seed}")
+    track = config.track.model_copy(update={"uri": uri})
+    tracker = make_tracker(track, name=f"{config.model.name}-{config.train.seed}")
     tracker.start(run, config.model_dump(mode="json"), {})
     tracker.finish("FINISHED")
     state = read_state(run)
-    if state is None or state.uri != uri:
-        raise RunFolderError(f"the store {uri} does not answer; try again when it does")
+    if state is None or not state.is_in(uri):
+        store = redact_address(uri)
+        raise RunFolderError(f"the store {store} does not answer; try again when it does")
     open_store(uri, config.track.experiment)
     import mlflow
 
@@ -90,7 +96,7 @@ def register_model(run: Path, name: str, *, trust_plugins: bool = False) -> tupl
             info = mlflow.pyfunc.log_model(
                 name="model", registered_model_name=name, **_model(bundle, trust_plugins)
             )
-    return uri, str(info.registered_model_version)
+    return redact_address(uri), str(info.registered_model_version)
 
 
 def serve_command(host: str, port: int) -> list[str]:
@@ -113,15 +119,25 @@ def serve_command(host: str, port: int) -> list[str]:
 
 
 def ui_command(uri: str, host: str, port: int) -> list[str]:
-    """Return the command that shows a store; a store that does not exist is made first."""
-    open_store(uri, "ctrkit")
+    """Return the command that shows a store; a store that does not exist is made first.
+
+    Its address is in :func:`ui_environment`: everyone sees the arguments of a process.
+
+    Raises:
+        TrackingError: The store cannot be opened.
+    """
+    try:
+        open_store(uri, "ctrkit")
+    except CtrkitError:
+        raise
+    except Exception as error:
+        reason = redact(str(error).strip().split("\n")[0], uri)
+        raise TrackingError(f"the store {redact_address(uri)} does not open: {reason}") from error
     return [
         sys.executable,
         "-m",
         "mlflow",
         "server",
-        "--backend-store-uri",
-        uri,
         "--host",
         host,
         "--port",
@@ -129,6 +145,11 @@ def ui_command(uri: str, host: str, port: int) -> list[str]:
         "--workers",
         "1",
     ]
+
+
+def ui_environment(uri: str) -> dict[str, str]:
+    """Return the environment of the server that shows a store."""
+    return {**server_environment(), "MLFLOW_BACKEND_STORE_URI": uri}
 
 
 def server_environment(model: Path | None = None, max_body: int = 0) -> dict[str, str]:

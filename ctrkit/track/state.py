@@ -9,6 +9,7 @@ from typing import Any
 
 from ctrkit.errors import CtrkitError
 from ctrkit.files import read_json, write_json
+from ctrkit.secrets import redact_address
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Tracked:
     """A run that a store holds.
 
     Attributes:
-        uri: The store.
+        uri: The store, without its password. It is compared with the store that the user names,
+            never opened: the file may have come from someone else.
         experiment: Name of the experiment.
         run_id: Identifier of the run in the store.
         status: ``RUNNING``, ``FINISHED``, ``KILLED`` or ``FAILED``.
@@ -28,6 +30,10 @@ class Tracked:
     run_id: str
     status: str
     step: int
+
+    def is_in(self, uri: str) -> bool:
+        """Return whether a store is the one that holds the run; passwords may differ."""
+        return redact_address(self.uri) == redact_address(uri)
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,17 @@ def write_state(folder: Path, state: Tracked | Pending) -> None:
 def read_state(folder: Path) -> Tracked | None:
     """Return what ``tracking.json`` states of a run that a store holds, else None."""
     data = _read(folder)
+    if not data.get("run_id"):
+        return None
     try:
-        return Tracked(**data) if data.get("run_id") else None
-    except TypeError:  # of another version
+        return Tracked(
+            uri=str(data["uri"]),
+            experiment=str(data["experiment"]),
+            run_id=str(data["run_id"]),
+            status=str(data["status"]),
+            step=int(data["step"]),
+        )
+    except (KeyError, TypeError, ValueError):  # of another version
         return None
 
 
@@ -66,7 +80,12 @@ def read_pending(folder: Path) -> Pending | None:
     data = _read(folder)
     if not data or data.get("run_id"):
         return None
-    return Pending(data.get("name", ""), data.get("parameters", {}), data.get("tags", {}))
+    parameters, tags = data.get("parameters"), data.get("tags")
+    return Pending(
+        str(data.get("name", "")),
+        parameters if isinstance(parameters, dict) else {},
+        {str(k): str(v) for k, v in tags.items()} if isinstance(tags, dict) else {},
+    )
 
 
 def damaged(folder: Path) -> bool:

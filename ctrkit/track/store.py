@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ctrkit.config.sections import TrackConfig
 from ctrkit.data.store.cache import home
+from ctrkit.errors import RunFolderError
 from ctrkit.records import NullTracker, Tracker
+from ctrkit.secrets import redact_address
 from ctrkit.track.state import read_state
 from ctrkit.track.tracker import PARENT, MlflowTracker, SearchTracker, tagged
 
@@ -54,13 +56,43 @@ def make_search_tracker(config: TrackConfig, *, name: str) -> Tracker:
 def tracked_at(folder: Path) -> str | None:
     """Return the store and the run id in ``tracking.json`` as one text, or None."""
     state = read_state(folder)
-    return f"{state.uri} (run {state.run_id})" if state else None
+    return f"{redact_address(state.uri)} (run {state.run_id})" if state else None
+
+
+def store_of(folder: Path, config: TrackConfig, uri: str | None = None) -> str:
+    """Return the store that a run which is there already is sent to.
+
+    The user chooses it: by ``uri``, ``CTRKIT_TRACKING_URI``, or with neither, SQLite in
+    ``CTRKIT_HOME``. What the folder states may come from someone else, so it is never opened: it
+    must be the same store, unless ``uri`` names another one.
+
+    Args:
+        folder: The run folder, or a search folder.
+        config: ``[track]`` of its ``config.json``.
+        uri: The store that the caller names.
+
+    Raises:
+        RunFolderError: Tracking is off, or the folder states another store than the user's.
+    """
+    state = read_state(folder)
+    stated = state.uri if state else config.uri
+    chosen = uri or (None if stated == "none" else tracking_uri(TrackConfig()))
+    if chosen is None or chosen == "none":
+        raise RunFolderError("tracking is off: name a store with --uri or in CTRKIT_TRACKING_URI")
+    if uri is None and stated and redact_address(stated) != redact_address(chosen):
+        raise RunFolderError(
+            f"{str(folder)!r} states the store {redact_address(stated)!r}, which a folder cannot "
+            "choose; name the store to use with --uri or in CTRKIT_TRACKING_URI"
+        )
+    return chosen
 
 
 def left_open(folder: Path, config: TrackConfig) -> bool:
     """Return whether the store holds the run in a folder, and not as finished."""
-    state = read_state(folder)
-    return state is not None and state.status != "FINISHED" and state.uri == tracking_uri(config)
+    state, uri = read_state(folder), tracking_uri(config)
+    if state is None or uri is None:
+        return False
+    return state.status != "FINISHED" and state.is_in(uri)
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctrkit.errors import TrackingError
+from ctrkit.files import refuse_links
 from ctrkit.records import RunRecord, read_lines, split_line
+from ctrkit.secrets import redact, redact_address
 from ctrkit.track.client import open_store
 from ctrkit.track.database import check_database
 from ctrkit.track.state import Pending, Tracked, damaged, read_pending, read_state, write_state
@@ -97,7 +99,7 @@ class MlflowTracker:
     def _start(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         state = read_state(self.folder)
         self._client, experiment = open_store(self.uri, self.experiment)
-        if state is not None and state.uri == self.uri and self._in_store(state.run_id):
+        if state is not None and state.is_in(self.uri) and self._in_store(state.run_id):
             self.run_id, self.step, self.status = state.run_id, state.step, state.status
             if self.status != "FINISHED":
                 self.client.update_run(self.run_id, status="RUNNING")
@@ -163,13 +165,15 @@ class MlflowTracker:
         )
 
     def _send_files(self, names: Sequence[str]) -> None:
+        refuse_links(self.folder)
         for name in names:
             if (self.folder / name).is_file():
                 self.client.log_artifact(self.run_id, str(self.folder / name))
 
     def _remember(self, status: str) -> None:
         self.status = status
-        state = Tracked(self.uri, self.experiment, self.run_id, status, self.step)
+        uri = redact_address(self.uri)
+        state = Tracked(uri, self.experiment, self.run_id, status, self.step)
         write_state(self.folder, state)
 
     def _try(self, action: Callable[[], None]) -> None:
@@ -183,7 +187,8 @@ class MlflowTracker:
             self.dead, self.cause = True, _cause(self.uri, error)
             reason = (str(self.cause).strip().splitlines() or [type(error).__name__])[0]
             if not isinstance(self.cause, TrackingError):
-                reason = f"the store {self.uri} failed ({reason[:200]})"
+                store = redact_address(self.uri)
+                reason = f"the store {store} failed ({redact(reason, self.uri)[:200]})"
             level = logging.DEBUG if _TAGS.get({}) else logging.WARNING  # a search warns once
             logger.log(
                 level,

@@ -108,7 +108,7 @@ def test_paths_are_relative_to_the_file(tmp_path):
         'encoder = "encoder"\n[train]\ninit = "init.safetensors"\n'
     )
     (tmp_path / "layer.py").write_bytes((PLUGINS / "my_cross.py").read_bytes())
-    config = load_config(path)
+    config = load_config(path, trust_plugins=True)
     assert config.data.path == str(tmp_path / "rows.parquet")
     assert config.data.schema_path == str(tmp_path / "schema.toml")
     assert config.data.encoder == str(tmp_path / "encoder")

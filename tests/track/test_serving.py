@@ -75,6 +75,16 @@ def test_run_is_saved_as_an_mlflow_model_without_a_pickle(run, rows, tmp_path):
     assert "predictions" not in names
 
 
+def test_a_saved_model_has_the_checksums_of_its_run(run, rows, tmp_path):
+    save_model(run, tmp_path / "model")
+    (weights,) = (tmp_path / "model").rglob("model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(RunFolderError, match=r"model\.safetensors' is damaged"):
+        load_model(tmp_path / "model")
+
+
 def test_plugins_need_consent(clicks, tmp_path):
     run = jobs.train(
         clicks,

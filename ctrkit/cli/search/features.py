@@ -67,4 +67,4 @@ def _text(search: Search) -> Iterator[Table | str]:
     )
     winner, tried = search.record["winner"], len(search.record["candidates"])
     yield f"search  {search.folder}  ({winner} of {tried} tried)"
-    yield from files_of(search.folder)
+    yield from files_of(search)

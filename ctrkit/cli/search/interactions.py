@@ -127,4 +127,4 @@ def _text(search: Search) -> Iterator[Table | str]:
     memorized.sort(key=lambda pair: -pair["probability"][0])
     names = ", ".join(" x ".join(pair["fields"]) for pair in memorized[:SHOWN])
     yield f"memorized {names or 'none'}{', ...' if len(memorized) > SHOWN else ''}"
-    yield from files_of(search.folder)
+    yield from files_of(search)

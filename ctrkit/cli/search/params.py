@@ -127,4 +127,4 @@ def _text(search: Search) -> Iterator[Table | str]:
         f"search  {search.folder}  (trial {winner['trial']}; {counts['complete']} complete, "
         f"{counts['pruned']} pruned, {counts['fail']} failed)"
     )
-    yield from files_of(search.folder)
+    yield from files_of(search)

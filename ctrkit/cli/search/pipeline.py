@@ -97,4 +97,4 @@ def _text(search: Search) -> Iterator[Table | str]:
         for row in search.record["steps"]
     ]
     yield Table(columns, rows)
-    yield from files_of(search.folder)
+    yield from files_of(search)

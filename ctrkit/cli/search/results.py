@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctrkit.cli.printing import Table
@@ -54,6 +53,9 @@ def megabytes(count: int) -> float:
     return count / 1e6
 
 
-def files_of(folder: Path) -> tuple[str, str]:
+def files_of(search: Search) -> tuple[str, str]:
     """Return the last lines of every search: how to train the winner again, and the report."""
-    return f"retrain ctrkit train {folder / 'run.toml'}", f"report  {folder / 'report.html'}"
+    folder = search.folder
+    consent = " --trust-plugins" if search.job.config.plugins else ""
+    retrain = f"ctrkit train {folder / 'run.toml'}{consent}"
+    return f"retrain {retrain}", f"report  {folder / 'report.html'}"

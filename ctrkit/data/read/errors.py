@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import polars as pl
 
 from ctrkit.errors import DataError
+from ctrkit.secrets import redact
 
 _LONGEST = 200  # characters of a library's message
 
@@ -42,7 +43,7 @@ def reading_errors(path: str, *kinds: type[Exception]) -> Iterator[None]:
     except DataError:
         raise
     except (*foreign, *kinds) as error:
-        raise DataError(f"{path}: {_explain(error)}") from error
+        raise DataError(f"{path}: {redact(_explain(error), path)}") from error
 
 
 def _explain(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ctrkit.config.files import make_config
-from ctrkit.config.sections import RunConfig
+from ctrkit.config.sections import WHOLE, RunConfig
 from ctrkit.errors import ConfigError, CtrkitError, nearest
 from ctrkit.models.resolve import resolve_model
 from ctrkit.registry import registry
@@ -77,7 +77,9 @@ def initial_trial(config: ParamsConfig) -> RunConfig:
     Raises:
         ConfigError: ``search.over`` is unknown, or ``search.inner`` does not fit it.
     """
-    data = config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"search"})
+    data = config.model_dump(
+        mode="json", by_alias=True, exclude_unset=True, exclude={"search"}, context=WHOLE
+    )
     over, inner = config.search.over, config.search.inner
     kinds = [name for name, kind in KINDS.items() if "search" in kind.config.model_fields]
     if over not in kinds:

@@ -18,10 +18,10 @@ from ctrkit.search.params.outcome import BEFORE, OURS, Member, ParamsOutcome, Pa
 from ctrkit.search.params.pareto import best_of, front, importances
 from ctrkit.search.params.report import summarise_params_search
 from ctrkit.search.params.runner import TrialRunner
-from ctrkit.search.params.storage import hide_password
 from ctrkit.search.params.study import Trials
 from ctrkit.search.params.trial import COMPLETE, FAIL, PRUNED, Attempt
 from ctrkit.search.training import TrainingJob, seeded
+from ctrkit.secrets import redact_address
 from ctrkit.track import tracked_below
 
 DECISIONS = (
@@ -92,7 +92,7 @@ class Conclusion:
             for name in DECISIONS:
                 if (place / name).exists():
                     copy(place / name, self.folder / name)
-            job = TrainingJob.load(self.folder / "run.toml")
+            job = TrainingJob.load(self.folder / "run.toml", self.given, self.folder)
         else:
             job = self._training_job(config)
             job.save(self.folder / "run.toml")
@@ -175,7 +175,7 @@ class Conclusion:
         members: Sequence[Attempt],
         rows: Mapping[str, Sequence[ParamsOutcome]],
     ) -> ParamsRecord:
-        storage = hide_password(storage_url(self.given) or "journal")
+        storage = redact_address(storage_url(self.given) or "journal")
         return ParamsRecord(
             model=self.given.model.name,
             config_sha256=self.job.config.sha256(),

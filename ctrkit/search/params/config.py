@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ctrkit.config.sections import RunConfig, Section, registered
+from ctrkit.config.sections import Redacted, RunConfig, Section, registered
 
 
 class ParamsSearchConfig(Section):
@@ -36,7 +36,7 @@ class ParamsSearchConfig(Section):
     """Worker processes."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of each worker; 0: the cores divided by ``jobs``."""
-    storage: str | None = None
+    storage: Annotated[str | None, Redacted] = None
     """Optuna's database, such as ``postgresql+psycopg://...``; None: ``CTRKIT_SEARCH_STORAGE``,
     else a journal file in the search folder."""
     study: str | None = None

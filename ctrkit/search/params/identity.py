@@ -13,7 +13,8 @@ from ctrkit.data.store.cache import cache_key
 from ctrkit.errors import ConfigError
 from ctrkit.schema import Schema
 from ctrkit.search.params.config import ParamsConfig
-from ctrkit.search.params.storage import hide_password, same_database
+from ctrkit.search.params.storage import same_database
+from ctrkit.secrets import redact_address
 from ctrkit.track import tracking_uri
 
 FORMAT = 1
@@ -95,7 +96,7 @@ def storage_url(config: ParamsConfig) -> str | None:
     if url and tracked and same_database(url, tracked):
         raise ConfigError(
             f"search.storage and the tracking store must not be one database "
-            f"({hide_password(url)}): Optuna and MLflow need one each"
+            f"({redact_address(url)}): Optuna and MLflow need one each"
         )
     return url
 

@@ -36,10 +36,10 @@ from ctrkit.search.params.identity import (
 )
 from ctrkit.search.params.locks import WORKERS
 from ctrkit.search.params.runner import TrialRunner
-from ctrkit.search.params.storage import hide_password
 from ctrkit.search.params.study import Trials
 from ctrkit.search.params.trial import FAIL
-from ctrkit.search.params.workers import POLL_S, Workers
+from ctrkit.search.params.workers import DATA, POLL_S, Workers
+from ctrkit.secrets import redact_address
 from ctrkit.track import make_search_tracker
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class ParamsJob(SearchJob):
         with self._door():
             super().open_folder()
             data = self.given.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            data.setdefault("search", {}).pop("storage", None)  # it may hold a password
+            data.setdefault("search", {}).pop("storage", None)
             write_json(self.folder / "config.json", data)
             self.schema.save(self.folder / "schema.toml")
 
@@ -158,7 +158,7 @@ class ParamsJob(SearchJob):
     def _run_trials(self, trials: Trials, clock: Clock, history: History) -> None:
         """Run trials in this process, or in workers, until all have finished or time is up."""
         if self.search.jobs > 1:
-            Workers(self.folder, self.search, self.url, trials, clock, history).run()
+            Workers(self.folder, self.search, self._addresses(), trials, clock, history).run()
         else:
             torch.set_num_threads(self.search.threads or torch.get_num_threads())
             with quiet_training():
@@ -172,11 +172,17 @@ class ParamsJob(SearchJob):
                 self.search.trials,
             )
 
+    def _addresses(self) -> dict[str, str]:
+        """Return the environment variables by which a worker gets addresses with passwords."""
+        store, rows = self.given.track.uri, self.given.data.path
+        addresses = {"CTRKIT_SEARCH_STORAGE": self.url, "CTRKIT_TRACKING_URI": store, DATA: rows}
+        return {name: address for name, address in addresses.items() if address is not None}
+
     def _report_resumed(self, trials: Trials) -> None:
         """Log which study is used and how many of its trials have finished."""
         finished = len(trials.finished())
         if self.url is not None:
-            logger.info("study %s in %s", trials.name, hide_password(self.url))
+            logger.info("study %s in %s", trials.name, redact_address(self.url))
         if finished and self.options.force:
             self.warn(
                 f"--force does not clear a database: {finished} trials of the study count; "
@@ -188,7 +194,7 @@ class ParamsJob(SearchJob):
     def _tracker(self) -> Tracker:
         tracker = make_search_tracker(self.config.track, name=self.folder.name)
         data = self.config.model_dump(mode="json", by_alias=True)
-        data["search"]["storage"] = hide_password(self.url or "journal")
+        data["search"]["storage"] = redact_address(self.url or "journal")
         with self._door():  # a second process joins the first one's tracked run
             tracker.start(
                 self.folder,

@@ -28,6 +28,7 @@ from ctrkit.search.params.space import Space
 from ctrkit.search.params.study import Claim, Trials
 from ctrkit.search.params.trial import COMPLETE, FAIL, PRUNED, TrialNote, TrialResult
 from ctrkit.search.training import resolved, save_config
+from ctrkit.secrets import redact
 from ctrkit.track import tracked_below
 from ctrkit.train import Callback, Pruned
 
@@ -115,7 +116,7 @@ class TrialRunner:
             except Exception as error:
                 reason = _reason(error)
                 logger.warning("trial %d failed: %s", claim.slot, reason)
-                self._note(claim, FAIL, reason, traceback.format_exc())
+                self._note(claim, FAIL, reason, redact(traceback.format_exc()))
                 trials.fail(claim, reason)
             else:
                 trials.complete(claim, result.values)
@@ -220,7 +221,7 @@ class TrialRunner:
 
 def _reason(error: Exception) -> str:
     """Return an error as one line; ctrkit's own are shown without their type."""
-    first = (str(error).splitlines() or [""])[0]
+    first = redact((str(error).splitlines() or [""])[0])
     if isinstance(error, CtrkitError):
         return first
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ctrkit.config.files import make_config
-from ctrkit.config.sections import ModelConfig, RunConfig
+from ctrkit.config.sections import WHOLE, ModelConfig, RunConfig
 from ctrkit.models.resolve import find_preset, resolve_model
 from ctrkit.search.params.derived import takes_list
 from ctrkit.search.params.dimension import STRUCTURE, USE, Dimension, label_of
@@ -93,7 +93,7 @@ class Space:
         if not values:
             return self.config
         kind = type(self.config)
-        data = self.config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        data = self.config.model_dump(mode="json", by_alias=True, exclude_unset=True, context=WHOLE)
         model = data.setdefault("model", {})
         parameters = model.setdefault("parameters", {})
         for key, value in values.items():

@@ -6,7 +6,6 @@ has one, so machines that share no folder can share a study.
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 from abc import ABC, abstractmethod
@@ -20,6 +19,7 @@ from filelock import FileLock
 from ctrkit.errors import ConfigError
 from ctrkit.files import cut_half_line
 from ctrkit.search.params.config import ParamsSearchConfig
+from ctrkit.secrets import redact, redact_address
 
 if TYPE_CHECKING:
     import optuna
@@ -136,7 +136,8 @@ class Database(StudyStorage):
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigError(
-                f"search.storage {hide_password(self.url)} cannot be used: {hide_password(reason)}"
+                f"search.storage {redact_address(self.url)} cannot be used: "
+                f"{redact(reason, self.url)}"
             ) from error
 
     def _connect(self) -> optuna.storages.RDBStorage:
@@ -224,8 +225,3 @@ def _database_of(url: str) -> tuple[str, ...]:
     host = parts.query.get("host", "localhost" if local else parts.host)
     port = parts.port or {"postgresql": 5432, "mysql": 3306}.get(backend)
     return (backend, str(host), str(port), str(parts.database))
-
-
-def hide_password(text: str) -> str:
-    """Return a text with the passwords in its URLs replaced by ``***``."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)

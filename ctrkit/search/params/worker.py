@@ -23,7 +23,8 @@ from ctrkit.schema import Schema
 from ctrkit.search.params.clock import Clock
 from ctrkit.search.params.config import ParamsConfig
 from ctrkit.search.params.job import ParamsJob
-from ctrkit.search.params.workers import USER_ERROR, threads_of
+from ctrkit.search.params.workers import DATA, USER_ERROR, threads_of
+from ctrkit.secrets import redact
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,12 @@ class WorkerClock(Clock):
 
 def open_job_of(folder: Path) -> ParamsJob:
     """Return the job of a search folder."""
-    config: ParamsConfig = load_config(folder / "config.json", kind=ParamsConfig)
+    config: ParamsConfig = load_config(
+        folder / "config.json",
+        flags={"data.path": os.environ.get(DATA)},
+        kind=ParamsConfig,
+        trust_plugins=True,  # the file was written by the process that started this one
+    )
     schema = Schema.load(folder / "schema.toml")
     assert config.data.path is not None
     source = open_source(config.data.path, read_options(config.data, schema.columns or None))
@@ -54,6 +60,7 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0])
     clock = WorkerClock(float(arguments[1]) if len(arguments) > 1 else None)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    logging.getLogger().handlers[0].addFilter(_without_secrets)
     logging.getLogger("ctrkit").setLevel(logging.INFO)
     try:
         job = open_job_of(folder)
@@ -70,6 +77,12 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """Remove passwords from a line of the log."""
+    record.msg, record.args = redact(record.getMessage()), ()
+    return True
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from ctrkit.errors import CtrkitError
@@ -20,6 +21,8 @@ from ctrkit.search.params.study import Trials
 
 logger = logging.getLogger(__name__)
 POLL_S = 0.5
+DATA = "CTRKIT_SEARCH_DATA"
+"""Environment variable of a worker: the address of the rows, if the folder lacks its password."""
 USER_ERROR = 2
 _LOG_TIME = re.compile(r"^[\d-]+ [\d:,]+ ")
 
@@ -30,7 +33,8 @@ class Workers:
     Args:
         folder: The search folder.
         search: ``[search]``.
-        url: Address of Optuna's database, if there is one.
+        addresses: Environment variables of a worker that hold addresses, passwords included:
+            neither the folder nor the process list has these.
         trials: The study.
         clock: The seconds of the search.
         history: Written as trials finish.
@@ -40,12 +44,12 @@ class Workers:
         self,
         folder: Path,
         search: ParamsSearchConfig,
-        url: str | None,
+        addresses: Mapping[str, str],
         trials: Trials,
         clock: Clock,
         history: History,
     ) -> None:
-        self.folder, self.search, self.url = folder, search, url
+        self.folder, self.search, self.addresses = folder, search, addresses
         self.trials, self.clock, self.history = trials, clock, history
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self.deaths = 0
@@ -73,8 +77,7 @@ class Workers:
             command.append(str(max(0.0, self.clock.limit - self.clock.seconds())))
         threads = str(threads_of(self.search))
         env = {**os.environ, "OMP_NUM_THREADS": threads, "POLARS_MAX_THREADS": threads}
-        if self.url is not None:
-            env["CTRKIT_SEARCH_STORAGE"] = self.url
+        env |= self.addresses
         with self._log(number).open("ab") as file:  # own session: Ctrl-C is passed on once
             self.running[number] = subprocess.Popen(
                 command,

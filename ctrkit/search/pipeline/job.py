@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from ctrkit.config.sections import RunConfig
+from ctrkit.config.sections import WHOLE, RunConfig
 from ctrkit.errors import ConfigError, nearest
-from ctrkit.files import copy, write_atomic, write_json
+from ctrkit.files import copy, inside, write_atomic, write_json
 from ctrkit.runs.inputs import JobData
 from ctrkit.runs.train import RunResult
 from ctrkit.search import compare
@@ -139,7 +139,11 @@ class Pipeline(SearchJob):
         """Write the training job as the user configured it, without the searches."""
         given = self.context.config
         data = given.model_dump(
-            mode="json", by_alias=True, exclude_unset=True, include=set(RunConfig.model_fields)
+            mode="json",
+            by_alias=True,
+            exclude_unset=True,
+            include=set(RunConfig.model_fields),
+            context=WHOLE,
         )
         config = with_paths(RunConfig.model_validate(data), _absolute)
         paths = {"schema_path": self.path("plain-schema.toml")}
@@ -168,8 +172,9 @@ class Pipeline(SearchJob):
         path = self.folder / "steps" / f"{name}.json"
         if path.is_file():
             row = StepOutcome.from_json(json.loads(path.read_text(encoding="utf-8")))
-            file = self.folder / row.file
-            return row, SavedJob(TrainingJob.load(file), file)
+            file = inside(self.folder, row.file, path)
+            inside(self.folder, row.folder, path)
+            return row, SavedJob(TrainingJob.load(file, self.context.config, self.folder), file)
         logger.info("step %s", name)
         clock = path.with_suffix(".seconds")
         path.parent.mkdir(exist_ok=True)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-
 import polars as pl
 import pytest
 
@@ -13,53 +9,6 @@ from ctrkit.data.read.sources import open_source
 from ctrkit.errors import DataError
 
 FRAME = pl.DataFrame({"click": [0, 1, 1], "user": [2**60 + 1, 7, 7], "site": ["a", None, "c"]})
-
-
-@pytest.fixture
-def server(tmp_path):
-    """Serve a folder with support of byte ranges, as object stores do."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def reply(self, *, body: bool) -> None:
-            path = Path(tmp_path / self.path.lstrip("/"))
-            if not path.is_file():
-                self.send_error(404)
-                return
-            data, total = path.read_bytes(), path.stat().st_size
-            wanted = self.headers.get("Range")
-            if wanted:
-                low, _, high = wanted.removeprefix("bytes=").partition("-")
-                start = int(low) if low else max(0, total - int(high))
-                stop = min(int(high) + 1, total) if low and high else total
-                data = data[start:stop]
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{total}")
-            else:
-                self.send_response(200)
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if body:
-                self.wfile.write(data)
-
-        def do_GET(self) -> None:
-            self.reply(body=True)
-
-        def do_HEAD(self) -> None:
-            self.reply(body=False)
-
-        def log_message(self, *_args: object) -> None:
-            """Keep the tests' output clean."""
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
 
 
 def rows(url: str) -> pl.DataFrame:

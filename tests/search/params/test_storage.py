@@ -8,8 +8,9 @@ import pytest
 
 from ctrkit.errors import ConfigError
 from ctrkit.search.params.config import ParamsSearchConfig
-from ctrkit.search.params.storage import hide_password, same_database
+from ctrkit.search.params.storage import same_database
 from ctrkit.search.params.study import Trials
+from ctrkit.secrets import redact_address
 
 
 @pytest.mark.parametrize(
@@ -33,4 +34,4 @@ def test_unreachable_database_is_one_line_without_the_password(tmp_path):
         Trials(ParamsSearchConfig(), tmp_path, "study", 0, url)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
-    assert hide_password(url) == "postgresql+psycopg://me:***@127.0.0.1:9/nothing"
+    assert redact_address(url) == "postgresql+psycopg://me:***@127.0.0.1:9/nothing"
