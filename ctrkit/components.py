@@ -71,6 +71,7 @@ STATIC: tuple[Entry, ...] = (
         ("autoint", "multi-head self-attention over the fields", "arXiv:1810.11921"),
         ("autoint+", "AutoInt with a perceptron in parallel", "arXiv:1810.11921"),
         ("optinter", "each pair of fields memorized, factorized or naive", "arXiv:2108.01265"),
+        ("finalnet", "two factorized blocks, one behind a field gate", "Zhu et al., SIGIR 2023"),
     ),
     *rows(
         "interaction",
@@ -85,9 +86,17 @@ STATIC: tuple[Entry, ...] = (
         ("pairs", "OptInter's crosses and products of chosen pairs", "arXiv:2108.01265"),
     ),
     *rows(
+        "interaction",
+        "ctrkit.nn.interactions.factorized",
+        ("factorized", "FinalNet's block of products of two halves", "Zhu et al., SIGIR 2023"),
+        ("gated_factorized", "the same behind a field gate", "Zhu et al., SIGIR 2023"),
+    ),
+    *rows(
         "head",
         "ctrkit.nn.heads.{}",
         ("sum", "adds the branches; a branch wider than 1 gets a linear layer", ""),
+        ("mean", "averages the branches; a branch wider than 1 gets a linear layer", ""),
+        ("concat", "one linear layer over the concatenated branches", ""),
         ("mlp", "a perceptron over the concatenated branches", ""),
     ),
     *rows(

@@ -1,7 +1,8 @@
 """Named models: their branches, heads and hyper-parameters. Plain data, no torch.
 
 ``paper`` follows the model's paper; ``release`` the authors' published code; ``fuxictr`` the
-conventions of FuxiCTR, in which many published benchmark figures were measured.
+conventions of FuxiCTR, in which many published benchmark figures were measured; ``bars`` the
+published run on Criteo (docs/methods.md, "Published runs").
 """
 
 from __future__ import annotations
@@ -34,6 +35,14 @@ DEEP = {"hidden": (400, 400)}
 DEEP_FUXICTR = {"hidden": (400, 400, 400), "norm": "batch"}
 
 
+def _bars(*interactions: str, head: str = "sum", **parameters: dict[str, Any]) -> dict[str, Preset]:
+    """Return both presets of a model: ``bars`` with parameters, ``paper`` without them."""
+    return {
+        "paper": Preset(interactions, head),
+        "bars": Preset(interactions, head, parameters, "zero"),
+    }
+
+
 def _autoint(attention: dict[str, Any], mlp: dict[str, Any] | None = None) -> Preset:
     if mlp is None:
         return Preset(("attention",), "sum", {"attention": attention}, "zero")
@@ -60,4 +69,11 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "release": _autoint(RELEASE, DEEP),
         "fuxictr": _autoint(FUXICTR, DEEP_FUXICTR),
     },
+    "finalnet": _bars(
+        "gated_factorized",
+        "factorized",
+        head="mean",
+        gated_factorized={"hidden": (400, 400), "dropout": 0.1},
+        factorized={"hidden": (400, 400)},
+    ),
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import nn
 
-from ctrkit.registry import Choices
+from ctrkit.registry import Choices, Range
 
 Norm = Literal["none", "batch", "layer"]
+Dropout = Annotated[float, Range(0.0, 0.9, search=(0.0, 0.6))]
 HIDDEN = Choices((64,), (64, 64), (200,), (200, 200), (400,), (400, 400), (400, 400, 400))
 
 
@@ -26,12 +27,11 @@ def perceptron(width: int, hidden: tuple[int, ...], dropout: float, norm: Norm) 
     Shape:
         ``(B, width)`` -> ``(B, hidden[-1])``.
     """
-    norms = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
     layers: list[nn.Module] = []
     for size in hidden:
         layers.append(affine(width, size))
         if norm != "none":
-            layers.append(norms[norm](size))
+            layers.append(normalisation(norm, size))
         layers.append(nn.ReLU())
         if dropout:
             layers.append(nn.Dropout(dropout))
@@ -39,9 +39,17 @@ def perceptron(width: int, hidden: tuple[int, ...], dropout: float, norm: Norm) 
     return nn.Sequential(*layers)
 
 
-def affine(width: int, outputs: int) -> nn.Linear:
+def normalisation(norm: Norm, size: int) -> nn.Module:
+    """Return the normalisation of vectors of one size; ``none``: the identity."""
+    if norm == "none":
+        return nn.Identity()
+    return nn.BatchNorm1d(size) if norm == "batch" else nn.LayerNorm(size)
+
+
+def affine(width: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     """Return a linear layer with Xavier normal weights and zero biases."""
-    layer = nn.Linear(width, outputs)
+    layer = nn.Linear(width, outputs, bias=bias)
     nn.init.xavier_normal_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
     return layer

@@ -1,0 +1,155 @@
+"""Parameter counts of published runs, to the last digit, from their vocabularies and settings.
+
+The counts are those that FuxiCTR printed for the runs of BARS (and for QNN and FCN, those of their
+authors). FuxiCTR counts no row for padding before version 2, one per categorical field from then
+on (``new``). A number counts as one row. Models are built on the meta device: no memory is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from ctrkit.config.files import make_config
+from ctrkit.layout import Layout, LayoutField
+from ctrkit.models.build import build_model, count_parameters
+
+
+@dataclass(frozen=True)
+class Data:
+    """Vocabulary of a data set: categorical fields, their rows with padding, numbers, width D."""
+
+    fields: int
+    rows: int
+    numbers: int = 0
+    dim: int = 10
+
+
+DATA = {
+    "frappe": Data(10, 5_399),
+    "movielens": Data(3, 90_242),
+    "criteo": Data(26, 2_086_329, 13),
+    "criteo_x4": Data(39, 910_747, dim=16),
+    "avazu": Data(22, 1_298_621),
+    "avazu_x4": Data(24, 3_750_999, dim=16),
+}
+
+
+def count(name: str, era: str, model: dict) -> int:
+    data = DATA[name]
+    rows = data.rows - (data.fields if era == "old" else 0)
+    sizes = [rows // data.fields] * data.fields
+    sizes[0] += rows - sum(sizes)
+    coded = (LayoutField(f"c{i}", "categorical", size) for i, size in enumerate(sizes))
+    numbers = (LayoutField(f"n{i}", "numeric", 0) for i in range(data.numbers))
+    values = {"dim": data.dim, "numeric_missing": "zero", **model}
+    with torch.device("meta"):
+        built = build_model(make_config({"model": values}).model, Layout((*coded, *numbers)))
+    assert all(p.is_meta for p in built.parameters())
+    return count_parameters(built)["allocated"]
+
+
+def deep(*hidden: int, norm: str = "none") -> dict:
+    return {"hidden": hidden, "norm": norm}
+
+
+def deepfm(norm: str = "none") -> dict:
+    return {"name": "deepfm", "linear": {"bias": False}, "mlp": deep(400, 400, 400, norm=norm)}
+
+
+def ipnn(norm: str = "none") -> dict:
+    return {"name": "ipnn", "mlp": deep(400, 400, 400, norm=norm)}
+
+
+def dcnv2(layers: int, *hidden: int, norm: str = "none") -> dict:
+    parameters = {"crossnet": {"layers": layers}, "mlp": deep(*hidden, norm=norm)}
+    return {"name": "dcnv2", "head": "concat", **parameters}
+
+
+def crossnet(layers: int) -> dict:
+    return {"name": "crossnet", "crossnet": {"layers": layers}}
+
+
+def one_block(*hidden: int, gate: bool) -> dict:
+    name = "gated_factorized" if gate else "factorized"
+    return {"name": name, name: {"hidden": hidden}}
+
+
+def finalnet(first: list[int], second: list[int]) -> dict:
+    return {
+        "name": "finalnet",
+        "gated_factorized": {"hidden": first},
+        "factorized": {"hidden": second},
+    }
+
+
+PUBLISHED = {
+    "lr": [
+        ("frappe", "old", {"name": "lr"}, 5_390),
+        ("movielens", "old", {"name": "lr"}, 90_240),
+        ("criteo", "old", {"name": "lr"}, 2_086_317),
+        ("avazu", "old", {"name": "lr"}, 1_298_600),
+    ],
+    "fm": [
+        ("frappe", "old", {"name": "fm"}, 59_280),
+        ("movielens", "old", {"name": "fm"}, 992_630),
+        ("criteo", "old", {"name": "fm"}, 22_949_477),
+        ("avazu", "old", {"name": "fm"}, 14_284_590),
+        ("criteo_x4", "old", {"name": "fm"}, 15_482_037),
+        ("avazu_x4", "old", {"name": "fm"}, 63_766_576),
+    ],
+    "deepfm": [
+        ("frappe", "old", deepfm("batch"), 423_280),
+        ("movielens", "old", deepfm("batch"), 1_328_630),
+        ("criteo", "old", deepfm("batch"), 23_429_477),
+        ("avazu", "old", deepfm("batch"), 14_696_590),
+    ],
+    "ipnn": [
+        ("frappe", "old", ipnn(), 433_491),
+        ("movielens", "old", ipnn(), 1_237_191),
+        ("criteo", "old", ipnn("batch"), 21_639_561),
+        ("avazu", "old", ipnn(), 13_487_991),
+    ],
+    "crossnet": [
+        ("frappe", "old", crossnet(4), 94_391),
+        ("movielens", "old", crossnet(8), 909_861),
+        ("criteo", "old", crossnet(5), 21_626_001),
+        ("avazu", "old", crossnet(4), 13_180_691),
+    ],
+    "dcnv2": [
+        ("frappe", "old", dcnv2(4, 400, 400, 400, norm="batch"), 458_391),
+        ("movielens", "old", dcnv2(5, 400, 400, 400, norm="batch"), 1_243_071),
+        ("criteo", "old", dcnv2(3, 500, 500, 500), 22_018_021),
+        ("avazu", "old", dcnv2(5, 400, 400, 400, norm="batch"), 13_641_311),
+        ("criteo_x4", "new", dcnv2(3, *[1000] * 5, norm="batch"), 20_382_577),
+        ("avazu_x4", "old", dcnv2(4, *[2000] * 4), 73_385_345),
+    ],
+    "dlrm_cat": [
+        ("frappe", "old", {"name": "dnn", "mlp": deep(400, 400, 400, norm="batch")}, 417_891),
+        ("movielens", "old", {"name": "dnn", "mlp": deep(400, 400, 400, norm="batch")}, 1_238_391),
+    ],
+    "finalnet": [
+        ("frappe", "new", finalnet([400, 400], [400]), 338_502),
+        ("movielens", "new", finalnet([400, 400], [500]), 1_106_234),
+        ("criteo", "new", {"name": "finalnet", "preset": "bars"}, 21_658_582),
+        ("criteo", "new", one_block(1000, 1000, gate=True), 22_651_981),
+        ("criteo_x4", "new", finalnet([1000, 1000, 1000], [512]), 18_153_050),
+        ("avazu", "new", finalnet([800], [800, 800]), 14_163_518),
+        ("avazu_x4", "new", finalnet([2000, 2000, 2000], [500]), 69_766_586),
+    ],
+    "finalnet_without_gate": [
+        ("frappe", "new", one_block(400, 400, gate=False), 256_791),
+        ("movielens", "new", one_block(400, gate=False), 916_021),
+        ("avazu", "new", one_block(400, 400, 400, gate=False), 13_398_211),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "era", "model", "expected"),
+    [pytest.param(*case, id=f"{name}-{case[0]}") for name in PUBLISHED for case in PUBLISHED[name]],
+)
+def test_the_count_is_the_published_one(data, era, model, expected):
+    assert count(data, era, model) == expected
