@@ -16,10 +16,16 @@ import polars as pl
 from ctrkit.data.columns.rows import row_ids
 from ctrkit.data.hashing import splitmix64
 from ctrkit.data.read.chunks import Chunk
+from ctrkit.schema import Schema
 
 SAMPLE_ROWS = 32_768
 _HEAD = 2_000  # rows that the hashed columns are chosen by
-_HASHED = 3
+_HASHED = 8
+_VARIED = 0.7  # share of distinct rows, by the hashed columns, in each class of the label
+_ENOUGH = 50  # rows of a class from which it is judged
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_FEW_ROWS = 16_384
+_VALUE_ROWS, _VALUE_FIELDS = 131_072, 8
 Parts = npt.NDArray[np.uint8]
 _Rows = tuple[npt.NDArray[np.uint64], pl.DataFrame, Parts, Parts]
 
@@ -89,8 +95,8 @@ class RowSampler:
         columns = [chunk.frame.get_column(name) for name in self._hashed]
         keys = np.zeros(chunk.frame.height, np.uint64)
         for column in columns:
-            keys = splitmix64(keys ^ column.hash(seed=0).to_numpy())
-        return keys
+            keys = keys * _ODD ^ column.hash(seed=0).to_numpy()
+        return splitmix64(keys)
 
     def _take(
         self, keys: npt.NDArray[np.uint64], frame: pl.DataFrame, part: Parts, label: Parts
@@ -126,7 +132,8 @@ def hashed_columns(head: pl.DataFrame, label: str) -> list[str]:
     """Choose the columns that decide which rows are sampled: those with the most values.
 
     Columns with one value per row tell nothing of copies. Where the chosen columns have few values
-    together, row numbers decide: a sample of whole groups would be too uneven.
+    together, in any class of the label, row numbers decide: else the sample would hold groups of
+    rows as a whole, and be biased.
 
     Args:
         head: The first rows.
@@ -137,6 +144,63 @@ def hashed_columns(head: pl.DataFrame, label: str) -> list[str]:
     distinct = {c.name: c.n_unique() for c in plain}
     several = {n: d for n, d in distinct.items() if 1 < d < 0.98 * head.height}
     chosen = sorted(several, key=lambda n: (-several[n], n))[:_HASHED]
-    if not chosen or head[chosen].n_unique() < head.height / 2:
+    if not chosen:
         return []
+    for rows in head.partition_by(label) if label in head.columns else [head]:
+        if rows.height >= _ENOUGH and rows[chosen].n_unique() < _VARIED * rows.height:
+            return []
     return chosen
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What is sampled of a data set while it is encoded.
+
+    Attributes:
+        rows: Whole rows.
+        values: Fields whose numbers may be means of the label -> all rows of some of their values.
+    """
+
+    rows: RowSample | None
+    values: dict[str, RowSample]
+
+
+class DataSampler:
+    """Samples whole rows, and of some numbers all rows of some values."""
+
+    def __init__(self, schema: Schema) -> None:
+        """Start with no rows; the first ones decide which columns are hashed.
+
+        Args:
+            schema: Fields and label of the rows.
+        """
+        self._schema = schema
+        self._rows: RowSampler | None = None
+        self._values: dict[str, RowSampler] = {}
+
+    def add(self, chunk: Chunk, part: Parts, label: Parts) -> None:
+        """Sample a chunk; see :meth:`RowSampler.add`."""
+        if self._rows is None:
+            head = chunk.frame.head(_HEAD)
+            self._rows = RowSampler(hashed_columns(head, self._schema.label or ""), _FEW_ROWS)
+            names = [f.name for f in self._schema.fields if f.kind == "numeric"]
+            repeated = [n for n in names if n in head.columns and _is_repeated(head[n])]
+            self._values = {n: RowSampler([n], _VALUE_ROWS) for n in repeated[:_VALUE_FIELDS]}
+        self._rows.add(chunk, part, label)
+        for name, sampler in self._values.items():
+            sampler.add(chunk._replace(frame=chunk.frame[[name]]), part, label)
+
+    def sampled(self) -> Sampled:
+        """Return what was sampled."""
+        rows = self._rows.sample() if self._rows else None
+        samples = {name: sampler.sample() for name, sampler in self._values.items()}
+        return Sampled(rows, {name: s for name, s in samples.items() if s is not None})
+
+
+def _is_repeated(values: pl.Series) -> bool:
+    """Return whether a column holds fractions of which each occurs in several rows."""
+    if not values.dtype.is_float():
+        return False
+    known = values.drop_nulls().drop_nans()
+    fractions = bool((known != known.round()).any())
+    return fractions and 1 < known.n_unique() < known.len() / 2

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from ctrkit.data.read.sources import Source
-from ctrkit.data.sample import RowSample, hashed_columns
+from ctrkit.data.sample import hashed_columns
 from ctrkit.errors import DataError
 from ctrkit.rank.coded import parallel
 from ctrkit.rank.coding import CodedFeatures, code_features
@@ -24,10 +24,8 @@ from ctrkit.rank.controls import CONTROL
 from ctrkit.rank.counting import Counting, count
 from ctrkit.rank.crosses import CrossRanker, Progress
 from ctrkit.rank.describe import describe
-from ctrkit.rank.duplicates import find_duplicates
 from ctrkit.rank.feature import Feature
-from ctrkit.rank.flags.base import all_flags, covered_flags
-from ctrkit.rank.flags.leaking import flag_dominant
+from ctrkit.rank.flags.base import all_flags
 from ctrkit.rank.flags.noise import flag_noise
 from ctrkit.rank.likeness import shared_information
 from ctrkit.rank.null import Ints
@@ -41,15 +39,14 @@ from ctrkit.rank.redundancy import (
 from ctrkit.rank.result import (
     Chosen,
     CrossCounts,
-    Duplicates,
     RankFacts,
     Ranking,
     RankRow,
     RedundantPair,
 )
+from ctrkit.rank.row_flags import flag_rows
 from ctrkit.rank.row_profile import first_rows, row_profile
 from ctrkit.rank.rows import RowClasses, row_classes
-from ctrkit.rank.sampled import SampledRows
 from ctrkit.rank.scores.base import RankingScore, ScoreContext
 from ctrkit.rank.screen import screen
 from ctrkit.rank.statistics import Scorer
@@ -130,28 +127,6 @@ def rank_source(
 
 def _with_warning(ranking: Ranking, text: str | None) -> Ranking:
     return replace(ranking, warnings=(*ranking.warnings, text)) if text else ranking
-
-
-def flag_rows(
-    features: Sequence[Feature], sample: RowSample | None, schema: Schema, scorer: Scorer
-) -> Duplicates | None:
-    """Set the flags that whole rows show, by a sample of them; return what copies it holds.
-
-    Args:
-        features: Features with their scores and the flag of noise.
-        sample: The sampled rows; None: there are none.
-        schema: What the columns mean.
-        scorer: Scorer against the label.
-    """
-    if sample is None:
-        return None
-    by_name = {f.name: f for f in features if not f.is_token}
-    rows = SampledRows(sample, schema, by_name, scorer.null.entropy)
-    for name, flag in all_flags().items():
-        for field, evidence in flag.of_rows(rows).items():
-            by_name[field].flags[name] = evidence
-    flag_dominant(features, scorer)
-    return find_duplicates(rows)
 
 
 def _scorer(by_class: Ints, rows: RowClasses, schema: Schema) -> Scorer:
@@ -251,12 +226,14 @@ def _ranking(
 
 
 def _warnings(features: Sequence[Feature]) -> list[str]:
+    flags = all_flags()
+    covered = {f.name: {c for name in f.flags for c in flags[name].covers} for f in features}
     return [
         f"{f.name!r} is {flag.phrase or name}: {flag.message(f.flags[name])}"
-        for name, flag in all_flags().items()
+        for name, flag in flags.items()
         if flag.warns
         for f in features
-        if name in f.flags and name not in covered_flags(f)
+        if name in f.flags and name not in covered[f.name]
     ]
 
 

@@ -20,7 +20,8 @@ from ctrkit.schema import Field, Schema
 
 CODES = 32
 """Codes of a column: its most frequent values, or bins of a number; the last is all else."""
-CODED_ROWS = 16_384
+CODED_ROWS = 8_192
+_SHOWN = 40  # characters of a value in a message
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,23 @@ class SampledRows:
             )
         return cached
 
+    def shown(self, name: str, code: int) -> str:
+        """Return the value of a code, or the range of its numbers, as text of a few words."""
+        values = self.frame.get_column(name).head(CODED_ROWS).filter(self.codes(name) == code)
+        if self.schema.field(name).kind == "numeric":
+            numbers = to_numbers(values)
+            return "missing" if np.isnan(numbers).all() else _range(numbers)
+        text = repr(values[0] if not values.dtype.is_nested() else values[0].to_list())
+        return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
     @cached_property
     def _codes(self) -> dict[str, npt.NDArray[np.int64]]:
         return {}
+
+
+def _range(numbers: Floats) -> str:
+    low, high = np.nanmin(numbers), np.nanmax(numbers)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _codes(frame: pl.DataFrame, field: Field) -> npt.NDArray[np.int64]:

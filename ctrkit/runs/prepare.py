@@ -19,6 +19,7 @@ from ctrkit.data.store.cache import home
 from ctrkit.data.store.dataset import Dataset, EncodeOptions, prepare_dataset
 from ctrkit.models.pairs import memorized_pairs
 from ctrkit.models.resolve import resolve_model, uses_batch_norm
+from ctrkit.rank.leaks import leak_warnings
 from ctrkit.records import Progress
 from ctrkit.runs.shared import shared_folder
 from ctrkit.schema import Schema
@@ -52,6 +53,7 @@ def load_dataset(
             encoder=Encoder.load(Path(data.encoder)) if data.encoder else None,
             cache=home() / "cache" if data.cache else None,
             cache_limit=data.cache_limit,
+            inspect=leak_warnings,
         ),
         progress=progress,
     )

@@ -141,15 +141,15 @@ def _duplicates(case: LeakCase, draw: np.random.Generator) -> LeakCase:
 
 
 def _held_out_values(case: LeakCase, draw: np.random.Generator) -> LeakCase:
-    """Hold sessions that occur either in training rows or in others."""
-    split = _with_split(case, draw)
-    if split.time is not None:
-        times = split.frame[split.time].rank("ordinal").to_numpy() / split.frame.height
-        part = (times > 2 / 3).astype(np.int64)
-    else:
-        part = (split.frame[SPLIT] != "train").cast(pl.Int64).to_numpy()
-    sessions = draw.integers(0, 40, split.frame.height)
-    return split.with_field([f"s{p}-{s}" for p, s in zip(part, sessions, strict=True)])
+    """Hold sessions that occur either in training rows or in others; a column names the split."""
+    rows = case.frame.height
+    names = np.array(["train", "validation", "test"])[draw.choice(3, rows, p=[0.7, 0.15, 0.15])]
+    frame = case.frame.with_columns(pl.Series(SPLIT, names))
+    split = replace(case, frame=frame, time=None, split=Split(by="column", column=SPLIT))
+    other = np.where(names == "train", "a", "b")
+    return split.with_field(
+        [f"{o}{s}" for o, s in zip(other, draw.integers(0, 40, rows), strict=True)]
+    )
 
 
 def _counts_after(case: LeakCase, draw: np.random.Generator) -> LeakCase:
@@ -168,7 +168,7 @@ def _missing_by_label(case: LeakCase, draw: np.random.Generator) -> LeakCase:
 
 
 def _drift(case: LeakCase, draw: np.random.Generator) -> LeakCase:
-    """Hold a version that changes with time (without a time: with the split)."""
+    """Hold a version that changes with time."""
     timed = _with_time(case, draw)
     place = timed.frame[str(timed.time)].rank("ordinal").to_numpy() / timed.frame.height
     return timed.with_field([f"v{v}" for v in (place * 8 + draw.random(len(place))).astype(int)])
@@ -191,16 +191,6 @@ def _with_time(case: LeakCase, draw: np.random.Generator) -> LeakCase:
 
 def _changes(case: LeakCase) -> bool:
     return case.frame[str(case.time)].n_unique() > 100
-
-
-def _with_split(case: LeakCase, draw: np.random.Generator) -> LeakCase:
-    """Return the rows with their time, else with a column that names a random split."""
-    if case.time is not None and _changes(case):
-        return case
-    names = np.array(["train", "validation", "test"])
-    column = pl.Series(SPLIT, names[draw.choice(3, case.frame.height, p=[0.7, 0.15, 0.15])])
-    frame = case.frame.with_columns(column)
-    return replace(case, frame=frame, time=None, split=Split(by="column", column=SPLIT))
 
 
 KINDS: dict[str, Callable[[LeakCase, np.random.Generator], LeakCase]] = {

@@ -7,12 +7,13 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Source
+from ctrkit.data.sample import DataSampler, Sampled
 from ctrkit.data.split.base import SplitPlan
 from ctrkit.data.split.plan import plan_split
 from ctrkit.data.store.cache import Scratch, build_folder, cache_key, cached
@@ -25,6 +26,9 @@ from ctrkit.schema import Schema
 
 ENCODING = 3
 """Version of what is frozen from the counts; a new one invalidates earlier cache entries."""
+
+INSPECTION = 1
+"""Version of what is inspected; a new one invalidates cache entries whose rows were inspected."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,19 @@ class Dataset:
     keep: object = field(default=None, repr=False, compare=False)
 
 
+class Inspect(Protocol):
+    """Looks at a sample of the rows of a data set."""
+
+    def __call__(self, sampled: Sampled, schema: Schema, *, by_chance: bool) -> list[str]:
+        """Return warnings of one line each.
+
+        Args:
+            sampled: Sampled rows.
+            schema: What the columns mean.
+            by_chance: Whether the rows were split at random.
+        """
+
+
 @dataclass(frozen=True)
 class EncodeOptions:
     """How rows are split and encoded, and where the result is cached.
@@ -83,6 +100,7 @@ class EncodeOptions:
         encoder: A frozen encoder; nothing is counted then.
         cache: Root of the cache; None: no cache.
         cache_limit: Maximum size of the cache in bytes.
+        inspect: Returns warnings about sampled rows, and how they were split.
     """
 
     split: str | None = None
@@ -90,6 +108,7 @@ class EncodeOptions:
     encoder: Encoder | None = None
     cache: Path | None = None
     cache_limit: int = 50_000_000_000
+    inspect: Inspect | None = None
 
 
 def prepare_dataset(
@@ -133,11 +152,12 @@ def prepare_dataset(
             "encoder": None if encoder is None else [encoder.schema.to_toml(), _digest(encoder)],
             "format": FORMAT,
             "frozen": ENCODING,
+            **({"inspected": INSPECTION} if options.inspect else {}),
         }
     )
 
     def build(folder: Path) -> None:
-        _build(_Work(source, schema, plan, progress), encoder, folder, key)
+        _build(_Work(source, schema, plan, progress, options.inspect), encoder, folder, key)
 
     if out is not None:
         build_folder(out, build)
@@ -186,6 +206,7 @@ class _Work:
     schema: Schema
     plan: SplitPlan
     progress: Progress | None
+    inspect: Inspect | None = None
 
 
 def _build(work: _Work, encoder: Encoder | None, folder: Path, key: str) -> None:
@@ -195,10 +216,14 @@ def _build(work: _Work, encoder: Encoder | None, folder: Path, key: str) -> None
     if encoder is None:
         counts = _count(work)
         encoder, warnings = Encoder.fit(work.schema, counts), counts.notices()
-    shards = write_shards(work.source, encoder, work.plan, folder, work.progress)
+    sampler = DataSampler(work.schema) if work.inspect is not None else None
+    shards = write_shards(work.source, encoder, work.plan, folder, work.progress, sampler)
     _check_rows(shards, work.schema)
     encoder.save(folder / "encoder")
     seconds = time.perf_counter() - started
+    if work.inspect is not None and sampler is not None:
+        by_chance = work.plan.split.by == "random"
+        warnings += work.inspect(sampler.sampled(), work.schema, by_chance=by_chance)
     info = {
         "rows": shards.rows,
         "positives": shards.positives,

@@ -21,6 +21,7 @@ from ctrkit.data.encode.unseen import UnseenTally
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.data.read.prefetch import read_ahead
 from ctrkit.data.read.sources import Source
+from ctrkit.data.sample import DataSampler
 from ctrkit.data.split.base import SPLITS, SplitPlan
 from ctrkit.data.store.batch import Encoded
 from ctrkit.errors import RunFolderError
@@ -102,6 +103,7 @@ def write_shards(
     plan: SplitPlan,
     folder: Path,
     progress: Progress | None = None,
+    sampler: DataSampler | None = None,
 ) -> ShardInfo:
     """Encode every row of a source in one pass and write its split's shards.
 
@@ -111,6 +113,7 @@ def write_shards(
         plan: Assigns each row to a split.
         folder: Receives ``<split>-00000.arrow``, ... and ``shards.json``.
         progress: Shows how many rows are encoded.
+        sampler: Is given all rows.
 
     Raises:
         DataError: A label, weight or value is invalid.
@@ -130,6 +133,9 @@ def write_shards(
                     table = _table(chunk, encoded, layout, encoder.schema)
                 validation.add(encoded, np.flatnonzero(splits == _VALIDATION))
                 _split(table, splits, row_ids(chunk), writers, info, weights)
+                if sampler is not None:
+                    label = table.column(LABEL).to_numpy().astype(np.uint8)
+                    sampler.add(chunk, splits, label)
                 done += chunk.frame.height
                 if progress is not None:
                     progress.update("encode", done, None, f"{done:,} rows")

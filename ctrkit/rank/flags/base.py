@@ -64,12 +64,6 @@ class Flag:
         return f"{why} ({figures})" if why and figures else why or figures
 
 
-def covered_flags(feature: Feature) -> set[str]:
-    """Return the flags of a feature that others of its flags cover."""
-    flags = all_flags()
-    return {covered for name in feature.flags for covered in flags[name].covers}
-
-
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"

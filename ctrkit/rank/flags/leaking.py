@@ -22,9 +22,9 @@ from ctrkit.registry import register
 BY_VALUE = 0.4  # gain of the values, as a share of the label's entropy
 BY_MISSINGNESS = 0.2  # gain of missing against known
 BY_ORDER = 0.1  # gain of the order of ids
-BY_DOMINANCE = 0.1  # gain of a feature ...
+BY_DOMINANCE = 0.25  # gain of a feature ...
 TIMES = 3.0  # ... that holds so many times as much as all other features together
-OTHERS = 3  # other features that are not noise, at least
+OTHERS = 4  # other features that are not noise, at least
 BINS = 32
 ORDERED_KEYS = 20_000
 _KNOWN = ("leaking", "near_copy", "one_class", "within", "future", "target_encoded")
@@ -58,6 +58,12 @@ class Leaking(Flag):
                 )
                 evidence = {"why": why, "gain": gain}
         return evidence
+
+    def message(self, evidence: Evidence) -> str:
+        """Return the reason, and the share of the label's entropy."""
+        others = evidence.get("others")
+        beside = "" if others is None else f", all others at most {others:.0%}"
+        return f"{evidence['why']} ({evidence['gain']:.0%} of the label's entropy{beside})"
 
 
 def flag_dominant(features: Sequence[Feature], scorer: Scorer) -> None:

@@ -34,6 +34,10 @@ class NearCopy(Flag):
             "gain": feature.statistics.gain / entropy,
         }
 
+    def message(self, evidence: Evidence) -> str:
+        """Return the reason, and the share of the label's entropy."""
+        return f"{evidence['why']} ({evidence['adj']:.0%} of the label's entropy)"
+
 
 def is_copy(feature: Feature, scorer: Scorer) -> bool:
     """Return whether a feature holds nearly all information about the label."""

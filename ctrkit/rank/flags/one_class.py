@@ -51,7 +51,7 @@ class OneClass(Flag):
             count = int(rows[pure].sum())
             other = count * float(1 - scorer.null.shares[label])
             return {
-                "why": f"{count:,} rows of {int(pure.sum()):,} values all have the same label",
+                "why": f"all {count:,} rows of {_values(int(pure.sum()))} have the same label",
                 "rows": count,
                 "expected_others": other,
                 "share": count / scorer.null.rows,
@@ -65,6 +65,10 @@ class OneClass(Flag):
             f"{evidence['why']}, where {evidence['expected_others']:,.0f} rows of other labels "
             f"were to be expected ({evidence['share']:.1%} of the rows)"
         )
+
+
+def _values(count: int) -> str:
+    return "one value" if count == 1 else f"{count:,} values"
 
 
 def _pure(table: Ints, rows: Ints, label: int, per_row: float) -> tuple[npt.NDArray[np.bool_], int]:

@@ -20,7 +20,9 @@ ERRORS = 0.1  # share of these that a rule per value may get wrong, within the c
 ELSEWHERE = 0.5  # ... where it gets more than this wrong in the other rows
 PER_VALUE = 10  # rows per value, at least, so that a rule is not found by chance
 GAIN = 0.001  # of the label's entropy over all rows, below which a field is not looked into
-MOST_FIELDS, MOST_CATEGORIES = 20, 64
+REVEAL = {"leaking", "near_copy", "one_class"}
+"""Flags of fields whose values are no categories to look into: they reveal the label themselves."""
+MOST_FIELDS, MOST_CATEGORIES = 12, 64
 
 
 @register("flag", "within")
@@ -41,7 +43,8 @@ class Within(Flag):
         features, count = rows.features, min(rows.frame.height, CODED_ROWS)
         strong = [n for n, f in features.items() if f.statistics.gain >= GAIN * rows.entropy]
         strong = sorted(strong, key=lambda n: -_z(features[n]))[:MOST_FIELDS]
-        categories = [n for n, f in features.items() if _top_share(f) * count >= ROWS]
+        plain = {n: f for n, f in features.items() if not REVEAL & {*f.flags}}
+        categories = [n for n, f in plain.items() if _top_share(f) * count >= ROWS]
         categories = sorted(categories, key=lambda n: features[n].table.size)[:MOST_CATEGORIES]
         if not strong or not categories:
             return {}
@@ -56,15 +59,17 @@ class Within(Flag):
             counts = counts.reshape(classes, -1, CODES, CODES)
             place, evidence = _evidence(counts, name, categories)
             if evidence is not None:
-                found[name] = {"field": categories[place], **evidence}
+                code = int(evidence.pop("code"))
+                field = categories[place]
+                found[name] = {"field": field, "value": rows.shown(field, code), **evidence}
         return found
 
     def message(self, evidence: Evidence) -> str:
         """Return the category and the errors."""
         return (
-            f"in one category of {evidence['field']!r} ({evidence['rows']:,} of the sampled rows) "
-            f"it gives the label with {evidence['errors']:.1%} of the errors of a constant, in the "
-            f"other rows with {evidence['elsewhere']:.0%}"
+            f"where {evidence['field']!r} is {evidence['value']} ({evidence['rows']:,} of the "
+            f"sampled rows), it predicts the label with {evidence['errors']:.1%} of the errors of "
+            f"a constant, elsewhere with {evidence['elsewhere']:.0%}"
         )
 
 
@@ -79,7 +84,9 @@ def _top_share(feature: Feature) -> float:
     return max(feature.shape.top_share * coverage, 1 - coverage)
 
 
-def _evidence(counts: Ints, name: str, categories: Sequence[str]) -> tuple[int, Evidence | None]:
+def _evidence(
+    counts: Ints, name: str, categories: Sequence[str]
+) -> tuple[int, dict[str, float] | None]:
     """Return where the values determine the label best, and the evidence if it is enough.
 
     Args:
@@ -107,4 +114,4 @@ def _evidence(counts: Ints, name: str, categories: Sequence[str]) -> tuple[int, 
     if elsewhere < ELSEWHERE:
         return 0, None
     share = {"errors": float(errors[place, at]), "elsewhere": elsewhere}
-    return int(place), {"rows": int(rows[place, at]), **share}
+    return int(place), {"code": int(at), "rows": int(rows[place, at]), **share}

@@ -24,7 +24,7 @@ def flag_table(ranking: Ranking) -> Iterator[Table]:
         if name not in ELSEWHERE
     ]
     if cells:
-        note = "Shares adj, gain and others are of the label's entropy. " + _PARTS.format(
+        note = _PARTS.format(
             ranking.facts.periods or "splits or thirds by time or file order; there are none here"
         )
         yield Table("Data quality", ["feature", "flag", "evidence"], cells, note)
