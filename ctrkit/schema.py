@@ -260,17 +260,16 @@ class Schema:
         for name in [*data.values(), *columns]:
             if not isinstance(name, str):
                 raise SchemaError(f"{where}: the name of a column must be text; got {name!r}")
-        return cls(
-            fields=tuple(
-                _build(Field, f"{where}: field {n!r}", v, name=n) for n, v in fields.items()
-            ),
-            crosses=tuple(
-                _build(Cross, f"{where}: cross {n!r}", v, name=n) for n, v in crosses.items()
-            ),
-            split=None if split is None else _build(Split, f"{where}: [split]", split),
-            columns=tuple(columns) or None,
-            **data,
-        )
+        try:
+            return cls(
+                fields=tuple(_build(Field, f"field {n!r}", v, name=n) for n, v in fields.items()),
+                crosses=tuple(_build(Cross, f"cross {n!r}", v, name=n) for n, v in crosses.items()),
+                split=None if split is None else _build(Split, "[split]", split),
+                columns=tuple(columns) or None,
+                **data,
+            )
+        except SchemaError as error:
+            raise SchemaError(f"{where}: {error}") from error
 
     def save(self, path: Path) -> None:
         """Write ``schema.toml``."""

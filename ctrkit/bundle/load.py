@@ -15,7 +15,7 @@ from ctrkit.bundle.save import CHECKSUMS, FORMAT
 from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
-from ctrkit.errors import CtrkitError, RunFolderError
+from ctrkit.errors import RunFolderError
 from ctrkit.files import damaged_file, read_json, refuse_links
 from ctrkit.layout import Layout
 from ctrkit.models.build import build_model
@@ -24,6 +24,8 @@ from ctrkit.records import run_of
 from ctrkit.registry import load_entry_points, load_plugin
 from ctrkit.schema import Schema
 
+_UNREADABLE = (OSError, AttributeError, LookupError, TypeError, ValueError)
+"""Errors that files raise which ctrkit did not write; ValueError: CtrkitError too."""
 PARTS = ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors")
 
 
@@ -57,24 +59,27 @@ def load(
         model = build_model(config.model, layout, seed=train.seed, sparse_from=train.sparse_from)
         load_weights(model, folder / "model.safetensors")
         _check_damage(folder)
-    except RunFolderError:
-        raise
     except Exception as error:
-        _check_damage(folder)
-        if not isinstance(error, CtrkitError | OSError | KeyError | TypeError | ValueError):
+        named = f"{error}" if isinstance(error, RunFolderError) else ""
+        _check_damage(folder, named)
+        if named or not isinstance(error, _UNREADABLE):
             raise
-        reason = f"{error}".splitlines()[0] if f"{error}" else type(error).__name__
+        reason = f"{error}" or type(error).__name__
         raise RunFolderError(f"the run folder {str(folder)!r} cannot be read: {reason}") from error
     return Predictor(config, encoder, layout, model.to(device), _validation_unseen(folder))
 
 
-def _check_damage(folder: Path) -> None:
+def _check_damage(folder: Path, named: str = "") -> None:
     """Refuse a folder with a file that is not as training wrote it.
 
     A folder of an earlier version has no checksums and is not checked.
+
+    Args:
+        folder: The run folder.
+        named: An error that may name the file already.
     """
     name = damaged_file(folder, folder / CHECKSUMS)
-    if name:
+    if name and name not in named:
         raise RunFolderError(
             f"{str(folder / name)!r} is damaged: it is not as training wrote it; restore it, or "
             "train again with --force"

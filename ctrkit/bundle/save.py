@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 CHECKSUMS = "checksums.json"
 """File with the checksums of what a damaged byte would change without a trace."""
+COVERED = ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors")
+"""Files and folders that have checksums."""
 KINDS = {MISSING: "missing", UNSEEN: "unseen"}
 """Reserved code -> the kind of value that it means."""
 
@@ -48,7 +50,7 @@ def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layou
 
 
 def save_weights(folder: Path, model: Model, layout: Layout) -> None:
-    """Write ``model.safetensors``, and the checksums of the weights and the encoder.
+    """Write ``model.safetensors``, and the checksums of all files that scores depend on.
 
     Rows that no training row reaches (:func:`zero_unreached`) become zero in ``model`` too, so
     that the model in memory and the one in the folder give the same scores.
@@ -60,7 +62,7 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
     metadata = {"format": str(FORMAT)}  # one key: the order of several is not fixed
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file(state, temporary, metadata=metadata)
-    write_checksums(folder / CHECKSUMS, folder, ("model.safetensors", "encoder"))
+    write_checksums(folder / CHECKSUMS, folder, COVERED)
 
 
 def zero_unreached(model: Model, layout: Layout) -> None:

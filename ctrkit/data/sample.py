@@ -95,7 +95,7 @@ class RowSampler:
         columns = [chunk.frame.get_column(name) for name in self._hashed]
         keys = np.zeros(chunk.frame.height, np.uint64)
         for column in columns:
-            keys = keys * _ODD ^ column.hash(seed=0).to_numpy()
+            keys = keys * _ODD ^ column.alias("v").hash(seed=0).to_numpy()
         return splitmix64(keys)
 
     def _take(

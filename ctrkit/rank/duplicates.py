@@ -28,14 +28,14 @@ def find_duplicates(rows: SampledRows) -> Duplicates | None:
     """
     frame = rows.frame
     plain = [n for n, f in rows.features.items() if n in frame.columns and not REVEAL & {*f.flags}]
-    ids = [n for n in plain if not frame[n].dtype.is_float() and _is_id(frame[n])]
+    ids = [n for n in plain if not frame[n].dtype.is_float() and _is_id(frame[n].alias("v"))]
     names = [n for n in plain if n not in ids]
     names += [rows.schema.time] if rows.schema.time in frame.columns else []
     if not names or not frame.height:
         return None
     keys = np.zeros(frame.height, np.uint64)
     for name in dict.fromkeys(names):
-        keys = splitmix64(keys ^ _hash(frame[name]))
+        keys = splitmix64(keys ^ _hash(frame[name].alias("v")))
     table = pl.DataFrame({"key": keys, "label": rows.label, "part": rows.sample.part})
     pairs = table.group_by("key", "label").agg(n=pl.len(), parts=pl.col("part").n_unique())
     repeated = int((pairs["n"] - 1).sum())
@@ -62,6 +62,8 @@ def _is_id(values: pl.Series) -> bool:
 
 
 def _hash(values: pl.Series) -> npt.NDArray[np.uint64]:
+    if isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
     if values.dtype.is_nested():
         values = values.list.eval(pl.element().cast(pl.String)).list.join("\x1f")
     return values.hash(seed=1).to_numpy()

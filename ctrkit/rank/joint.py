@@ -53,8 +53,7 @@ def keys_of(values: pl.Series, field: Field) -> pl.Series:
         keys = np.zeros(len(z), np.uint32)
         keys[known] = cells(z[known])
         masked = pl.Series("v", keys).to_frame()
-        numbers = masked.select(pl.when(pl.Series(known)).then(pl.col("v"))).to_series()
-        return numbers.alias(field.name)
+        return masked.select(pl.when(pl.Series(known)).then(pl.col("v"))).to_series()
     if field.kind == "multi":
         return _set_text(to_tokens(values, field))
     return to_text(values)

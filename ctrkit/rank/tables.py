@@ -48,7 +48,7 @@ class Cells:
         chosen = cell[often].astype(np.int64)
         low, high = (lower_bounds((chosen + i).astype(np.uint32)) for i in (0, 1))
         low, high = low.astype(np.float64), high.astype(np.float64)
-        return cls((low + high) / 2, high - low, counts[often])
+        return cls(low / 2 + high / 2, high - low, counts[often])
 
 
 @dataclass(frozen=True)

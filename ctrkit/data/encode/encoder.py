@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,7 @@ from ctrkit.data.encode.real import RealEncoder
 from ctrkit.data.encode.registered import field_encoder
 from ctrkit.data.encode.state import FieldState
 from ctrkit.data.store.batch import Encoded
-from ctrkit.errors import DataError, RunFolderError, SchemaError
+from ctrkit.errors import CtrkitError, DataError, RunFolderError, SchemaError
 from ctrkit.files import atomic_folder, read_json, write_json
 from ctrkit.layout import CrossKeys, Layout
 from ctrkit.schema import Field, Schema
@@ -163,12 +164,22 @@ class Encoder:
         """Read what :meth:`save` wrote.
 
         Raises:
-            RunFolderError: There is no encoder, or one of another format.
+            RunFolderError: There is no encoder, or it is damaged or of another format.
+            DataError: A vocabulary is damaged.
         """
         path = Path(folder) / "encoder.json"
         if not path.is_file():
             raise RunFolderError(f"{str(folder)!r} holds no encoder")
         data = read_json(path)
+        try:
+            return cls._read(path, data)
+        except CtrkitError:
+            raise
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{path}: it is no encoder of ctrkit's ({error!r})") from error
+
+    @classmethod
+    def _read(cls, path: Path, data: Any) -> Encoder:
         if data.get("format") != FORMAT:
             raise RunFolderError(
                 f"{path}: encoder format {data.get('format')!r}; this ctrkit reads {FORMAT}"

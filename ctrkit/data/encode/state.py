@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from ctrkit.data.read.errors import reading_errors
+from ctrkit.errors import DataError
 from ctrkit.schema import RESERVED
 
 
@@ -102,9 +104,16 @@ class FieldState:
         )
 
 
+_TYPES = {"value": pl.String, "count": pl.Int64, "hash": pl.UInt64}
+
+
 def _columns(path: Path, *names: str) -> list[tuple[Any, ...]]:
     """Return the columns of a parquet file; empty ones where there is no file."""
     if not path.is_file():
         return [() for _ in names]
-    table = pl.read_parquet(path, glob=False)  # a folder's name is no pattern
-    return [tuple(table[name]) for name in names]
+    with reading_errors(str(path)):
+        table = pl.read_parquet(path, glob=False)  # a folder's name is no pattern
+        columns = [table[name] for name in names]
+    if any(column.dtype != _TYPES[column.name] for column in columns):
+        raise DataError(f"{path}: it is damaged: its columns have other types")
+    return [tuple(column) for column in columns]

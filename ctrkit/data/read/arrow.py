@@ -101,7 +101,9 @@ def read_frames(path: str, columns: list[str]) -> Iterator[pl.DataFrame]:
         except pa.ArrowNotImplementedError:
             yield from _scan(path).select(cs.by_name(*columns)).collect_batches(maintain_order=True)
         else:
-            yield from (to_frame(narrow(batch))[columns] for batch in _batches(path, columns))
+            for batch in _batches(path, columns):
+                batch.validate(full=True)  # a damaged file would crash the process
+                yield to_frame(narrow(batch))[columns]
 
 
 def _scan(path: str) -> pl.LazyFrame:
