@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -69,3 +70,24 @@ def photograph(patch: pytest.MonkeyPatch, folder: Path, to: Path) -> None:
 def left_over(folder: Path) -> list[str]:
     """Return the hidden files and folders below a folder."""
     return sorted(p.name for p in folder.rglob(".*"))
+
+
+TIMES = {"seconds", "search_s", "train_examples_s"}
+NUMBERS = {"retries", "trial", "folder"}
+"""What may differ: how long a search took, and how its trials are numbered."""
+
+
+def without(data: object, names: set[str]) -> object:
+    if isinstance(data, dict):
+        return {k: without(v, names) for k, v in data.items() if k not in names}
+    return [without(v, names) for v in data] if isinstance(data, list) else data
+
+
+def search_result(folder: Path) -> dict[str, object]:
+    """What a search chose and how good it is."""
+    record = without(json.loads((folder / "record.json").read_text()), TIMES | NUMBERS)
+    names = ("run.toml", "schema.toml", "pairs.json", "features.parquet", "init.safetensors")
+    names += ("run/model.safetensors", "run/predictions/test.parquet")
+    files = {n: (folder / n).read_bytes() for n in names if (folder / n).is_file()}
+    assert (folder / "report.html").is_file()
+    return {"record": record, **files}

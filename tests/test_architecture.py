@@ -25,6 +25,7 @@ LEVELS = {
     "version": 0,
     "schema": 0,
     "layout": 0,
+    "locks": 0,
     "records": 0,
     "components": 0,
     "registry": 0,

@@ -9,6 +9,7 @@ from ctrkit.data.store.dataset import Dataset, EncodeOptions, prepare_dataset
 from ctrkit.errors import SchemaError
 from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, job_config, open_job
+from ctrkit.runs.lock import folder_lock
 
 
 def encode(
@@ -34,11 +35,12 @@ def encode(
     rows = open_job(config.data, options)
     if rows.schema.label is None:
         raise SchemaError("encoding needs a label: name its column with --label")
-    return prepare_dataset(
-        rows.source,
-        rows.schema,
-        EncodeOptions(config.data.split, config.data.split_seed),
-        out=Path(out),
-        force=force,
-        progress=progress,
-    )
+    with folder_lock(Path(out)):
+        return prepare_dataset(
+            rows.source,
+            rows.schema,
+            EncodeOptions(config.data.split, config.data.split_seed),
+            out=Path(out),
+            force=force,
+            progress=progress,
+        )

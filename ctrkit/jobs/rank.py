@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ctrkit.records import Progress
 from ctrkit.runs.inputs import DataOptions, PathLike, open_job, text_options
+from ctrkit.runs.lock import folder_lock
 from ctrkit.runs.ranking import RankFiles, claim_ranking, run_ranking
 
 if TYPE_CHECKING:
@@ -69,35 +70,36 @@ def rank(
         **options: See :class:`~ctrkit.runs.inputs.DataOptions`.
     """
     folder = Path(out)
-    claim_ranking(folder, force=force)
-    text = text_options(data, options)
-    with ThreadPoolExecutor(1) as pool:  # importing takes as long as reading: do both at once
-        imports = [pool.submit(import_module, name) for name in ("ctrkit.rank", "numpy.ma")]
-        rows = open_job(text, options, hold=True, rows=SAMPLE_ROWS)
-    for module in imports:
-        module.result()
-    from ctrkit.rank import RankOptions
+    with folder_lock(folder):
+        claim_ranking(folder, force=force)
+        text = text_options(data, options)
+        with ThreadPoolExecutor(1) as pool:  # importing takes as long as reading: do both at once
+            imports = [pool.submit(import_module, name) for name in ("ctrkit.rank", "numpy.ma")]
+            rows = open_job(text, options, hold=True, rows=SAMPLE_ROWS)
+        for module in imports:
+            module.result()
+        from ctrkit.rank import RankOptions
 
-    chosen = RankOptions(
-        score=score,
-        order=order,
-        evaluate=evaluate,
-        seconds=seconds,
-        noise_controls=noise_controls,
-        three_mr=three_mr,
-        missing=tuple(missing),
-        rare=rare,
-        redundant=redundant,
-        tokens=tokens,
-        replicates=replicates,
-        seed=seed,
-    )
-    return run_ranking(
-        rows.source,
-        rows.schema,
-        folder,
-        chosen,
-        RankFiles(crosses, report, safe_csv),
-        executor=executor,
-        progress=progress,
-    )
+        chosen = RankOptions(
+            score=score,
+            order=order,
+            evaluate=evaluate,
+            seconds=seconds,
+            noise_controls=noise_controls,
+            three_mr=three_mr,
+            missing=tuple(missing),
+            rare=rare,
+            redundant=redundant,
+            tokens=tokens,
+            replicates=replicates,
+            seed=seed,
+        )
+        return run_ranking(
+            rows.source,
+            rows.schema,
+            folder,
+            chosen,
+            RankFiles(crosses, report, safe_csv),
+            executor=executor,
+            progress=progress,
+        )

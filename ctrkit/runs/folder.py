@@ -18,6 +18,8 @@ from ctrkit.errors import RunFolderError
 from ctrkit.files import refuse_links, remove, remove_unfinished, write_json
 from ctrkit.schema import Schema
 
+WORKERS = "workers"
+"""Subfolder of a search that several processes share: their locks, logs and journal."""
 LABELS = {"config": "configuration", "config_sha256": "configuration", "source": "data"}
 """Entry of an identity -> what an error message calls it, where that is not the entry's name."""
 
@@ -116,9 +118,10 @@ class WorkFolder(ABC):
         self.path.mkdir(parents=True, exist_ok=True)
 
     def clean(self) -> None:
-        """Remove the unfinished files of a killed job; call it in a folder that is locked."""
+        """Remove the unfinished files of killed jobs; call it in a folder that is locked."""
         remove_unfinished(self.path, self.parts)
-        remove_unfinished(self.path / "predictions")
+        for name in self.parts:
+            _clean(self.path / name)
 
 
 class SearchFolder(WorkFolder):
@@ -194,6 +197,15 @@ class RunFolder(WorkFolder):
                 except (OSError, ValueError):
                     stated[name] = None
         return {**self.identity, **stated} if stated else {}
+
+
+def _clean(folder: Path) -> None:
+    """Clean a folder and those in it, but for searches whose workers may still write."""
+    if not folder.is_dir() or folder.is_symlink() or (folder / WORKERS).is_dir():
+        return
+    remove_unfinished(folder)
+    for path in folder.iterdir():
+        _clean(path)
 
 
 def _sha_of_config(path: Path) -> object:

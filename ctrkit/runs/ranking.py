@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +12,7 @@ import polars as pl
 
 from ctrkit.data.columns.formulas import without_formulas
 from ctrkit.errors import RunFolderError, SchemaError
-from ctrkit.files import refuse_links
+from ctrkit.files import hidden_folder, refuse_links, remove_abandoned
 from ctrkit.records import Progress
 from ctrkit.schema import Cross, Schema
 
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from ctrkit.rank import Ranking, RankOptions
 FILES = ("rank.json", "rank.parquet", "rank.csv", "schema.toml", "report.html", "report.md")
 """What a ranking writes; a folder with ``rank.json``, the first of them, holds a ranking."""
+STAGE = "ranking"
+"""Name of the hidden folder in which they are written; while it is there, they may be mixed."""
 
 
 def claim_ranking(folder: Path, *, force: bool) -> None:
@@ -30,12 +30,15 @@ def claim_ranking(folder: Path, *, force: bool) -> None:
 
     Raises:
         RunFolderError: The path is a file, the folder holds files but no ranking, or it holds a
-            ranking and ``force`` is off.
+            ranking and ``force`` is off. A ranking that was killed while it put its files in
+            place may be written again.
     """
     where = repr(str(folder))
     if folder.is_file():
         raise RunFolderError(f"the output {where} is a file; name a folder with -o")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    killed = [name for name in names if name.startswith(f".{STAGE}-")]
+    if not names or (killed and {*names} <= {*killed, *FILES}):
         return
     refuse_links(folder)
     if not (folder / "rank.json").is_file():
@@ -129,10 +132,9 @@ def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
 
 def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool, safe_csv: bool) -> None:
     """Write all files to a hidden folder, then move them in, so that no file is half written."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder, STAGE)
+    with hidden_folder(folder / STAGE) as temporary:
         frame = ranking.frame()
         frame.write_parquet(temporary / "rank.parquet")
         lists = [
@@ -150,11 +152,8 @@ def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool, safe
             summary = summarise_ranking(ranking)
             write_report(summary, temporary / "report.html")
             write_report(summary, temporary / "report.md")
-        folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             if (temporary / name).is_file():
                 (temporary / name).replace(folder / name)
             else:
                 (folder / name).unlink(missing_ok=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

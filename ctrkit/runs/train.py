@@ -140,6 +140,7 @@ def _finished(work: RunFolder) -> bool:
     finished = work.finished()
     if finished:
         remove_checkpoint(checkpoint)
+        work.clean()
     return finished
 
 

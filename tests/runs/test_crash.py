@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from killing import Killed, kill_at, left_over
+from killing import Killed, kill_at, left_over, photograph
 
 import ctrkit
 from ctrkit import jobs
+from ctrkit.errors import RunFolderError
 from ctrkit.runs import train as training
 from ctrkit.testing.generated import planted_clicks
 from ctrkit.track import MlflowTracker
@@ -215,3 +216,43 @@ def test_a_forced_run_that_was_killed_needs_no_force_again_and_mixes_nothing(tmp
         tiny(out, clicks, force=False)
         assert_same_run(out, expected)
         ctrkit.load(out)
+
+
+def rank(data: Path, out: Path, *, force: bool) -> None:
+    jobs.rank(data, label="click", out=out, force=force)
+
+
+def encode(data: Path, out: Path, *, force: bool) -> None:
+    jobs.encode(data, label="click", out=out, force=force)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize(("job", "file"), [(rank, "rank.csv"), (encode, "encoder/encoder.json")])
+def test_a_ranking_or_encoding_that_is_killed_at_any_file_operation_is_made_by_the_same_command(
+    tmp_path, clicks, job, file, earlier
+):
+    place, photos = tmp_path / "place", tmp_path / "photos"
+    place.mkdir()
+    if earlier:
+        job(clicks, place / "out", force=False)
+    with pytest.MonkeyPatch.context() as patch:
+        photograph(patch, place, photos)
+        job(clicks, place / "out", force=earlier)
+    names = sorted(p.relative_to(place) for p in place.rglob("*"))
+    expected = (place / "out" / file).read_bytes()
+    kills = sorted(photos.iterdir())
+    assert len(kills) >= 3
+    for photo in kills[::3]:
+        shutil.rmtree(place)
+        shutil.copytree(photo, place)
+        with suppress(RunFolderError):  # it is finished
+            job(clicks, place / "out", force=earlier)
+        assert (place / "out" / file).read_bytes() == expected
+        assert sorted(p.relative_to(place) for p in place.rglob("*")) == names
+
+
+def test_a_folder_of_other_files_is_no_ranking_that_was_killed(tmp_path, clicks):
+    (tmp_path / ".ranking-0a1b2c3d").mkdir()
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(RunFolderError, match="other files and no ranking"):
+        rank(clicks, tmp_path, force=False)

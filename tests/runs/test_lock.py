@@ -73,7 +73,7 @@ def test_a_folder_is_owned_once_within_a_process_and_free_after_an_error(tmp_pat
         pass
 
 
-@pytest.mark.parametrize("verb", ["train", "search features"])
+@pytest.mark.parametrize("verb", ["rank", "encode", "train", "search features"])
 def test_a_command_in_the_folder_of_another_exits_with_one_line(tmp_path, clicks, verb):
     command = [sys.executable, "-m", "ctrkit", *verb.split(), str(clicks), "--label", "click"]
     command += ["-o", str(tmp_path / "out")]
@@ -98,3 +98,29 @@ def test_two_identical_commands_at_once_train_once(tmp_path, clicks):
     steps = [json.loads(line)["step"] for line in lines]
     assert steps == sorted(set(steps)), "a step was trained twice"
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["rank", "encode", "train"])
+@pytest.mark.parametrize("where", ["in one folder", "in two"])
+def test_identical_commands_at_once_never_corrupt_or_die(tmp_path, clicks, verb, where):
+    home = {**os.environ, "CTRKIT_HOME": str(tmp_path / "home")}  # they build the same entries
+    command = [sys.executable, "-m", "ctrkit", verb, str(clicks), "--label", "click"]
+    outs = [tmp_path / ("out" if where == "in one folder" else str(i)) for i in range(3)]
+    processes = [
+        subprocess.Popen([*command, "-o", str(out)], stderr=subprocess.PIPE, text=True, env=home)
+        for out in outs
+    ]
+    for process in processes:
+        error = process.communicate()[1]
+        refused = re.search(r"in\s+use\s+by\s+process|--force", error)
+        assert process.returncode == 0 or (process.returncode == 2 and refused), error
+        assert "Traceback" not in error
+        assert process.returncode == 0 or where == "in one folder", error
+    assert 0 in [process.returncode for process in processes]
+    again = subprocess.run([*command, "-o", str(tmp_path / "again")], env=home, check=True)
+    assert again.returncode == 0
+    name = {"rank": "rank.parquet", "encode": "encoder/encoder.json", "train": "model.safetensors"}
+    for out in outs:
+        assert (out / name[verb]).read_bytes() == (tmp_path / "again" / name[verb]).read_bytes()
+        assert not [p for p in out.parent.rglob(".*") if p.name != ".lock"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from killing import left_over, photograph
+from killing import left_over, photograph, search_result
 
 from ctrkit import jobs
 from ctrkit.testing.generated import planted_clicks
@@ -78,32 +77,11 @@ def clicks(tmp_path_factory) -> Path:
     return path
 
 
-TIMES = {"seconds", "search_s", "train_examples_s"}
-NUMBERS = {"retries", "trial", "folder"}
-"""What may differ: how long a search took, and how its trials are numbered."""
-
-
-def without(data: object, names: set[str]) -> object:
-    if isinstance(data, dict):
-        return {k: without(v, names) for k, v in data.items() if k not in names}
-    return [without(v, names) for v in data] if isinstance(data, list) else data
-
-
-def result(folder: Path) -> dict[str, object]:
-    """What a search chose and how good it is."""
-    record = without(json.loads((folder / "record.json").read_text()), TIMES | NUMBERS)
-    names = ("run.toml", "schema.toml", "pairs.json", "features.parquet", "init.safetensors")
-    names += ("run/model.safetensors", "run/predictions/test.parquet")
-    files = {n: (folder / n).read_bytes() for n in names if (folder / n).is_file()}
-    assert (folder / "report.html").is_file()
-    return {"record": record, **files}
-
-
 def same_again(
     run: Run, data: Path, out: Path, expected: dict[str, object], *, force: bool = False
 ) -> None:
     run(data, out, force)
-    ours = result(out)
+    ours = search_result(out)
     for name, value in expected.items():
         assert ours[name] == value, name
     assert left_over(out) == []
@@ -141,7 +119,7 @@ def test_a_search_that_is_killed_at_any_file_operation_is_finished_by_the_same_c
     with pytest.MonkeyPatch.context() as patch:
         photograph(patch, out, photos)
         run(clicks, out, False)
-    expected = result(out)
+    expected = search_result(out)
     kills = sorted(photos.iterdir())
     assert len(kills) > 50
     if moments is not None:

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, Timeout
-
 from ctrkit.files import (
     atomic_folder,
     damaged_file,
@@ -24,6 +22,7 @@ from ctrkit.files import (
     remove_abandoned,
     write_checksums,
 )
+from ctrkit.locks import Lock
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class Entry:
 
     folder: Path
     hit: bool
-    lock: BaseFileLock = field(repr=False)
+    lock: Lock = field(repr=False)
 
     def release(self) -> None:
         """Allow the removal of the folder from now on."""
@@ -99,7 +98,11 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
     root.mkdir(parents=True, exist_ok=True)
     remove_abandoned(root)
     folder = root / key
-    with FileLock(root / f"{key}.lock"):
+    lock = Lock(root / f"{key}.lock")
+    if not lock.acquire(wait=False):
+        logger.info("waiting for %s, which builds the same entry of the cache", lock.owner())
+        lock.acquire()
+    try:
         checksums = root / f"{key}.crc32.json"
         hit = folder.is_dir()
         damaged = damaged_file(folder, checksums) if hit else ""
@@ -111,20 +114,22 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
             build_folder(folder, build)
             write_checksums(checksums, folder)
         os.utime(folder)
-        mark = FileLock(root / f"{key}.use-{uuid.uuid4().hex}")
+        mark = Lock(root / f"{key}.use-{uuid.uuid4().hex}")
         mark.acquire()
+    finally:
+        lock.release()
     entry = Entry(folder, hit, mark)
     weakref.finalize(entry, _drop, mark, os.getpid())
-    with FileLock(root / "evict.lock"):
+    with Lock(root / "evict.lock").held():
         _evict(root, limit)
     return entry
 
 
-def _drop(mark: BaseFileLock, owner: int) -> None:
+def _drop(mark: Lock, owner: int) -> None:
     if os.getpid() != owner:  # a forked child does not release what its parent uses
         return
     mark.release()
-    Path(mark.lock_file).unlink(missing_ok=True)
+    mark.path.unlink(missing_ok=True)
 
 
 def _evict(root: Path, limit: int) -> None:
@@ -140,13 +145,26 @@ def _evict(root: Path, limit: int) -> None:
 
 def _remove(folder: Path) -> bool:
     """Remove a folder unless a process builds, opens or uses it; return whether it was removed."""
+    lock = Lock(folder.parent / f"{folder.name}.lock")
     try:
-        with FileLock(folder.parent / f"{folder.name}.lock", blocking=False):
-            for mark in folder.parent.glob(f"{folder.name}.use-*"):
-                with FileLock(mark, blocking=False):  # Timeout: in use
-                    mark.unlink(missing_ok=True)
-            (folder.parent / f"{folder.name}.crc32.json").unlink(missing_ok=True)
-            remove(folder)
-    except (Timeout, OSError):
+        if not lock.acquire(wait=False):
+            return False
+        for mark in folder.parent.glob(f"{folder.name}.use-*"):
+            if not _forget(Lock(mark)):
+                return False
+        (folder.parent / f"{folder.name}.crc32.json").unlink(missing_ok=True)
+        remove(folder)
+    except OSError:
         return False
+    finally:
+        lock.release()
+    return True
+
+
+def _forget(mark: Lock) -> bool:
+    """Remove the mark of a process that died; return False if it lives and uses the folder."""
+    if not mark.acquire(wait=False):
+        return False
+    mark.path.unlink(missing_ok=True)
+    mark.release()
     return True

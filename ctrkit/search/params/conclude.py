@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import CtrkitError
-from ctrkit.files import atomic_path, copy, remove
+from ctrkit.files import atomic_path, copy, remove, remove_abandoned
 from ctrkit.runs.train import RunResult
 from ctrkit.search import compare
 from ctrkit.search.base import Search, SearchJob
@@ -62,6 +62,7 @@ class Conclusion:
             CtrkitError: No trial is complete.
         """
         finished = list(self.trials.finished().values())
+        self._clean(finished)
         frame = trials_frame(self.trials, self.search.objectives)
         with atomic_path(self.folder / "trials.parquet") as temporary:
             frame.write_parquet(temporary)
@@ -80,6 +81,15 @@ class Conclusion:
             self._write_pareto_set(members)
         record = self._record(seconds, best, members, rows)
         return self.job.finish(record, summarise_params_search(record, frame), job)
+
+    def _clean(self, finished: Sequence[Attempt]) -> None:
+        """Remove what processes that were killed while they removed parts of trials left."""
+        remove_abandoned(self.folder)
+        for attempt in finished:
+            place = self.runner.place(attempt.slot)
+            for folder in (place, place / "run"):
+                if folder.is_dir():
+                    remove_abandoned(folder)
 
     # ---- the winner
 

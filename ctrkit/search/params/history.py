@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from ctrkit.files import cut_half_line
 from ctrkit.records import Progress, Tracker, read_lines, split_line
-from ctrkit.search.params.locks import WORKERS
+from ctrkit.runs.folder import WORKERS
 from ctrkit.search.params.pareto import best_of
 from ctrkit.search.params.study import Trials
 from ctrkit.search.params.trial import COMPLETE, FAIL, PRUNED, Attempt

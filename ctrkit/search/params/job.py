@@ -14,6 +14,7 @@ from ctrkit.data.store.cache import home
 from ctrkit.errors import CtrkitError
 from ctrkit.files import write_json
 from ctrkit.records import Tracker
+from ctrkit.runs.folder import WORKERS
 from ctrkit.runs.inputs import JobData
 from ctrkit.search.base import (
     DEFAULTS,
@@ -34,7 +35,6 @@ from ctrkit.search.params.identity import (
     study_name,
     with_absolute_paths,
 )
-from ctrkit.search.params.locks import WORKERS
 from ctrkit.search.params.runner import TrialRunner
 from ctrkit.search.params.study import Trials
 from ctrkit.search.params.trial import FAIL

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-WORKERS = "workers"
-"""Subfolder of a search folder for locks, logs and the journal."""
+from ctrkit.runs.folder import WORKERS
 
 
 class TrialLocks:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from ctrkit.runs.folder import WORKERS
 from ctrkit.search.params.config import ParamsSearchConfig
 from ctrkit.search.params.dimension import Dimension
-from ctrkit.search.params.locks import WORKERS, TrialLocks
+from ctrkit.search.params.locks import TrialLocks
 from ctrkit.search.params.pareto import DIRECTION
 from ctrkit.search.params.samplers import make_pruner, make_sampler
 from ctrkit.search.params.space import Space

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ctrkit.errors import CtrkitError
+from ctrkit.runs.folder import WORKERS
 from ctrkit.search.params.clock import Clock
 from ctrkit.search.params.config import ParamsSearchConfig
 from ctrkit.search.params.history import History
-from ctrkit.search.params.locks import WORKERS
 from ctrkit.search.params.study import Trials
 
 logger = logging.getLogger(__name__)

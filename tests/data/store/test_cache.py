@@ -1,7 +1,9 @@
 import gc
+import logging
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -9,6 +11,7 @@ from ctrkit.data.store.cache import build_folder, cache_key, cached, home
 
 HOLD = """
 import sys
+import threading
 from pathlib import Path
 from ctrkit.data.store.cache import cached
 entry = cached(Path(sys.argv[1]), "a", lambda folder: None, 10**9)
@@ -89,6 +92,7 @@ def test_home_follows_the_environment(tmp_path, monkeypatch):
 
 BUILD = """
 import sys
+import threading
 from pathlib import Path
 from ctrkit.data.store.cache import cached
 def build(folder):
@@ -156,3 +160,32 @@ def test_checksums_are_removed_with_their_entry(tmp_path):
     _use(tmp_path, "a").release()
     _use(tmp_path, "b", limit=0).release()
     assert [p.name for p in tmp_path.glob("*.crc32.json")] == ["b.crc32.json"]
+
+
+LONG_BUILD = """
+import sys, time
+from pathlib import Path
+from ctrkit.data.store.cache import cached
+def build(folder):
+    (folder / "part").write_text("half")
+    print("building", flush=True)
+    time.sleep(60)
+cached(Path(sys.argv[1]), "key", build, 10**9)
+"""
+
+
+def test_a_builder_is_named_to_those_that_wait_and_what_it_leaves_when_killed_is_removed(
+    tmp_path, caplog
+):
+    command = [sys.executable, "-c", LONG_BUILD, tmp_path]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as builder,
+        caplog.at_level(logging.INFO, logger="ctrkit"),
+    ):
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == b"building\n"
+        threading.Timer(0.2, builder.kill).start()
+        entry = cached(tmp_path, "key", lambda folder: (folder / "part").write_text("x"), 10**9)
+    assert (entry.folder / "part").read_text() == "x"
+    assert f"waiting for process {builder.pid} on " in caplog.text
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
