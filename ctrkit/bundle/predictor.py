@@ -113,7 +113,7 @@ class Predictor:
             names = self.schema.columns
             options = ReadOptions(text.text_encoding, text.separator, text.header, names)
             return open_source(data, options)
-        frame = to_polars(data)
+        frame = to_polars(data, self.schema.names)
         return frame_source(frame) if frame.height else None
 
     def encode(self, frame: pl.DataFrame) -> Encoded:

@@ -123,19 +123,43 @@ def arguments_of_children() -> str:
     return "\n".join(texts)
 
 
+COMMON = (
+    'url, label="click", model="lr", '
+    'set=["train.epochs=1", "train.batch_size=512", "train.evals_per_epoch=1"]'
+)
+JOBS = {
+    "run": [
+        f'jobs.train({COMMON}, out="run"); jobs.sync("run")',
+        'jobs.register("run", "clicks")',
+        'jobs.rank(url, label="click", out="rank")',
+    ],
+    "params": [
+        f'jobs.search_params({COMMON}, out="params", trials=2, jobs=2)',
+        f'jobs.search_params({COMMON}, out="params", trials=3, jobs=2); jobs.sync("params")',
+        'jobs.train("params/run.toml", out="again", set=["data.path=" + url])',
+    ],
+    "features": [f'jobs.search_features({COMMON}, out="features", target_ratio=[0.5])'],
+    "pipeline": [
+        f'jobs.search_pipeline({COMMON}, out="pipeline", trials=1, controls="none", '
+        'skip=["features", "interactions"])'
+    ]
+    * 2,
+}
+
+
 @pytest.mark.slow
-def test_searches_stores_and_processes_hold_no_password(place, server, address, tmp_path):
+@pytest.mark.parametrize("name", JOBS)
+def test_searches_stores_and_processes_hold_no_password(place, address, name):
     (place / "home").mkdir()
     env = {
         **os.environ,
         "CTRKIT_TRACKING_URI": store(place / "home/mlflow.db"),
         "CTRKIT_SEARCH_STORAGE": store(place / "home/optuna.db"),
     }
-
-    def run(code: str) -> None:
-        """Run code with the password on stdin: the arguments of the test's own process lack it."""
+    for code in JOBS[name]:
         process = subprocess.Popen(
             [sys.executable, "-c", f"from ctrkit import jobs\nurl = input()\n{code}"],
+            cwd=place,
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -146,7 +170,7 @@ def test_searches_stores_and_processes_hold_no_password(place, server, address, 
         assert process.stdout is not None
         seen = ""
         with process:
-            process.stdin.write(address + "\n")
+            process.stdin.write(address + "\n")  # no argument of the test's own has it
             process.stdin.close()
             while process.poll() is None:
                 seen += arguments_of_children()
@@ -155,23 +179,10 @@ def test_searches_stores_and_processes_hold_no_password(place, server, address, 
         assert process.returncode == 0, output
         assert SECRET not in output
         assert SECRET not in seen
-        if "jobs=2" in code:
-            assert "ctrkit.search.params.worker" in seen
-
-    fast = 'set=["train.epochs=1", "train.batch_size=512", "train.evals_per_epoch=1"]'
-    common = f'url, label="click", model="lr", {fast}'
-    run(f'jobs.search_params({common}, out=r"{place}/params", trials=2, jobs=2)')
-    run(f'jobs.search_params({common}, out=r"{place}/params", trials=3, jobs=2)')
-    run(f'jobs.search_features({common}, target_ratio=[0.5], out=r"{place}/features")')
-    skip = 'skip=["features", "interactions"]'
-    run(f'jobs.search_pipeline({common}, out=r"{place}/pipeline", trials=2, {skip})')
-    run(f'jobs.train({common}, out=r"{place}/run"); jobs.sync(r"{place}/run")')
-    run(f'jobs.sync(r"{place}/params")')
-    run(f'jobs.register(r"{place}/run", "clicks")')
-    run(f'jobs.train(r"{place}/params/run.toml", out=r"{place}/again", set=["data.path=" + url])')
-    assert (place / "home/optuna.db").is_file()
+        assert ("ctrkit.search.params.worker" in seen) == ("jobs=2" in code)
     assert (place / "home/mlflow.db").is_file()
-    assert leaks(tmp_path) == []
+    assert (place / "home/optuna.db").is_file() == (name in ("params", "pipeline"))
+    assert leaks(place) == []
 
 
 @pytest.mark.slow

@@ -251,6 +251,8 @@ BAD_BODIES = {
     "unknown columns": b'{"inputs": [{"nothing": 1}]}',
     "a list as a category": b'{"inputs": [{"site": [1]}]}',
     "text as a number": b'{"inputs": [{"age": "old"}]}',
+    "lists and numbers": b'{"inputs": [{"age": 3, "site": "a"}, {"age": [1], "site": "a"}]}',
+    "lists and texts": b'{"inputs": [{"site": "a"}, {"site": [1]}]}',
     "an object as a value": b'{"inputs": [{"site": {"a": 1}}]}',
     "a nesting bomb": b"[" * 15_000,
     "a nesting bomb in rows": b'{"inputs": ' + b"[" * 15_000,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -21,20 +21,29 @@ _FOREIGN = (
 """What the libraries raise for values that they cannot convert."""
 
 
-def to_polars(data: object) -> pl.DataFrame:
+def to_polars(data: object, needed: Collection[str] = ()) -> pl.DataFrame:
     """Make a frame of a polars, pandas or pyarrow table, a list of dicts or a dict of lists.
 
     A column of several types, such as the ids ``[3, "4"]``, becomes text. A column that cannot be
-    converted is left out, with a warning.
+    converted is left out, with a warning, unless it is needed.
+
+    Args:
+        data: The rows.
+        needed: Names of columns that must not be left out if the rows have them.
 
     Raises:
-        DataError: The data is none of these, or its columns have different lengths.
+        DataError: The data is none of these, its columns have different lengths, or a needed
+            column cannot be converted.
     """
     try:
-        frame = _convert(data)
+        frame = _convert(data, needed)
+    except DataError:
+        raise
     except _FOREIGN as error:
         try:
-            frame = _by_column(data)
+            frame = _by_column(data, needed)
+        except DataError:
+            raise
         except _FOREIGN:
             text = " ".join(str(error).split())
             raise DataError(f"the rows cannot be made into a table: {text[:200]}") from error
@@ -46,7 +55,7 @@ def to_polars(data: object) -> pl.DataFrame:
     return frame
 
 
-def _convert(data: object) -> pl.DataFrame | None:
+def _convert(data: object, needed: Collection[str]) -> pl.DataFrame | None:
     """Return the frame; None where the data is of another type."""
     if isinstance(data, pl.DataFrame):
         return data
@@ -59,13 +68,13 @@ def _convert(data: object) -> pl.DataFrame | None:
     # Whoever passes such a table has imported its library; nobody else should have to.
     arrow, pandas = sys.modules.get("pyarrow"), sys.modules.get("pandas")
     if arrow and isinstance(data, (arrow.Table, arrow.RecordBatch, arrow.RecordBatchReader)):
-        return _of_arrow(data)
+        return _of_arrow(data, needed)
     if pandas and isinstance(data, pandas.DataFrame):
         return pl.DataFrame(pl.from_pandas(data))
     return None
 
 
-def _of_arrow(data: Any) -> pl.DataFrame:
+def _of_arrow(data: Any, needed: Collection[str]) -> pl.DataFrame:
     """Return a pyarrow table, record batch or reader as a frame."""
     import pyarrow as pa
 
@@ -75,12 +84,14 @@ def _of_arrow(data: Any) -> pl.DataFrame:
     table = data.read_all() if reader else data
     odd = unreadable(table.schema)
     for name, dtype in odd.items():
+        if name in needed:
+            raise DataError(f"column {name!r} cannot be read: its type is {dtype}")
         logger.warning("column %r is left out: its type, %s, cannot be read", name, dtype)
     kept = [index for index, name in enumerate(table.schema.names) if name not in odd]
     return pl.DataFrame(narrow(table.select(kept)))
 
 
-def _by_column(data: Any) -> pl.DataFrame | None:
+def _by_column(data: Any, needed: Collection[str]) -> pl.DataFrame | None:
     """Return the frame of the columns that can be converted, each on its own."""
     columns = [(str(name), values) for name, values in _columns(data)]
     names = [name for name, _ in columns]
@@ -89,6 +100,11 @@ def _by_column(data: Any) -> pl.DataFrame | None:
         raise DataError(f"the column name {repeated!r} occurs twice in the rows; rename one")
     series = {name: _series(name, values) for name, values in columns}
     for name in [name for name, values in series.items() if values is None]:
+        if name in needed:
+            raise DataError(
+                f"column {name!r} holds values that cannot be converted; they must be of one kind, "
+                "such as numbers, texts or lists of texts"
+            )
         logger.warning("column %r holds values that cannot be converted and is left out", name)
     return pl.DataFrame([s for s in series.values() if s is not None])
 

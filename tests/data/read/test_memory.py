@@ -70,3 +70,11 @@ def test_a_column_that_cannot_be_converted_is_left_out(caplog: pytest.LogCapture
     frame = to_polars(pd.DataFrame({"a": [1, 2], "o": [object(), object()]}))
     assert frame.to_dict(as_series=False) == {"a": [1, 2]}
     assert "column 'o' holds values that cannot be converted and is left out" in caplog.text
+
+
+@pytest.mark.parametrize("values", [[1, [2]], ["a", {"b": 1}, [1]], [[1], "a"]])
+def test_a_needed_column_that_cannot_be_converted_is_refused(values: list[object]) -> None:
+    rows = [{"a": value, "b": 1} for value in values]
+    assert to_polars(rows, ["b"]).columns == ["b"]
+    with pytest.raises(DataError, match="column 'a' holds values that cannot be converted"):
+        to_polars(rows, ["a", "b"])
