@@ -143,3 +143,88 @@ def test_modes_of_files_follow_the_umask(ctrkit, clicks, tmp_path):
         os.umask(before)
     modes = {(p.is_dir(), p.stat().st_mode & 0o777) for p in tmp_path.rglob("*")}
     assert modes == {(True, 0o750), (False, 0o640)}
+
+
+BROKEN_PLUGIN = '''
+from torch import nn
+from ctrkit.registry import interaction
+
+@interaction("{name}", paper="p[/y]\\x1b]0;t\\x07")
+class Layer(nn.Module):
+    """Su[/z]m\\x1b[2Jmary."""
+
+    def __init__(self, fields: int, dim: int) -> None:
+        super().__init__()
+        self.out_dim = fields
+
+    def forward(self, x):
+        raise ValueError("no[/v]\\x1b[31mt\\u202e today")
+'''
+
+
+@pytest.mark.usefixtures("temporary")
+def test_plugins_are_listed_and_checked_as_text(ctrkit, tmp_path):
+    plugin = tmp_path / "p[b]\x1b[31m.py"
+    plugin.write_text(BROKEN_PLUGIN.replace("{name}", "l[/x]\\x1b[31m"))
+    clean_error(ctrkit("list", "--plugin", plugin), "l[/x]\\x1b", "lower-case")
+    plugin.write_text(BROKEN_PLUGIN.replace("{name}", "broken"))
+    clean(ctrkit("list", "interactions", "--plugin", plugin), "[/y]\\x1b", "Su[/z]m\\x1b")
+    listed = ctrkit("list", "interactions", "--plugin", plugin, "--json")
+    clean(listed)
+    papers = {entry["name"]: entry["paper"] for entry in json.loads(listed.out)}
+    assert papers["broken"] == "p[/y]\x1b]0;t\x07"
+    checked = ctrkit("check", plugin)
+    assert checked.code == 1, checked
+    assert "no[/v]\\x1b[31mt" in checked.out + checked.err
+    assert not CONTROL.search(checked.out + checked.err)
+    (tmp_path / "q[b]\x1b.py").write_text("raise ValueError('a[/c]\\x1b[31m\\nb')")
+    for verb in (["list", "--plugin"], ["check"]):
+        result = ctrkit(*verb, tmp_path / "q[b]\x1b.py")
+        fails_in_one_line(result, "q[b]", "a[/c]")
+        assert not CONTROL.search(result.err)
+    clean_error(ctrkit("list", "kin[/d]\x1b[31md"), "kin[/d]")
+    clean_error(ctrkit("list", "--plugin", tmp_path / "no[/d]\x1b[31m.py"), "no[/d]")
+
+
+def clean_error(result, *words):
+    fails_in_one_line(result, *words)
+    assert not CONTROL.search(result.err), result.err
+
+
+def test_folders_and_stores_are_named_as_text(ctrkit, run_folder, tmp_path, monkeypatch):
+    monkeypatch.delenv("CTRKIT_TRACKING_URI")
+    monkeypatch.setenv("CTRKIT_HOME", str(tmp_path / "home"))
+    run = tmp_path / "r[/x]\x1b[31m\u202eun"
+    shutil.copytree(run_folder, run)
+    store = "http://127.0.0.1:9/[/s]\x1b[31m"
+    synced = ctrkit("sync", run, "--uri", store)  # a warning of the tracker, and the error
+    assert "[/s]\\x1b[31m does not answer" in synced.err
+    assert not CONTROL.search(synced.err)
+    state = {"run_id": "x", "uri": store, "experiment": "e\x1b", "status": "KILLED", "step": 1}
+    (run / "tracking.json").write_text(json.dumps(state))
+    clean_error(ctrkit("sync", run), "[/s]", "r[/x]")
+    clean_error(ctrkit("ui", "--uri", "none"))
+    for verb in ("sync", "register", "serve", "report"):
+        clean_error(ctrkit(verb, tmp_path / "no[/y]\x1b[31m\u202ene"), "no[/y]")
+    clean_error(ctrkit("serve", run, "--host", "h[/z]\x1b[31m"), "h[/z]")
+    (run / "layout.json").unlink()
+    clean_error(ctrkit("serve", run), "r[/x]")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("features", "--model", "fm", "--target-ratio", "0.5", "--set=search.epochs=1"),
+        ("interactions", "--set=search.epochs=1", "--controls", "none"),
+        ("params", "--model", "lr", "--trials", "2"),
+        ("params", "--model", "lr", "--trials", "2", "--jobs", "2"),
+        ("pipeline", "--model", "fm", "--trials", "1", "--skip", "features,interactions"),
+    ],
+)
+def test_searches_show_names_and_values_as_text(ctrkit, hostile, tmp_path, options):
+    out = tmp_path / "s[/x]\x1b[31mearch"
+    result = ctrkit("search", *options, hostile, "--label", LABEL, "-o", out, *FAST)
+    clean(result, f"{tmp_path}/s[/x]\\x1b[31mearch/report.html")
+    for path in [*tmp_path.rglob("*.html"), *tmp_path.rglob("*.md")]:
+        assert not CONTROL.search(path.read_text()), path
