@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctrkit.printable import one_line, printable, printable_json
+from ctrkit.secrets import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -89,8 +90,8 @@ def fail(message: str) -> None:
 
 
 def log_line(line: str) -> None:
-    """Print a line on stderr."""
-    line = one_line(line)
+    """Print a line on stderr, without the passwords of addresses in it."""
+    line = one_line(redact(line))
     if len(line) > LONGEST:
         line = f"{line[:LONGEST]}…"
     stderr().print(line, markup=False, emoji=False, highlight=False)
