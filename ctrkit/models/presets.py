@@ -32,6 +32,12 @@ PAPER = {"layers": 3, "heads": 2, "head_dim": 32, "residual": "linear"}
 RELEASE = {**PAPER, "bias": True, "activation": True, "scale": True, "norm": "after_relu"}
 FUXICTR = {**PAPER, "residual": "match"}
 DEEP = {"hidden": (400, 400)}
+SERIAL_MASK_BARS = {
+    "hidden": (400, 400, 400),
+    "ratio": 0.2,
+    "dropout": 0.2,
+    "norm_fields": False,
+}
 DEEP_FUXICTR = {"hidden": (400, 400, 400), "norm": "batch"}
 
 
@@ -76,4 +82,24 @@ PRESETS: dict[str, dict[str, Preset]] = {
         gated_factorized={"hidden": (400, 400), "dropout": 0.1},
         factorized={"hidden": (400, 400)},
     ),
+    "masknet": {
+        "paper": Preset(("parallel_mask",)),
+        "bars": Preset(
+            ("serial_mask",), "sum", {"serial_mask": SERIAL_MASK_BARS}, numeric_missing="zero"
+        ),
+    },
+    "fcn": _bars(
+        "exponential_cross",
+        "linear_cross",
+        head="mean",
+        exponential_cross={"layers": 3, "dropout": 0.1},
+        linear_cross={"layers": 4, "dropout": 0.2},
+    ),
+    "qnn": _bars("quadratic", quadratic={"layers": 3, "rows": 2, "dropout": 0.1}),
+    "edcn": _bars(
+        "edcn", edcn={"layers": 3, "temperature": 20.0, "residual": False, "dropout": 0.1}
+    ),
+    "gdcn": {
+        "paper": Preset(("crossnet", "mlp"), "concat", {"crossnet": {"form": "gated"}}),
+    },
 }

@@ -85,6 +85,30 @@ def finalnet(first: list[int], second: list[int]) -> dict:
     }
 
 
+def serial_mask(ratio: float, **options: bool) -> dict:
+    hidden = (400, 400, 400)
+    parameters = {"hidden": hidden, "ratio": ratio, "norm_fields": False, **options}
+    return {"name": "serial_mask", "serial_mask": parameters}
+
+
+def parallel_mask(blocks: int, width: int, ratio: float, *hidden: int, norm: bool) -> dict:
+    options = {"blocks": blocks, "block_dim": width, "ratio": ratio, "hidden": hidden}
+    return {"name": "masknet", "parallel_mask": {**options, "norm": norm, "norm_fields": False}}
+
+
+def fcn(deep: int, shallow: int) -> dict:
+    layers = {"exponential_cross": {"layers": deep}, "linear_cross": {"layers": shallow}}
+    return {"name": "fcn", **layers}
+
+
+def ecn(layers: int) -> dict:
+    return {"name": "exponential_cross", "exponential_cross": {"layers": layers}}
+
+
+def edcn(layers: int, **options: bool) -> dict:
+    return {"name": "edcn", "edcn": {"layers": layers, **options}}
+
+
 PUBLISHED = {
     "lr": [
         ("frappe", "old", {"name": "lr"}, 5_390),
@@ -143,6 +167,34 @@ PUBLISHED = {
         ("frappe", "new", one_block(400, 400, gate=False), 256_791),
         ("movielens", "new", one_block(400, gate=False), 916_021),
         ("avazu", "new", one_block(400, 400, 400, gate=False), 13_398_211),
+    ],
+    "masknet": [
+        ("criteo", "old", {"name": "masknet", "preset": "bars"}, 21_530_629),
+        ("movielens", "old", serial_mask(4), 2_624_541),
+        ("avazu", "old", serial_mask(2, norm_fields=True), 14_585_891),
+        ("frappe", "old", parallel_mask(3, 50, 2, 400, 400, 400, norm=True), 571_691),
+        ("criteo_x4", "new", parallel_mask(2, 500, 0.1, *[1000] * 5, norm=False), 20_358_077),
+        ("avazu_x4", "new", parallel_mask(6, 500, 0.8, *[2000] * 3, norm=False), 76_594_787),
+    ],
+    "fcn": [
+        ("criteo_x4", "new", {"name": "fcn", "preset": "bars"}, 15_944_754),
+        ("criteo_x4", "new", fcn(4, 5), 16_336_626),
+    ],
+    "ecn": [
+        ("criteo_x4", "new", ecn(1), 14_768_513),
+        ("criteo_x4", "new", ecn(2), 14_964_449),
+        ("criteo_x4", "new", ecn(3), 15_160_385),
+        ("criteo_x4", "new", ecn(4), 15_356_321),
+    ],
+    "qnn": [
+        ("criteo_x4", "new", {"name": "qnn", "preset": "bars"}, 16_912_577),
+        ("criteo_x4", "new", {"name": "qnn", "quadratic": {"layers": 5, "rows": 4}}, 22_372_577),
+    ],
+    "edcn": [
+        ("criteo", "old", {"name": "edcn", "preset": "bars"}, 21_329_055),
+        ("frappe", "old", edcn(3), 86_351),
+        ("movielens", "old", edcn(2, regulation=False), 904_701),
+        ("avazu", "old", edcn(3, regulation=False), 13_136_471),
     ],
 }
 

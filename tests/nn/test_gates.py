@@ -72,9 +72,10 @@ def test_every_model_starts_as_itself_and_obeys_the_temperature(name):
     plain, gate = model_of(name), gate_of()
     gated = model_of(name, gate)
     with torch.inference_mode():
-        torch.testing.assert_close(gated(*inputs), plain(*inputs), rtol=0, atol=1e-6)
+        expected = plain(*inputs)
+        torch.testing.assert_close(gated(*inputs), expected, rtol=0, atol=1e-6)
         gate.tau = 10.0
-        assert (gated(*inputs) - plain(*inputs)).abs().max() > 1e-6
+        assert (gated(*inputs) - expected).abs().max() > 1e-3 * expected.abs().max()
 
 
 def test_an_interaction_is_weighted_by_the_product_of_its_gates():

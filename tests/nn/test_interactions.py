@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
 from ctrkit.nn.heads.mlp import MLPHead
@@ -85,3 +88,29 @@ def test_mlp_head_reads_the_concatenation():
     left, right = torch.randn(B, 2), torch.randn(B, 3)
     expected = torch.cat([left, right], dim=1) @ head.output.weight[0] + head.output.bias
     assert torch.allclose(head([left, right]), expected)
+
+
+def test_crossnet_gated_form_by_hand():
+    """x0 = (1, 2), W x0 + b = (3, -1), V x0 = (0, ln 3): x0 * (3, -1) * (1/2, 3/4) + x0."""
+    net = CrossNet(1, 2, layers=1, form="gated")
+    with torch.no_grad():
+        net.kernels[0].weight.copy_(torch.tensor([[1.0, 1.0], [1.0, -1.0]]))
+        net.biases[0].zero_()
+        net.gates[0].weight.copy_(torch.tensor([[0.0, 0.0], [math.log(3), 0.0]]))
+    assert torch.allclose(net(torch.tensor([[[1.0, 2.0]]])), torch.tensor([[2.5, 0.5]]))
+
+
+def test_crossnet_with_open_gates_is_half_the_matrix_form():
+    gated, matrix = CrossNet(F, D, layers=1, form="gated"), CrossNet(F, D, layers=1)
+    with torch.no_grad():
+        gated.gates[0].weight.zero_()
+        matrix.kernels[0].weight.copy_(gated.kernels[0].weight / 2)
+        matrix.biases[0].copy_(gated.biases[0] / 2)
+    x = torch.randn(B, F, D)
+    assert torch.allclose(gated(x), matrix(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("form", ["vector", "matrix"])
+def test_the_degree_of_a_cross_network_is_its_depth_plus_one(form, layers, degree):
+    assert degree(CrossNet(F, D, layers=layers, form=form), F, D) == layers + 1
