@@ -9,6 +9,7 @@ from ctrkit.metrics import Reliability
 from ctrkit.report.run.calibration import reliability_plot
 from ctrkit.report.run.metrics import table_of
 from ctrkit.report.summary import Summary
+from ctrkit.secrets import redact_address
 
 
 def summarise_evaluation(
@@ -24,7 +25,7 @@ def summarise_evaluation(
     """
     return Summary(
         title=title,
-        facts={"data": source},
+        facts={"data": redact_address(source)},
         tables=[table_of({"": metrics})],
         curves=[reliability_plot("Calibration", bins)],
         data={"metrics": metrics},

@@ -62,6 +62,9 @@ def test_a_run_holds_no_password_and_resumes_with_it(ctrkit, place, address):
     again = ctrkit(*command)
     assert "already holds this run" in again.err
     has_no_password(trained, again)
+    scored = ctrkit("predict", run, address, "-o", place / "p.parquet")
+    evaluated = ctrkit("evaluate", run, address, "-o", place / "evaluation.html")
+    has_no_password(scored, evaluated)
     reported = ctrkit("report", run, "-o", place / "report.html")
     ranked = ctrkit("rank", address, "--label", "click", "-o", place / "rank")
     other = ctrkit("train", run / "config.json", "-o", place / "other")
@@ -92,14 +95,21 @@ def test_a_run_holds_no_password_and_resumes_with_it(ctrkit, place, address):
         (["train", "{rows}", "--label", "click", "--set=data.split={other}"], ["data.split"]),
         (["train", "{rows}", "--label", "click", "--set=model.name={other}"], []),
         (["train", "{other}", "--label", "click"], []),
+        (["sync", "{place}/run", "--uri", "{strange}"], ["strange://me:***@"]),
+        (["ui", "--uri", "{strange}"], ["strange://me:***@"]),
+        (["search", "params", "{rows}", *LABEL, "--storage", "{strange}"], ["strange://me:***@"]),
+        (["train", "{rows}", *LABEL, "--set", "{other}"], []),
+        (["train", "{place}/own.toml", *LABEL], ["track.uri"]),
     ],
 )
 def test_messages_hold_no_password(ctrkit, place, options, words, run_folder, monkeypatch):
     shutil.copytree(run_folder, place / "run")
     monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
+    (place / "own.toml").write_text(f'[track]\nuri = ["{DEAD}"]\n')
     texts = {
         "rows": str(place / "clicks.parquet"),
         "other": f"postgresql://me:{PASSWORD}@127.0.0.1:9/db?sslpassword={PASSWORD}",
+        "strange": f"strange://me:{PASSWORD}@127.0.0.1:9",
         "place": str(place),
     }
     out = () if options[0] in ("ui", "sync") else ("-o", place / "o")
@@ -108,6 +118,7 @@ def test_messages_hold_no_password(ctrkit, place, options, words, run_folder, mo
     assert "Traceback" not in result.err
     for word in words:
         assert word in result.err
+    (place / "own.toml").unlink()
     assert leaks(place) == []
 
 

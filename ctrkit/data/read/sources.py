@@ -23,6 +23,7 @@ from ctrkit.data.read.options import ReadOptions, is_remote
 from ctrkit.data.read.parts import FilePart, FramePart, Part, common_columns
 from ctrkit.data.read.paths import find_files, partition_values
 from ctrkit.errors import CellError, DataError, nearest
+from ctrkit.secrets import redact_address
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +193,10 @@ def open_source(path: str | Path, options: ReadOptions = ReadOptions()) -> Sourc
     odd = {name: (dtype, file) for file in files for name, dtype in read[file][1].items()}
     for name, (dtype, file) in odd.items():
         logger.warning(
-            "%s: column %r is left out: its type, %s, cannot be read; cast it", file, name, dtype
+            "%s: column %r is left out: its type, %s, cannot be read; cast it",
+            redact_address(file),
+            name,
+            dtype,
         )
     parts = []
     for file in files:

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from ctrkit.search.params.workers import DATA, USER_ERROR, threads_of
 from ctrkit.secrets import redact
 
 logger = logging.getLogger(__name__)
+ADDRESSES = ("CTRKIT_SEARCH_STORAGE", "CTRKIT_TRACKING_URI", DATA)
+"""Environment variables that hold addresses."""
 
 
 class WorkerClock(Clock):
@@ -76,6 +79,10 @@ def main(arguments: list[str]) -> int:
         return USER_ERROR
     except KeyboardInterrupt:
         return 130
+    except Exception:  # the folder keeps the log
+        addresses = filter(None, map(os.environ.get, ADDRESSES))
+        logger.error("%s", redact(traceback.format_exc(), *addresses))  # noqa: TRY400
+        return 1
     return 0
 
 
