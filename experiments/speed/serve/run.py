@@ -281,6 +281,7 @@ def main() -> None:
         good, bad = good_requests(rows, scores, 300), bad_requests(rows, "age")
         process, port = serve(folder / "run", folder / "log")
         try:
+            load = os.getloadavg()[0]
             tally = asyncio.run(attack(port, good, bad, args))
             started = time.monotonic()
             process.send_signal(signal.SIGTERM)
@@ -308,6 +309,7 @@ def main() -> None:
         "stopped_s": round(stopped, 1),
         "statuses": dict(sorted(tally.statuses.items())),
         "cpus": os.cpu_count(),
+        "load_before": round(load, 1),
         "python": platform.python_version(),
     }
     args.out.mkdir(parents=True, exist_ok=True)
@@ -335,7 +337,8 @@ def _markdown(report: dict[str, object]) -> str:
             f"|{'---|' * len(titles)}",
             f"| {' | '.join(cells)} |",
             "",
-            f"Clients and server share {report['cpus']} cores.",
+            f"Clients and server share {report['cpus']} cores; the load average before was "
+            f"{report['load_before']}.",
             "",
         ]
     )
