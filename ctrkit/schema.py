@@ -21,6 +21,8 @@ from ctrkit.registry import registry
 FieldKind = Literal["categorical", "numeric", "multi"]
 FORMAT = 1
 ROLES = ("label", "weight", "group", "time", "key")
+ROLE_COLUMNS = ("__label__", "__weight__", "__group__", "__row__")
+"""Columns of encoded rows that are no fields; no field may have their names."""
 MISSING, UNSEEN, DROPPED, RESERVED = 0, 1, 2, 3
 """Codes of every field: missing, unseen or rare, dropped by a selection; values start at 3."""
 
@@ -168,6 +170,12 @@ class Schema:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise SchemaError(f"field {twice[0]!r} is declared twice")
+        taken = [n for n in names if n in ROLE_COLUMNS]
+        if taken:
+            raise SchemaError(
+                f"field {taken[0]!r} has a name that encoded rows need for a role; rename the "
+                "column, or leave it out: --ignore"
+            )
         if self.label in names:
             raise SchemaError(f"the label {self.label!r} must not be a field: it would leak")
         if self.weight is not None and self.weight == self.label:

@@ -8,7 +8,7 @@ from typing import Annotated, Unpack
 from typer import Option
 
 from ctrkit.cli.options import Data, DataOptions, Force, Json, OutFolder
-from ctrkit.cli.printing import show
+from ctrkit.cli.printing import show, warn
 from ctrkit.cli.progress import ProgressBar
 
 
@@ -31,6 +31,8 @@ def encode(
 
     with ProgressBar() as progress:
         dataset = jobs.encode(data, out=out, seed=seed, force=force, progress=progress, **options)
+    for warning in dataset.warnings:
+        warn(warning)
     rows = dataset.info.rows
     text = ", ".join(f"{split} {count:,}" for split, count in rows.items())
     result = {"folder": out, "rows": rows, "warnings": dataset.warnings}

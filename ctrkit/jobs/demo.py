@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from ctrkit.errors import RunFolderError
+from ctrkit.errors import CtrkitError, RunFolderError
 from ctrkit.evaluate import Explanation
 from ctrkit.files import atomic_path
 from ctrkit.jobs.explain import explain
@@ -43,6 +43,8 @@ def demo(
         The lines to print: what was found, what was generated, and where the results are.
     """
     folder = Path(out)
+    if seed < 0:
+        raise CtrkitError(f"seed must not be negative; got {seed}")
     if folder.exists() and not folder.is_dir():
         raise RunFolderError(f"the output {str(folder)!r} is a file; name a folder with -o")
     folder.mkdir(parents=True, exist_ok=True)

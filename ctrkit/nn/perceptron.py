@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from ctrkit.registry import Choices, Range
 
@@ -39,11 +40,23 @@ def perceptron(width: int, hidden: tuple[int, ...], dropout: float, norm: Norm) 
     return nn.Sequential(*layers)
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation; a batch of one row, which has no variance, takes the running one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``(B, D)``."""
+        if not self.training or len(x) > 1:
+            return super().forward(x)
+        return functional.batch_norm(  # (1, D)
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
 def normalisation(norm: Norm, size: int) -> nn.Module:
     """Return the normalisation of vectors of one size; ``none``: the identity."""
     if norm == "none":
         return nn.Identity()
-    return nn.BatchNorm1d(size) if norm == "batch" else nn.LayerNorm(size)
+    return BatchNorm(size) if norm == "batch" else nn.LayerNorm(size)
 
 
 def affine(width: int, outputs: int, *, bias: bool = True) -> nn.Linear:

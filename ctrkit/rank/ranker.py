@@ -17,7 +17,7 @@ import numpy as np
 
 from ctrkit.data.read.sources import Source
 from ctrkit.data.sample import hashed_columns
-from ctrkit.errors import DataError
+from ctrkit.errors import DataError, SchemaError
 from ctrkit.rank.coded import parallel
 from ctrkit.rank.coding import CodedFeatures, code_features
 from ctrkit.rank.controls import CONTROL
@@ -78,6 +78,12 @@ def rank_source(
         DataError: The rows cannot be ranked: no label, one class, no rows.
     """
     clock = _Clock()
+    reserved = [name for name in schema.names if name.startswith(CONTROL)]
+    if reserved:
+        raise SchemaError(
+            f"field {reserved[0]!r} has a name that noise controls need; rename the column, or "
+            "leave it out: --ignore"
+        )
     rows = row_classes(source, schema)
     head = first_rows(source, schema, rows)
     hashed = tuple(hashed_columns(head.frame, str(schema.label)))

@@ -11,6 +11,10 @@ import polars as pl
 from ctrkit.errors import DataError
 from ctrkit.secrets import redact
 
+_SEPARATOR = (
+    "the first line has none of the separators , ; | and tab: if it has another, name it: --set "
+    "data.separator=':'"
+)
 _LONGEST = 200  # characters of a library's message
 
 
@@ -51,7 +55,8 @@ def _explain(error: BaseException) -> str:
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", text)
     if ragged:
         row, expected, got = ragged.groups()
-        return f"expected {expected} columns in line {row}, got {got}"
+        hint = f"; {_SEPARATOR}" if expected == "1" else ""
+        return f"expected {expected} columns in line {row}, got {got}{hint}"
     if "UTF8" in text or isinstance(error, UnicodeError):
         return (
             "the text is not in the declared encoding (utf-8 by default); "

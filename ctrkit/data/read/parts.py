@@ -85,15 +85,19 @@ class FilePart:
             yield frame.with_columns(*casts, *literals)[list(names)]
 
     def _check_exact(self, frame: pl.DataFrame, types: Types) -> None:
-        """Refuse integers that other files hold as floats, where a float cannot hold them."""
-        for column in frame.get_columns():
-            if not (column.dtype.is_integer() and types[column.name].is_float()):
+        """Refuse whole numbers that other files hold as floats, where a float cannot hold them."""
+        for name, dtype in frame.schema.items():
+            if not (types[name].is_float() and (dtype.is_integer() or dtype.is_decimal())):
                 continue
+            column = frame[name].alias("v")  # polars takes some names for patterns
+            whole = column.cast(pl.Int128, strict=False)
             numbers = column.cast(pl.Float64).cast(pl.Int128, strict=False)
-            changed = (numbers != column.cast(pl.Int128)).fill_null(False)
+            changed = (numbers != whole).fill_null(False)
+            if dtype.is_decimal():
+                changed &= (whole.abs() > 2**53).fill_null(False)
             if changed.any():
                 raise DataError(
-                    f"{self.path}: column {column.name!r} holds {column.filter(changed)[0]}, which "
+                    f"{self.path}: column {name!r} holds {column.filter(changed)[0]}, which "
                     "the type of other files (a float) cannot hold; write it as an integer in all"
                 )
 
@@ -101,8 +105,8 @@ class FilePart:
 def common_columns(parts: Sequence[FilePart]) -> dict[str, pl.DataType]:
     """Return name -> type of the columns of all files, in the order of the first.
 
-    Types may differ in width, unit, and as missing values make them differ: integers and floats,
-    text and categories.
+    Types may differ in width, unit, and as missing values make them differ: integers, decimals and
+    floats, text and categories, lists of any and of fixed length.
 
     Raises:
         DataError: Files differ in their columns, or in a column's type.
@@ -138,9 +142,15 @@ def _wider(a: pl.DataType, b: pl.DataType) -> pl.DataType | None:
             return None
         zone = a.time_zone if a.time_zone == b.time_zone else "UTC"
         return pl.Datetime("us", zone)
-    if isinstance(a, pl.List) and isinstance(b, pl.List):
+    if isinstance(a, pl.List | pl.Array) and isinstance(b, pl.List | pl.Array):
         inner = _wider(_inner(a), _inner(b))
-        return None if inner is None else pl.List(inner)
+        if inner is None:
+            return None
+        if isinstance(a, pl.Array) and isinstance(b, pl.Array) and a.size == b.size:
+            return pl.Array(inner, a.size)
+        return pl.List(inner)
+    if isinstance(a, pl.Decimal) or isinstance(b, pl.Decimal):
+        return _wider_decimal(a, b)
     return _wider_number(a, b)
 
 
@@ -163,6 +173,26 @@ def _wider_number(a: pl.DataType, b: pl.DataType) -> pl.DataType | None:
     return None
 
 
-def _inner(dtype: pl.List) -> pl.DataType:
+def _wider_decimal(a: pl.DataType, b: pl.DataType) -> pl.DataType | None:
+    """Return a decimal for decimals and integers; a float for decimals and floats."""
+    if a in _FLOATS or b in _FLOATS:
+        return pl.Float64()  # whole numbers beyond 2**53 are refused when they are read
+    digits = scale = 0
+    for dtype in (a, b):
+        if isinstance(dtype, pl.Decimal):
+            digits = max(digits, dtype.precision - dtype.scale)
+            scale = max(scale, dtype.scale)
+        elif dtype in (*_SIGNED, *_UNSIGNED):
+            digits = max(digits, _INTEGER_DIGITS)
+        else:
+            return None
+    return pl.Decimal(_DIGITS, scale) if digits + scale <= _DIGITS else None
+
+
+_DIGITS = 38  # of the longest decimal
+_INTEGER_DIGITS = 20  # of 2**64
+
+
+def _inner(dtype: pl.List | pl.Array) -> pl.DataType:
     inner = dtype.inner
     return inner if isinstance(inner, pl.DataType) else inner()

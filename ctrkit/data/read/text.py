@@ -11,12 +11,14 @@ import pyarrow.csv as pc
 
 from ctrkit.data.read.arrow import to_frame
 from ctrkit.data.read.errors import check_unique, reading_errors
+from ctrkit.data.read.foreign import check_start
 from ctrkit.data.read.options import ReadOptions, check_options, plain_suffix
 from ctrkit.data.read.stream import open_text
 
 SEPARATORS = (",", "\t", ";", "|")
 _BLOCK = 2 << 20  # bytes; small blocks are used again, and fresh pages cost more than the parse
 _LONG_BLOCK = 32 << 20  # bytes; no line is longer than this
+_START = 1 << 12  # bytes that show whether a file is text
 _HEAD = 1 << 17  # bytes that show the header row and a first row
 
 
@@ -28,6 +30,8 @@ def read_names(path: str, options: ReadOptions) -> list[str]:
     """
     check_options(options)
     with reading_errors(path, pa.ArrowException):
+        with open_text(path, options.text_encoding) as stream:
+            check_start(path, stream.read(_START))
         try:
             return _head_names(path, options, _HEAD)
         except pa.ArrowException:  # a line longer than the head, or a malformed one

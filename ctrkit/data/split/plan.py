@@ -50,7 +50,9 @@ def _check_filled(source: Source, plan: SplitPlan) -> None:
         if filled >= set(range(len(SPLITS))):
             return
     empty = [name for number, name in enumerate(SPLITS) if number not in filled]
+    key = f" of the key {plan.column!r}" if plan.split.by == "random" and plan.column else ""
     raise DataError(
-        f"the split by {plan.split.by} leaves no rows for {' and '.join(empty)}; "
-        "give more rows, other ratios, a smaller embargo, or another data.split"
+        f"the split by {plan.split.by}{key} leaves no rows for {' and '.join(empty)}; "
+        f"give {'a key of more values, ' if key else ''}more rows, other ratios, a smaller "
+        "embargo, or another data.split"
     )

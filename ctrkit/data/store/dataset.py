@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from ctrkit.layout import Layout
 from ctrkit.records import Progress
 from ctrkit.schema import Schema
 
+_UNEVEN = 0.5  # relative deviation from the ratio of a split that is reported
+_ERRORS = 4.0  # standard errors of the share of a split by single rows
 ENCODING = 3
 """Version of what is frozen from the counts; a new one invalidates earlier cache entries."""
 
@@ -219,6 +222,7 @@ def _build(work: _Work, encoder: Encoder | None, folder: Path, key: str) -> None
     sampler = DataSampler(work.schema) if work.inspect is not None else None
     shards = write_shards(work.source, encoder, work.plan, folder, work.progress, sampler)
     _check_rows(shards, work.schema)
+    warnings += _uneven(shards, work)
     encoder.save(folder / "encoder")
     seconds = time.perf_counter() - started
     if work.inspect is not None and sampler is not None:
@@ -234,6 +238,22 @@ def _build(work: _Work, encoder: Encoder | None, folder: Path, key: str) -> None
         "unseen": shards.unseen,
     }
     write_json(folder / "dataset.json", info, default=str)
+
+
+def _uneven(shards: ShardInfo, work: _Work) -> list[str]:
+    """Return a warning if a key has so few values that a split is far from its ratio."""
+    if work.plan.split.by != "random" or work.schema.key is None:
+        return []
+    rows, ratios = sum(shards.rows.values()), work.plan.split.ratios
+    for split, ratio in zip(shards.rows, ratios, strict=True):
+        share, expected = shards.rows[split] / rows, ratio / sum(ratios)
+        chance = math.sqrt(expected * (1 - expected) / rows)
+        if abs(share - expected) > max(_UNEVEN * expected, _ERRORS * chance):
+            return [
+                f"the {split} split has {share:.1%} of the rows, not {expected:.1%}: the key "
+                f"{work.schema.key!r} has few values, or some with many rows; name another --key"
+            ]
+    return []
 
 
 def _count(work: _Work) -> Counts:

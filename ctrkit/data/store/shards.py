@@ -28,13 +28,13 @@ from ctrkit.errors import RunFolderError
 from ctrkit.files import read_json, write_json
 from ctrkit.layout import Layout
 from ctrkit.records import Progress
-from ctrkit.schema import Schema
+from ctrkit.schema import ROLE_COLUMNS, Schema
 
 FORMAT = 1
 BLOCK_ROWS = 131_072
 BLOCKS_PER_FILE = 64
 CHUNKS_AHEAD = 1
-LABEL, WEIGHT, GROUP, ROW = "__label__", "__weight__", "__group__", "__row__"
+LABEL, WEIGHT, GROUP, ROW = ROLE_COLUMNS
 INFO = "shards.json"
 _VALIDATION = SPLITS.index("validation")
 

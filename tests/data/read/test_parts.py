@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,14 @@ def _together(folder: Path, *parts: pl.Series) -> pl.Series:
     return pl.concat([c.frame for c in open_source(folder).chunks()])["v"]
 
 
+def _decimals(text: str, scale: int) -> pl.Series:
+    return pl.Series([Decimal(text), None], dtype=pl.Decimal(12, scale))
+
+
+def _arrays(values: list[int], inner: pl.DataType) -> pl.Series:
+    return pl.Series([values, None], dtype=pl.Array(inner, len(values)))
+
+
 @pytest.mark.parametrize(
     ("parts", "dtype"),
     [
@@ -37,6 +46,12 @@ def _together(folder: Path, *parts: pl.Series) -> pl.Series:
         ((pl.Series([[1]]), pl.Series([[2**40]])), pl.List(pl.Int64())),
         ((pl.Series([[1]]), pl.Series([[]], dtype=pl.List(pl.Null))), pl.List(pl.Int64())),
         ((pl.Series([1]), pl.Series([], dtype=pl.Int32), pl.Series([2.0])), pl.Float64()),
+        ((_decimals("1.50", 2), pl.Series([3])), pl.Decimal(38, 2)),
+        ((_decimals("1.50", 2), _decimals("-2.125", 3)), pl.Decimal(38, 3)),
+        ((_decimals("0.5", 1), pl.Series([2.0, None])), pl.Float64()),
+        ((_arrays([1, 2], pl.Int8()), _arrays([3, 400], pl.Int64())), pl.Array(pl.Int64(), 2)),
+        ((_arrays([1, 2], pl.Int8()), _arrays([3], pl.Int8())), pl.List(pl.Int8())),
+        ((_arrays([1, 2], pl.Int8()), pl.Series([[5], None])), pl.List(pl.Int64())),
     ],
 )
 def test_parts_are_read_together(
@@ -54,6 +69,8 @@ def test_parts_are_read_together(
         (pl.Series([1], dtype=pl.UInt64), pl.Series([-1])),
         (pl.Series([DAY]), pl.Series([DAY]).dt.replace_time_zone("UTC")),
         (pl.Series([True]), pl.Series([1])),
+        (_decimals("1.5", 1), pl.Series(["1.5"])),
+        (pl.Series([1], dtype=pl.Decimal(38, 0)), pl.Series([0], dtype=pl.Decimal(38, 38))),
     ],
 )
 def test_parts_of_different_meaning_are_refused(
@@ -66,3 +83,8 @@ def test_parts_of_different_meaning_are_refused(
 def test_an_integer_that_a_float_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"0\.parquet: column 'v' holds 9007199254740993, which"):
         _together(tmp_path, pl.Series([2**53 + 1]), pl.Series([1.0]))
+    large = pl.Series([Decimal(2**53 + 1)], dtype=pl.Decimal(20, 2))
+    with pytest.raises(
+        DataError, match=r"0\.parquet: column 'v' holds 9007199254740993\.00, which"
+    ):
+        _together(tmp_path, large, pl.Series([1.0]))
