@@ -15,7 +15,6 @@ import re
 import secrets
 import shutil
 import stat
-import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -205,52 +204,6 @@ def read_json(path: Path) -> Any:
         raise CtrkitError(f"{str(path)!r} cannot be read: it is nested too deeply") from None
     except ValueError as error:  # not UTF-8, not JSON
         raise CtrkitError(f"{str(path)!r} cannot be read: {error}") from error
-
-
-def write_checksums(path: Path, folder: Path, parts: Collection[str] | None = None) -> None:
-    """Write the CRC-32 of files, by their path in a folder.
-
-    Args:
-        path: The file to write.
-        folder: The folder.
-        parts: Names of the files and folders in it that are covered; None: all.
-    """
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    names = [file.relative_to(folder) for file in files]
-    covered = [name for name in names if parts is None or name.parts[0] in parts]
-    write_json(path, {name.as_posix(): _checksum(folder / name) for name in covered})
-
-
-def damaged_file(folder: Path, checksums: Path) -> str:
-    """Return the first file of a folder that is missing or changed; empty: none is known to be.
-
-    Args:
-        folder: The folder.
-        checksums: What :func:`write_checksums` wrote; without it, nothing is known.
-    """
-    try:
-        expected = read_json(checksums)
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError):
-        return checksums.name
-    for name, checksum in expected.items() if isinstance(expected, dict) else ():
-        if not _is_inside(folder / name, folder):
-            return checksums.name
-        try:
-            if _checksum(folder / name) != checksum:
-                return str(name)
-        except OSError:
-            return str(name)
-    return ""
-
-
-def _checksum(path: Path) -> int:
-    checksum = 0
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(1 << 20):
-            checksum = zlib.crc32(block, checksum)
-    return checksum
 
 
 def inside(folder: Path, name: str, path: Path) -> Path:

@@ -9,10 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ctrkit.checksums import check_files
 from ctrkit.errors import RunFolderError
 from ctrkit.files import read_json, write_json
 
 FORMAT = 1
+RETRAIN = "train again with --force"
+"""The way out of a damaged run folder."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ class RunRecord:
 
     @classmethod
     def load(cls, path: Path) -> RunRecord:
-        """Read ``record.json``."""
+        """Read ``record.json``.
+
+        Raises:
+            RunFolderError: The file is damaged.
+        """
+        check_files(path.parent, [path.name], RETRAIN)
         return cls(**read_json(path))
 
 

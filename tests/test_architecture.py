@@ -20,6 +20,7 @@ SCRIPTS = sorted(p for d in ("datasets", "experiments") for p in (ROOT / d).rglo
 LEVELS = {
     "errors": 0,
     "files": 0,
+    "checksums": 0,
     "printable": 0,
     "secrets": 0,
     "version": 0,

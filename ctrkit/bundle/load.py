@@ -11,16 +11,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ctrkit.bundle.predictor import Predictor
-from ctrkit.bundle.save import CHECKSUMS, FORMAT
+from ctrkit.bundle.save import CHECKED, FORMAT
+from ctrkit.checksums import check_files
 from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import RunFolderError
-from ctrkit.files import damaged_file, read_json, refuse_links
+from ctrkit.files import read_json, refuse_links
 from ctrkit.layout import Layout
 from ctrkit.models.build import build_model
 from ctrkit.models.model import Model
-from ctrkit.records import run_of
+from ctrkit.records import RETRAIN, run_of
 from ctrkit.registry import load_entry_points, load_plugin
 from ctrkit.schema import Schema
 
@@ -49,6 +50,7 @@ def load(
     """
     folder = run_of(path)
     check_parts(folder)
+    check_files(folder, CHECKED, RETRAIN)
     load_plugins(folder, trust=trust_plugins)
     try:
         encoder = _encoder(folder)
@@ -58,32 +60,14 @@ def load(
         train = config.train
         model = build_model(config.model, layout, seed=train.seed, sparse_from=train.sparse_from)
         load_weights(model, folder / "model.safetensors")
-        _check_damage(folder)
+    except RunFolderError:
+        raise
     except Exception as error:
-        named = f"{error}" if isinstance(error, RunFolderError) else ""
-        _check_damage(folder, named)
-        if named or not isinstance(error, _UNREADABLE):
+        if not isinstance(error, _UNREADABLE):
             raise
         reason = f"{error}" or type(error).__name__
         raise RunFolderError(f"the run folder {str(folder)!r} cannot be read: {reason}") from error
     return Predictor(config, encoder, layout, model.to(device), _validation_unseen(folder))
-
-
-def _check_damage(folder: Path, named: str = "") -> None:
-    """Refuse a folder with a file that is not as training wrote it.
-
-    A folder of an earlier version has no checksums and is not checked.
-
-    Args:
-        folder: The run folder.
-        named: An error that may name the file already.
-    """
-    name = damaged_file(folder, folder / CHECKSUMS)
-    if name and name not in named:
-        raise RunFolderError(
-            f"{str(folder / name)!r} is damaged: it is not as training wrote it; restore it, or "
-            "train again with --force"
-        )
 
 
 def check_parts(folder: Path) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from ctrkit.checksums import CHECKSUMS, write_checksums
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.errors import CtrkitError
-from ctrkit.files import atomic_folder, atomic_path, copy, write_atomic, write_checksums, write_json
+from ctrkit.files import atomic_folder, atomic_path, copy, write_atomic, write_json
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
 from ctrkit.schema import DROPPED, MISSING, UNSEEN
@@ -21,16 +22,22 @@ from ctrkit.schema import DROPPED, MISSING, UNSEEN
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
-CHECKSUMS = "checksums.json"
-"""File with the checksums of what a damaged byte would change without a trace."""
-COVERED = ("config.json", "schema.toml", "layout.json", "encoder", "model.safetensors")
-"""Files and folders that have checksums."""
+CHECKED = (
+    "config.json",
+    "schema.toml",
+    "layout.json",
+    "encoder",
+    "model.safetensors",
+    "dataset.json",
+    "plugins/index.json",
+)
+"""What has checksums as soon as it is written. The index of plug-ins holds a hash of each."""
 KINDS = {MISSING: "missing", UNSEEN: "unseen"}
 """Reserved code -> the kind of value that it means."""
 
 
 def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layout) -> None:
-    """Write everything but the weights: what is known before the first step.
+    """Write everything but the weights: what is known before the first step; and its checksums.
 
     Args:
         folder: The run folder; parts of an earlier bundle are replaced.
@@ -47,10 +54,11 @@ def save_inputs(folder: Path, config: RunConfig, encoder: Encoder, layout: Layou
     encoder.schema.save(folder / "schema.toml")
     encoder.save(folder / "encoder")
     write_atomic(folder / "layout.json", layout.to_json() + "\n")
+    write_checksums(folder / CHECKSUMS, folder, CHECKED)
 
 
 def save_weights(folder: Path, model: Model, layout: Layout) -> None:
-    """Write ``model.safetensors``, and the checksums of all files that scores depend on.
+    """Write ``model.safetensors``, and the checksums of all that a model is loaded from.
 
     Rows that no training row reaches (:func:`zero_unreached`) become zero in ``model`` too, so
     that the model in memory and the one in the folder give the same scores.
@@ -62,7 +70,7 @@ def save_weights(folder: Path, model: Model, layout: Layout) -> None:
     metadata = {"format": str(FORMAT)}  # one key: the order of several is not fixed
     with atomic_path(folder / "model.safetensors") as temporary:
         save_file(state, temporary, metadata=metadata)
-    write_checksums(folder / CHECKSUMS, folder, COVERED)
+    write_checksums(folder / CHECKSUMS, folder, CHECKED)
 
 
 def zero_unreached(model: Model, layout: Layout) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ctrkit.checksums import warn_if_edited
 from ctrkit.config.consent import check_plugins, settle_addresses, take_stores
 from ctrkit.config.messages import validation_message
 from ctrkit.config.sections import FilePath, RunConfig
@@ -112,6 +113,7 @@ def _read(path: Path, kind: type[BaseModel]) -> dict[str, Any]:
     """Return a file's tables, with absolute paths."""
     if not path.is_file():
         raise ConfigError(f"the configuration file {str(path)!r} does not exist")
+    warn_if_edited(path)
     try:
         text = path.read_text(encoding="utf-8")
         data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -166,6 +168,7 @@ def _read_pairs(data: dict[str, Any]) -> None:
     path, rest = Path(str(table["file"])), {k: v for k, v in table.items() if k != "file"}
     try:
         content = read_json(path)
+        warn_if_edited(path)
         operations, version = content["pairs"], content.get("format")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(

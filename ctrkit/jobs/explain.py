@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from ctrkit.bundle import load
+from ctrkit.checksums import rewriting
 from ctrkit.data.read.sources import open_source
 from ctrkit.evaluate import Explanation, explain_source
 from ctrkit.files import write_text
@@ -39,8 +40,12 @@ def explain(
     source = open_source(str(data), read_options(predictor.config.data, predictor.schema.columns))
     explanation = explain_source(predictor, source, rows=rows, top=top, seed=seed)
     folder = run_of(run)
-    path = folder / "explain.json" if out is None else Path(out)
-    write_text(path, json.dumps(explanation, indent=1) + "\n", force=True)
-    if out is None and (folder / "record.json").is_file():
-        write_report(summarise_run(folder), folder / "report.html")
+    text = json.dumps(explanation, indent=1) + "\n"
+    if out is not None:
+        write_text(Path(out), text, force=True)
+        return explanation
+    with rewriting(folder, "explain.json", "report.html"):
+        write_text(folder / "explain.json", text, force=True)
+        if (folder / "record.json").is_file():
+            write_report(summarise_run(folder), folder / "report.html")
     return explanation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ctrkit.checksums import check_files
 from ctrkit.errors import RunFolderError
 from ctrkit.files import read_json, refuse_links
 
@@ -25,6 +26,7 @@ def pairs_from_ranking(folder: Path, *, noise: bool = False) -> list[tuple[str, 
             f"{str(folder)!r} is not a ranking: it has no rank.json (see ctrkit rank)"
         )
     refuse_links(path.parent)
+    check_files(Path(folder), ["rank.json"], "rank again with --force")
     try:
         features = read_json(path)["features"]
         rows = sorted((f for f in features if f["order"] == 2), key=lambda f: int(f["rank"]))

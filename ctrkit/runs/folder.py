@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from ctrkit.checksums import CHECKSUMS, check_files, forget_checksums
 from ctrkit.config.sections import RunConfig
 from ctrkit.errors import RunFolderError
 from ctrkit.files import refuse_links, remove, remove_unfinished, write_json
@@ -82,7 +83,8 @@ class WorkFolder(ABC):
 
         Raises:
             RunFolderError: The path is a file, the folder holds files that no such job writes or
-                a link that leads out of it, or it holds another job and ``force`` is off.
+                a link that leads out of it, or it holds another job, or a damaged one, and
+                ``force`` is off.
         """
         where = repr(str(self.path))
         refuse_links(self.path)
@@ -96,6 +98,7 @@ class WorkFolder(ABC):
                 f"({foreign[0]!r}); name another folder with -o"
             )
         if present and not force and not self.same():
+            check_files(self.path, self.STATED_IN, "overwrite the folder with --force")
             words = ", ".join(self.differences())
             raise RunFolderError(
                 f"the folder {where} holds another {self.kind}"
@@ -129,9 +132,22 @@ class SearchFolder(WorkFolder):
 
     kind: ClassVar[str] = "search"
     STATED_IN: ClassVar[tuple[str, ...]] = ("search.json",)
+    CHECKED: ClassVar[tuple[str, ...]] = (
+        "search.json",
+        "run.toml",
+        "schema.toml",
+        "pairs.json",
+        "init.safetensors",
+        "features.parquet",
+        "trials.parquet",
+        "record.json",
+        "report.html",
+    )
+    """What gets checksums when the search is finished; runs and encoders have their own."""
 
     def __init__(self, path: Path, identity: Mapping[str, object], parts: tuple[str, ...]) -> None:
-        super().__init__(path, identity, (*parts, "search.json", "record.json", "report.html"))
+        own = ("search.json", "record.json", "report.html", CHECKSUMS)
+        super().__init__(path, identity, (*parts, *own))
 
     def stored(self) -> Mapping[str, object]:
         """Return what ``search.json`` says."""
@@ -140,6 +156,7 @@ class SearchFolder(WorkFolder):
     def open(self, *, force: bool) -> None:
         """Make the folder ready to be written, and write ``search.json``."""
         super().open(force=force)
+        forget_checksums(self.path, self.CHECKED)
         write_json(self.path / "search.json", self.identity)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from ctrkit.checksums import warn_if_edited
 from ctrkit.data.infer import Overrides, apply_overrides, infer_schema
 from ctrkit.data.read.options import ReadOptions
 from ctrkit.data.read.sources import Source, open_source
@@ -182,7 +183,10 @@ def open_job(
     if data.path is None:
         raise ConfigError("no data: name a file, glob, directory or URL, or set data.path")
     schema_path = data.schema_path or schema_beside(data.path)
-    schema = Schema.load(Path(schema_path)) if schema_path else None
+    schema = None
+    if schema_path:
+        schema = Schema.load(Path(schema_path))
+        warn_if_edited(Path(schema_path))
     names = options.get("columns") or (schema.columns if schema else None)
     source = open_source(data.path, read_options(data, names))
     source = source.hold() if hold else source

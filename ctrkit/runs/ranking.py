@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ctrkit.checksums import CHECKSUMS, forget_checksums, write_checksums
 from ctrkit.data.columns.formulas import without_formulas
 from ctrkit.errors import RunFolderError, SchemaError
 from ctrkit.files import hidden_folder, refuse_links, remove_abandoned
@@ -152,7 +153,9 @@ def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool, safe
             summary = summarise_ranking(ranking)
             write_report(summary, temporary / "report.html")
             write_report(summary, temporary / "report.md")
-        for name in FILES:
+        write_checksums(temporary / CHECKSUMS, temporary)
+        forget_checksums(folder)
+        for name in (*FILES, CHECKSUMS):
             if (temporary / name).is_file():
                 (temporary / name).replace(folder / name)
             else:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from ctrkit.bundle import load_weights, save_inputs, save_weights
+from ctrkit.checksums import add_checksums, check_files, forget_checksums
 from ctrkit.config.sections import RunConfig
 from ctrkit.data.read.sources import Source
 from ctrkit.data.store.batches import Batches
@@ -47,6 +48,8 @@ from ctrkit.train import (
 )
 
 logger = logging.getLogger(__name__)
+OUTCOME = ("record.json", "predictions", "metrics.jsonl", "report.html")
+"""What gets checksums when the run is finished."""
 SCORED_ROWS = 4096
 """Rows per forward pass of an evaluation, unless ``train.micro_batch`` is set."""
 
@@ -121,6 +124,7 @@ def run_training(
         dataset = with_crosses(config, dataset)
         work.open(force=force)
         work.clean()
+        forget_checksums(folder)
         info = {**asdict(dataset.info), "source": work.identity["source"]}
         write_json(folder / "dataset.json", info, sort_keys=True, default=str)
         save_inputs(folder, config, dataset.encoder, dataset.layout)
@@ -137,8 +141,10 @@ def _finished(work: RunFolder) -> bool:
     checkpoint = work.path / "checkpoint"
     if work.recorded() and not work.finished() and not checkpoint.exists():
         write_report(summarise_run(work.path), work.path / "report.html")
+        add_checksums(work.path, OUTCOME)
     finished = work.finished()
-    if finished:
+    if finished and checkpoint.exists():
+        add_checksums(work.path, OUTCOME)
         remove_checkpoint(checkpoint)
         work.clean()
     return finished
@@ -188,7 +194,9 @@ class Training:
             self.config.model, self.dataset.layout, seed=train.seed, sparse_from=train.sparse_from
         )
         if train.init is not None and train.init != "random":
-            load_weights(model, Path(train.init))
+            init = Path(train.init)
+            check_files(init.parent, [init.name], "name other weights")
+            load_weights(model, init)
         model.start_at(shards.positives("train") / shards.rows("train"))
         return model
 
@@ -234,6 +242,7 @@ class Training:
         record = self.record(model, result, self.evaluate(model))
         record.save(self.folder / "record.json")
         write_report(summarise_run(self.folder), self.folder / "report.html")
+        add_checksums(self.folder, OUTCOME)
         remove_checkpoint(self.folder / "checkpoint")
         return record
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ctrkit.checksums import add_checksums, rewriting
 from ctrkit.config.sections import ModelConfig, RunConfig, TrainConfig
 from ctrkit.data.store.batches import Batches
 from ctrkit.data.store.dataset import Dataset
@@ -256,15 +257,17 @@ class SearchJob(ABC):
         """Make the run at the top of the folder state that it came from the ``run.toml`` there."""
         config = resolve(config)
         run = self.folder / "run"
-        write_atomic(run / "config.json", config.canonical_json() + "\n")
         record = RunRecord.load(run / "record.json")
-        replace(record, config_sha256=config.sha256()).save(run / "record.json")
+        with rewriting(run, "config.json", "record.json"):
+            write_atomic(run / "config.json", config.canonical_json() + "\n")
+            replace(record, config_sha256=config.sha256()).save(run / "record.json")
         return RunResult.load(run)
 
     def finish(self, record: SearchRecord, summary: Summary, job: TrainingJob) -> Search:
         """Write the record and the report; return the search with the run on top."""
         write_json(self.folder / "record.json", record.to_json())
         write_report(summary, self.folder / "report.html")
+        add_checksums(self.folder, SearchFolder.CHECKED, create=True)
         return Search(self.folder, record, RunResult.load(self.folder / "run"), job)
 
 

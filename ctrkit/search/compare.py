@@ -7,7 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
+from ctrkit.checksums import check_files
 from ctrkit.metrics import paired_logloss_test
+from ctrkit.records import RETRAIN
 from ctrkit.search.outcome import Outcome, PairedDifference
 
 Z95 = 1.96
@@ -25,15 +27,7 @@ def paired_test(
         ours: The run that is judged.
         split: ``validation`` or ``test``.
     """
-    columns = ["row", "label", "logit"]
-    a, b = (
-        pl.read_parquet(
-            folder / outcome.folder / "predictions" / f"{split}.parquet",
-            columns=columns,
-            glob=False,
-        ).sort("row")
-        for outcome in (control, ours)
-    )
+    a, b = (_predictions(folder / outcome.folder, split) for outcome in (control, ours))
     test = paired_logloss_test(a["label"], a["logit"], b["logit"])
     reach = Z95 * test.error
     return PairedDifference(
@@ -43,6 +37,13 @@ def paired_test(
         low=test.difference - reach,
         high=test.difference + reach,
     )
+
+
+def _predictions(run: Path, split: str) -> pl.DataFrame:
+    """Return the label and the logit of each row of a split, by row."""
+    name = f"predictions/{split}.parquet"
+    check_files(run, [name], RETRAIN)
+    return pl.read_parquet(run / name, columns=["row", "label", "logit"], glob=False).sort("row")
 
 
 def paired_tests(

@@ -31,6 +31,7 @@ BUNDLE = (
     "layout.json",
     "encoder",
     "model.safetensors",
+    "dataset.json",
     "checksums.json",
     "plugins",
     "record.json",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
+        _check_archive(path)  # torch does not compare the checksums of what it reads
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise RunFolderError(
@@ -62,6 +64,14 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
             "(--force starts over)"
         )
     return state
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive with a file that does not have the checksum that is stored of it."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged!r} in it is damaged")
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -18,6 +18,7 @@ from ctrkit.schema import Schema
 from ctrkit.testing.generated import planted_clicks, ranking_fields
 
 FILES = {"rank.parquet", "rank.csv", "rank.json", "schema.toml", "report.html", "report.md"}
+FILES |= {"checksums.json"}
 
 
 @pytest.fixture(scope="module")

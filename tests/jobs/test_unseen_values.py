@@ -71,6 +71,7 @@ def test_earlier_runs_do_not_warn(
     facts = json.loads((old / "dataset.json").read_text())
     del facts["unseen"]
     (old / "dataset.json").write_text(json.dumps(facts))
+    (old / "checksums.json").unlink()
     _frame("{}x").write_csv(tmp_path / "rows.csv")
     jobs.predict(old, tmp_path / "rows.csv", out=tmp_path / "out.csv")
     assert WARNING not in caplog.text

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ctrkit.checksums import CHECKSUMS, check_files, write_checksums
 from ctrkit.data.columns.parallel import by_column
 from ctrkit.data.encode.bag import BagEncoder
 from ctrkit.data.encode.counts import Counts
@@ -141,6 +142,8 @@ class Encoder:
     def save(self, folder: Path) -> None:
         """Write ``encoder.json``, ``vocabulary/<field index>.parquet``, and ``crosses/`` if any.
 
+        ``checksums.json`` next to them covers all of them.
+
         The folder is replaced as a whole.
         """
         with atomic_folder(folder) as temporary:
@@ -158,6 +161,7 @@ class Encoder:
         write_json(folder / "encoder.json", text)
         if self.crosses is not None:
             save_crosses(folder / "crosses", self.crosses, self.layout())
+        write_checksums(folder / CHECKSUMS, folder)
 
     @classmethod
     def load(cls, folder: Path) -> Encoder:
@@ -168,6 +172,7 @@ class Encoder:
             DataError: A vocabulary is damaged.
         """
         path = Path(folder) / "encoder.json"
+        check_files(path.parent, None, "fit the encoder again")
         if not path.is_file():
             raise RunFolderError(f"{str(folder)!r} holds no encoder")
         data = read_json(path)

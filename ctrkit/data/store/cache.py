@@ -15,13 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ctrkit.files import (
-    atomic_folder,
-    damaged_file,
-    remove,
-    remove_abandoned,
-    write_checksums,
-)
+from ctrkit.checksums import damaged_file, write_checksums
+from ctrkit.files import atomic_folder, remove, remove_abandoned
 from ctrkit.locks import Lock
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ctrkit.checksums import CHECKSUMS, write_checksums
 from ctrkit.data.encode.counts import Counts
 from ctrkit.data.encode.encoder import Encoder
 from ctrkit.data.read.prefetch import read_ahead
@@ -162,8 +163,12 @@ def prepare_dataset(
     def build(folder: Path) -> None:
         _build(_Work(source, schema, plan, progress, options.inspect), encoder, folder, key)
 
+    def build_checked(folder: Path) -> None:
+        build(folder)
+        write_checksums(folder / CHECKSUMS, folder)
+
     if out is not None:
-        build_folder(out, build)
+        build_folder(out, build_checked)
         return _open(out)
     if options.cache is not None:
         entry = cached(options.cache, key, build, options.cache_limit)
@@ -178,7 +183,7 @@ def _open(folder: Path, hit: bool = False, keep: object = None) -> Dataset:
     facts = read_json(folder / "dataset.json")
     warnings = facts.pop("warnings")
     info = DatasetInfo(**facts, cache_hit=hit)
-    shards = Shards(folder, keep=keep)
+    shards = Shards(folder, keep=keep, check=False)  # just built, or checked by the cache
     return Dataset(encoder.schema, encoder, encoder.layout(), shards, info, warnings, keep)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ctrkit.checksums import check_files
 from ctrkit.data.columns.groups import group_array
 from ctrkit.data.columns.labels import label_array
 from ctrkit.data.columns.rows import row_ids
@@ -206,17 +207,20 @@ class Shards:
         layout: Layout of the encoded fields (without counts).
     """
 
-    def __init__(self, folder: str | Path, keep: object = None) -> None:
+    def __init__(self, folder: str | Path, keep: object = None, *, check: bool = True) -> None:
         """Open a folder that :func:`write_shards` wrote.
 
         Args:
             folder: The folder.
             keep: An object that keeps the folder from removal while it lives.
+            check: Whether to compare the files with their checksums, where there are some.
 
         Raises:
-            RunFolderError: There are no shards, or they have another format.
+            RunFolderError: There are no shards, or they have another format or are damaged.
         """
         self.folder, self._keep = Path(folder), keep
+        if check:
+            check_files(self.folder, None, "encode the rows again")
         path = self.folder / INFO
         if not path.is_file():
             raise RunFolderError(f"{str(folder)!r} holds no encoded shards")

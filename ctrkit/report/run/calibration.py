@@ -6,14 +6,17 @@ from collections.abc import Iterator
 
 import pyarrow.parquet as pq
 
+from ctrkit.checksums import check_files
 from ctrkit.metrics import Reliability
 from ctrkit.metrics.sorted_rows import SortedRows
+from ctrkit.records import RETRAIN
 from ctrkit.report.charts import Line
 from ctrkit.report.run.files import RunFiles
 
 
 def calibration(run: RunFiles) -> Iterator[Line]:
     """Yield the reliability plot of the test split, where its predictions were saved."""
+    check_files(run.folder, ["predictions/test.parquet"], RETRAIN)
     path = run.folder / "predictions" / "test.parquet"
     if not path.is_file():
         return

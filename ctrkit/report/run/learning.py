@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ctrkit.records import read_lines
+from ctrkit.checksums import check_files
+from ctrkit.records import RETRAIN, read_lines
 from ctrkit.report.charts import Line
 from ctrkit.report.run.files import RunFiles
 
@@ -12,6 +13,7 @@ from ctrkit.report.run.files import RunFiles
 def learning_curves(run: RunFiles) -> Iterator[Line]:
     """Yield log loss and AUC by step, where the folder holds ``metrics.jsonl``."""
     path = run.folder / "metrics.jsonl"
+    check_files(run.folder, [path.name], RETRAIN)
     if not path.is_file():
         return
     logged = read_lines(path)

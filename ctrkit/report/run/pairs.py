@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from ctrkit.checksums import check_files
 from ctrkit.report.numbers import DASH
 from ctrkit.report.run.files import RunFiles
 from ctrkit.report.summary import Table
@@ -13,6 +14,7 @@ from ctrkit.report.summary import Table
 def field_pairs(run: RunFiles) -> Iterator[Table]:
     """Yield the table of ablation and attention, where ``ctrkit explain`` was run."""
     path = run.folder / "explain.json"
+    check_files(run.folder, [path.name], "explain the run again")
     if not path.is_file():
         return
     explained = json.loads(path.read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ctrkit.checksums import found_damaged, rewriting
 from ctrkit.data.store.batch import Batch
 from ctrkit.data.store.batches import Batches
 from ctrkit.files import atomic_path
@@ -82,23 +83,24 @@ class ValueDecision:
 
     def save(self, folder: Path) -> None:
         """Write ``snapshot.safetensors``, then ``found.npz``, which marks the search as done."""
-        with atomic_path(folder / SNAPSHOT) as path:
-            save_file({k: v.contiguous() for k, v in self.snapshot.items()}, path)
-        with atomic_path(folder / DECISION) as path, path.open("wb") as file:
-            np.savez(
-                file,
-                gate=self.gate,
-                kept=self.kept,
-                penalty=self.penalty,
-                seconds=self.seconds,
-                silent=np.array(self.silent, np.str_),
-                touched_only=self.touched_only,
-            )
+        with rewriting(folder, DECISION, SNAPSHOT, create=True):
+            with atomic_path(folder / SNAPSHOT) as path:
+                save_file({k: v.contiguous() for k, v in self.snapshot.items()}, path)
+            with atomic_path(folder / DECISION) as path, path.open("wb") as file:
+                np.savez(
+                    file,
+                    gate=self.gate,
+                    kept=self.kept,
+                    penalty=self.penalty,
+                    seconds=self.seconds,
+                    silent=np.array(self.silent, np.str_),
+                    touched_only=self.touched_only,
+                )
 
     @classmethod
     def load(cls, folder: Path) -> ValueDecision | None:
-        """Return the decision of a finished search in a folder; None if it is not finished."""
-        if not (folder / DECISION).is_file():
+        """Return the decision of a finished search; None if it is not finished, or damaged."""
+        if not (folder / DECISION).is_file() or found_damaged(folder, (DECISION, SNAPSHOT)):
             return None
         with np.load(folder / DECISION) as stored:
             return cls(

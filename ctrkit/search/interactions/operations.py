@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from ctrkit.bundle.inputs import model_inputs, targets
+from ctrkit.checksums import found_damaged, rewriting
 from ctrkit.data.store.batch import Batch
 from ctrkit.data.store.batches import Batches
 from ctrkit.files import read_json, write_json
@@ -71,13 +72,14 @@ class PairDecision:
     def save(self, folder: Path) -> None:
         """Write ``found.json``, which marks the search as done."""
         probability = self.probability.round(6).tolist()
-        write_json(folder / DECISION, {**vars(self), "probability": probability})
+        with rewriting(folder, DECISION, create=True):
+            write_json(folder / DECISION, {**vars(self), "probability": probability})
 
     @classmethod
     def load(cls, folder: Path) -> PairDecision | None:
-        """Return the decision of a finished search in a folder; None if it is not finished."""
+        """Return the decision of a finished search; None if it is not finished, or damaged."""
         path = folder / DECISION
-        if not path.is_file():
+        if not path.is_file() or found_damaged(folder, [DECISION]):
             return None
         data = read_json(path)
         return cls(**{**data, "probability": np.asarray(data["probability"])})

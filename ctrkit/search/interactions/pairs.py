@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter
 
+from ctrkit.checksums import found_damaged, rewriting
 from ctrkit.config.sections import PairOperation
 from ctrkit.data.encode.cross_counts import count_crosses, distinct_crosses
 from ctrkit.data.store.batches import Batches
@@ -90,12 +91,13 @@ class FieldPairs:
     @cached_property
     def rows(self) -> list[int]:
         """How many crosses of each pair have, or would have, their own row."""
-        if self.file.is_file():
+        if self.file.is_file() and not found_damaged(self.file.parent, [self.file.name]):
             return cast(list[int], json.loads(self.file.read_text(encoding="utf-8"))["rows"])
         least = self.config.model.cross_min_count if self.exact else None
         facts = {"cross_rows": self.names, "min_count": least, **self._facts()}
         rows = cast(list[int], shared_value(self.config.data, facts, self._count))
-        write_json(self.file, {"format": FORMAT, "pairs": self.names, "rows": rows})
+        with rewriting(self.file.parent, self.file.name, create=True):
+            write_json(self.file, {"format": FORMAT, "pairs": self.names, "rows": rows})
         return rows
 
     def information(self) -> list[Information]:

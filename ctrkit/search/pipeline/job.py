@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from ctrkit.checksums import found_damaged, rewriting
 from ctrkit.config.sections import WHOLE, RunConfig
 from ctrkit.errors import ConfigError, nearest
 from ctrkit.files import copy, inside, write_atomic, write_json
@@ -170,7 +171,7 @@ class Pipeline(SearchJob):
     def _kept(self, name: str, take: Callable[[], StepResult]) -> tuple[StepOutcome, SavedJob]:
         """Return a finished step's outcome and job; run the step if it is not finished."""
         path = self.folder / "steps" / f"{name}.json"
-        if path.is_file():
+        if path.is_file() and not found_damaged(path.parent, [path.name]):
             row = StepOutcome.from_json(json.loads(path.read_text(encoding="utf-8")))
             file = inside(self.folder, row.file, path)
             inside(self.folder, row.folder, path)
@@ -195,7 +196,8 @@ class Pipeline(SearchJob):
             must=result.required,
             file=str(result.saved.file.relative_to(self.folder)),
         )
-        write_json(path, row.to_json())
+        with rewriting(path.parent, path.name, create=True):
+            write_json(path, row.to_json())
         return row, result.saved
 
     def _seeded(self, place: str, job: TrainingJob) -> list[Outcome]:

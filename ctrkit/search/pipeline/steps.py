@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctrkit.checksums import check_files
 from ctrkit.config.sections import Section
 from ctrkit.files import copy
 from ctrkit.rank import RankOptions
@@ -130,6 +131,7 @@ def rank(context: StepContext, saved: SavedJob, folder: Path) -> StepResult:
 
 def _leaking(folder: Path) -> set[str]:
     """Return the fields that a ranking flags as revealing the label."""
+    check_files(folder, ["rank.json"], "start the pipeline again with --force")
     ranking = json.loads((folder / "rank.json").read_text(encoding="utf-8"))
     return {row["name"] for row in ranking["features"] if LEAKING & set(row["flags"])}
 
