@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import tempfile
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_RELEASED_BYTES = 1 << 22
+"""Bytes that are written to a mapped column before their pages are released."""
 IN_MEMORY_ROWS = 1 << 17
 """Shorter arrays are ordinary ones."""
 
@@ -34,6 +37,18 @@ def mapped_empty(rows: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return np.memmap(file, dtype, "r+", shape=(rows,))
 
 
+def release(array: npt.NDArray[Any]) -> None:
+    """Take the pages of a mapped array out of memory; the file keeps them. Others stay as they are.
+
+    The pages of a shared mapping that were read count as the memory of a process until it ends.
+    """
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
 class MappedColumn:
     """Rows that arrive in parts, in one growing array; a long one is kept on disk.
 
@@ -44,6 +59,7 @@ class MappedColumn:
         self._values: npt.NDArray[Any] = np.empty(1 << 16, dtype)
         self._rows = 0
         self._absent = False
+        self._written = 0
 
     def add(self, part: npt.NDArray[Any] | None) -> None:
         """Add rows; None: the column is absent."""
@@ -57,6 +73,10 @@ class MappedColumn:
             self._values = grown
         self._values[self._rows : stop] = part
         self._rows = stop
+        self._written += part.nbytes
+        if self._written >= _RELEASED_BYTES:
+            release(self._values)
+            self._written = 0
 
     def array(self) -> Any:
         """Return the rows; None: the column is absent."""

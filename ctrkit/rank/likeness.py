@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrkit.rank.coded import Coded, Pair, cells_of, parallel
+from ctrkit.rank.coded import Coded, Pair, cell_parts, parallel
 from ctrkit.rank.null import Ints, expected_xlogx, xlogx
 from ctrkit.rank.spectrum import Histogram
 
@@ -57,7 +57,7 @@ def likeness(
     def compare(pair: Pair) -> Alike | None:
         a, b = pair
         mean = (entropy[a] + entropy[b]) / 2
-        joint = xlogx(cells_of(unlabelled, pair)[1][:, 0]).sum()
+        joint = sum(xlogx(counts[:, 0]).sum() for _, counts in cell_parts(unlabelled, pair))
         mi = entropy[a] + entropy[b] - (np.log(n) - joint / n)
         least = max(0.0, entropy[a] + entropy[b] - np.log(n))  # of the expectation: E sum g >= 0
         if mi - least < threshold * (mean - least):
@@ -75,7 +75,7 @@ def shared_information(coded: Coded, counts: Sequence[Ints], pair: Pair) -> floa
     a, b = pair
     n = int(counts[a].sum())
     unlabelled = Coded(coded.columns, coded.sizes, np.zeros_like(coded.label), 1, coded.weight)
-    joint = float(xlogx(cells_of(unlabelled, pair)[1][:, 0]).sum())
+    joint = float(sum(xlogx(c[:, 0]).sum() for _, c in cell_parts(unlabelled, pair)))
     mi = (joint - float(xlogx(counts[a]).sum()) - float(xlogx(counts[b]).sum())) / n + np.log(n)
     return float(mi) - expected_mi(counts[a], counts[b])[0]
 

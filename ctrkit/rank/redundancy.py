@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ctrkit.metrics.mapped import release
 from ctrkit.rank.coding import CodedFeatures
 from ctrkit.rank.feature import Feature
 from ctrkit.rank.likeness import likeness
@@ -87,6 +88,8 @@ def flag_identical(compared: CodedFeatures, twins: Mapping[str, str]) -> None:
             other.keys.sort()
         ):
             f.flags["identical"] = {"to": twin}
+        release(codes[place[f.name]])
+        release(codes[place[twin]])
 
 
 def flag_redundant(compared: CodedFeatures, redundant: float) -> list[RedundantPair]:

@@ -6,7 +6,7 @@ import pytest
 from ctrkit.errors import DataError
 from ctrkit.evaluate import Scores, evaluate_scores
 from ctrkit.metrics import evaluate_logits, reliability
-from ctrkit.metrics.mapped import mapped_empty
+from ctrkit.metrics.mapped import MappedColumn, mapped_empty, release
 from ctrkit.metrics.sorted_rows import SortedRows
 
 
@@ -74,3 +74,17 @@ def test_long_arrays_are_mapped_from_a_file(on_disk):
     long[:] = np.arange(500)[::-1]
     long.sort()
     np.testing.assert_array_equal(long, np.arange(500))
+
+
+def test_released_pages_of_a_mapped_array_keep_their_values():
+    column = MappedColumn(np.uint32)
+    values = np.arange(3_000_000, dtype=np.uint32)
+    for start in range(0, len(values), 100_000):
+        column.add(values[start : start + 100_000])
+    array = column.array()
+    assert np.array_equal(array, values)
+    release(array)
+    release(array[5:50])
+    assert np.array_equal(array, values)
+    release(values)
+    assert values[-1] == 2_999_999

@@ -9,7 +9,7 @@ from scipy.special import betaln, expit
 from sklearn.metrics import adjusted_mutual_info_score
 
 from ctrkit.rank.additive import _Evidence, _fit, gain_over_additive, log_odds
-from ctrkit.rank.coded import Coded, cells_of
+from ctrkit.rank.coded import Coded, cell_parts, cells_of
 from ctrkit.rank.likeness import expected_mi, likeness
 from ctrkit.rank.screen import screen
 from ctrkit.rank.spectrum import Spectrum
@@ -173,3 +173,30 @@ def test_empty_and_one_row():
         gain_over_additive((np.array([0]), np.array([[1, 1]])), 2, np.zeros(2), np.zeros(2), 2)[0]
         >= 0
     )
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("part_rows", "table_cells"), [(50, 30), (200, 1), (1, 1), (10_000, 10**6)]
+)
+def test_long_columns_are_counted_in_parts_with_the_same_cells(
+    classes, weighted, part_rows, table_cells, monkeypatch
+):
+    draw = np.random.default_rng(classes)
+    a, b = (40 * draw.random(1000) ** 3).astype(np.uint8), draw.integers(0, 60, 1000)
+    weight = draw.integers(1, 5, 1000) if weighted else None
+    data = coded([a, b.astype(np.uint16)], draw.integers(0, classes, 1000), classes, weight)
+    keys, counts = cells_of(data, (0, 1))
+    for name, value in {
+        "_LONG_ROWS": 100,
+        "_PART_ROWS": part_rows,
+        "_BLOCK_ROWS": 128,
+        "_TABLE_CELLS": table_cells,
+    }.items():
+        monkeypatch.setattr(f"ctrkit.rank.coded.{name}", value)
+    parts = list(cell_parts(data, (0, 1)))
+    assert (len(parts) > 1) == (part_rows < 1000)
+    again = cells_of(data, (0, 1))
+    assert again[0].tolist() == keys.tolist()
+    assert again[1].tolist() == counts.tolist()
