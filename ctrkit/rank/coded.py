@@ -131,7 +131,7 @@ def _joined(
     return np.concatenate(keys), np.concatenate(weights) if weights else None
 
 
-def _keys(coded: Coded, pair: Pair, block: slice) -> npt.NDArray[Any]:
+def _keys(coded: Coded, pair: Pair, block: slice) -> Any:
     """Return ``(code_a * size_b + code_b) * C + label`` of each row of a block."""
     (a, b), classes = pair, coded.classes
     size, cells = coded.sizes[b], coded.sizes[a] * coded.sizes[b]

@@ -35,6 +35,8 @@ def edit(path: Path, section: str, **values: object) -> None:
     table = data[section] if section else data
     table.update(values)
     path.write_text(json.dumps(data))
+    if path.name != "checksums.json":  # a stranger's would fit, or be absent as in earlier folders
+        (path.parent / "checksums.json").unlink(missing_ok=True)
 
 
 # ---- plug-ins

@@ -63,6 +63,7 @@ def test_a_search_leaves_a_plain_run_that_trains_again(clicks, tmp_path):
         "run",
         "record.json",
         "report.html",
+        "checksums.json",
         "search.json",
         "searches",
         "controls",
