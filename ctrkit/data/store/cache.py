@@ -109,6 +109,8 @@ def cached(root: Path, key: str, build: Callable[[Path], None], limit: int) -> E
             build_folder(folder, build)
             write_checksums(checksums, folder)
         os.utime(folder)
+        for stale in root.glob(f"{key}.use-*"):  # of processes that were killed
+            _forget(Lock(stale))
         mark = Lock(root / f"{key}.use-{uuid.uuid4().hex}")
         mark.acquire()
     finally:

@@ -189,3 +189,19 @@ def test_a_builder_is_named_to_those_that_wait_and_what_it_leaves_when_killed_is
     assert (entry.folder / "part").read_text() == "x"
     assert f"waiting for process {builder.pid} on " in caplog.text
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_the_mark_of_a_killed_process_is_removed_by_the_next_user(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        mine = _use(tmp_path, "a")
+        assert len(list(tmp_path.glob("a.use-*"))) == 2
+        holder.kill()
+    other = _use(tmp_path, "a")
+    assert len(list(tmp_path.glob("a.use-*"))) == 2
+    for entry in (mine, other):
+        entry.release()
+    assert list(tmp_path.glob("a.use-*")) == []
