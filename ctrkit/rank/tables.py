@@ -63,6 +63,7 @@ class Table:
         edges: Inner edges of the bins.
         token: Token that a 0/1 feature stands for.
         cells: Counts of a number by value, before it was cut into bins.
+        number: Tells a token from features of the same name; 1: there is no other.
     """
 
     field: Field
@@ -72,11 +73,13 @@ class Table:
     edges: tuple[float, ...] = ()
     token: str | None = None
     cells: Cells | None = dataclasses.field(default=None, repr=False)
+    number: int = 1
 
     @property
     def name(self) -> str:
         """Name of the feature."""
-        return self.field.name if self.token is None else f"{self.field.name}={self.token}"
+        name = self.field.name if self.token is None else f"{self.field.name}={self.token}"
+        return name if self.number == 1 else f"{name} ({self.number})"
 
     @cached_property
     def known(self) -> Ints:
@@ -159,6 +162,18 @@ def tables(
         if f.kind == "multi":
             total = counts.totals.reshape(shape)[0]
             result += _tokens(f, counts.take(tokens_of(f.name)), total, shape, tokens)
+    return _told_apart(result)
+
+
+def _told_apart(tables: list[Table]) -> list[Table]:
+    """Number the tokens that have the name of a field or of another token."""
+    taken = {table.name for table in tables if table.token is None}
+    result = []
+    for table in tables:
+        while table.token is not None and table.name in taken:
+            table = dataclasses.replace(table, number=table.number + 1)
+        taken.add(table.name)
+        result.append(table)
     return result
 
 

@@ -15,7 +15,7 @@ from ctrkit.data.columns.formulas import without_formulas
 from ctrkit.errors import RunFolderError, SchemaError
 from ctrkit.files import hidden_folder, refuse_links, remove_abandoned
 from ctrkit.records import Progress
-from ctrkit.schema import Cross, Schema
+from ctrkit.schema import Cross, Field, Schema
 
 if TYPE_CHECKING:
     from ctrkit.data.read.sources import Source
@@ -121,14 +121,23 @@ def narrowed(schema: Schema, ranking: Ranking, crosses: int = 0) -> Schema:
     if not ranking.kept:
         return schema
     narrow = schema.select(ranking.kept)
-    best = [row for row in ranking.crosses if row.gain and not row.flags]
+    crossable = {f.name for f in narrow.fields if _is_crossable(f)}
     declared = {c.name for c in narrow.crosses}
+    best = [
+        row
+        for row in ranking.crosses
+        if row.gain and not row.flags and {*row.members} <= crossable and row.name not in declared
+    ]
     added = [
-        Cross(row.name, row.members)
+        Cross(f"{row.name} (cross)" if row.name in narrow.names else row.name, row.members)
         for row in best[:crosses]
-        if row.name not in declared and set(row.members) <= set(ranking.kept)
     ]
     return replace(narrow, crosses=(*narrow.crosses, *added))
+
+
+def _is_crossable(field: Field) -> bool:
+    """Return whether a cross of the schema can have the field as a member: it has one code."""
+    return field.kind == "categorical" or field.component[0] == "bucket"
 
 
 def _write(ranking: Ranking, schema: Schema, folder: Path, *, report: bool, safe_csv: bool) -> None:

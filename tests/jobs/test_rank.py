@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,8 @@ import pytest
 from ctrkit import jobs
 from ctrkit.errors import CtrkitError, RunFolderError, SchemaError
 from ctrkit.rank.result import SCHEMA
-from ctrkit.schema import Schema
+from ctrkit.runs.ranking import narrowed
+from ctrkit.schema import Cross, Schema
 from ctrkit.testing.generated import planted_clicks, ranking_fields
 
 FILES = {"rank.parquet", "rank.csv", "rank.json", "schema.toml", "report.html", "report.md"}
@@ -176,3 +178,28 @@ def test_the_schema_verb_warns_of_leaks(tmp_path):
     assert any(w.startswith("'copy' is a near copy") for w in warnings)
     _, warnings = jobs.schema(tmp_path / "d.parquet")
     assert not any("near copy" in w for w in warnings)
+
+
+def test_features_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    number = pl.int_range(600, eager=True)
+    a, b = number % 3, number // 3 % 4
+    click = (a == 1) ^ (b > 1) | (number % 11 == 0)
+    tags = pl.Series([["x"] if i % 2 else ["x", "y"] for i in range(600)])
+    size = (number % 4).cast(pl.Float64) / 2
+    rows = {"a": a, "b": b, "a x b": number % 5, "tags": tags, "tags=x": number % 7, "size": size}
+    pl.DataFrame({**rows, "click": click}).write_parquet(tmp_path / "rows.parquet")
+    ranking = jobs.rank(tmp_path / "rows.parquet", label="click", order=2, out=tmp_path / "ranking")
+    singles = [row.name for row in ranking.singles]
+    assert len(set(singles)) == len(singles)
+    assert {"tags=x", "tags=x (2)", "a x b"} <= set(singles)
+    assert set(ranking.details) == set(singles)
+    assert ranking.details["tags=x"].kind == "categorical"
+    assert ranking.details["tags=x (2)"].kind == "token"
+    # A cross needs one code of each member, and a name of its own.
+    schema, _ = jobs.schema(tmp_path / "rows.parquet", label="click")
+    assert {row.name for row in ranking.crosses if row.gain} >= {"a x b", "a x size", "b x tags"}
+    narrow = narrowed(schema, replace(ranking, kept=tuple(schema.names)), 9)
+    assert narrow.crosses == (Cross("a x b (cross)", ("a", "b")),)
+    narrow.save(tmp_path / "narrow.toml")
+    out = tmp_path / "encoded"
+    assert jobs.encode(tmp_path / "rows.parquet", schema=tmp_path / "narrow.toml", out=out)

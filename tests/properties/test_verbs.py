@@ -12,6 +12,9 @@ from for_all import for_all, one_line
 from hypothesis import strategies as st
 
 from ctrkit import jobs
+from ctrkit.data.encode.counts import Counts
+from ctrkit.data.encode.encoder import Encoder
+from ctrkit.data.read.sources import open_source
 from ctrkit.errors import CtrkitError
 from ctrkit.schema import Schema
 
@@ -89,7 +92,7 @@ def test_a_ranking_is_finite(tmp_path, table):
     path = _write(rows, tmp_path, suffix)
     if path is None:
         return
-    ranking = _call(jobs.rank, path, out=tmp_path / "ranking", order=2, **options)
+    ranking = _call(jobs.rank, path, out=tmp_path / "ranking", order=2, crosses=3, **options)
     if ranking is None:
         return
     for row in ranking.features:
@@ -98,7 +101,11 @@ def test_a_ranking_is_finite(tmp_path, table):
     stored = pl.read_parquet(tmp_path / "ranking" / "rank.parquet")
     assert stored["name"].to_list() == [row.name for row in ranking.features]
     assert json.loads((tmp_path / "ranking" / "rank.json").read_text(encoding="utf-8"))
-    Schema.load(tmp_path / "ranking" / "schema.toml")
+    schema = Schema.load(tmp_path / "ranking" / "schema.toml")
+    counts = Counts(schema)
+    for chunk in open_source(path).chunks():
+        counts.update(chunk.frame)
+    Encoder.fit(schema, counts)  # which accepts the crosses
 
 
 @for_all(4, 120, table=tables((0, 1, 60, 120)))
