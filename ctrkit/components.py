@@ -201,7 +201,7 @@ STATIC: tuple[Entry, ...] = (
     *rows(  # the most severe first
         "flag",
         "ctrkit.rank.flags.{}",
-        ("leaking", "nearly determines the label", ""),
+        ("leaking", "tells more of the label than a feature can know", ""),
         ("near_copy", "a copy of the label, or nearly so", ""),
         ("one_class", "some values occur with one class of the label alone", ""),
         ("within", "determines the label within a category of another field", ""),

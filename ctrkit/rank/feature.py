@@ -20,8 +20,8 @@ class Feature:
         statistics: Gain and mutual information with the label.
         missing: Signal of missing against known, where rows are missing.
         known: Signal without the missing rows, where rows are missing.
-        drift: Divergence between the first and the last third; None: not computed.
-        by_third: Coverage and scores by third; None: not computed.
+        drift: Divergence between the first and the last part; None: not computed.
+        by_third: Coverage and scores by part; None: not computed.
         score: What features are sorted by; None: not computed.
         q: False discovery rate.
         group: Number of its redundancy group; None: in none.

@@ -41,7 +41,7 @@ class RankRow:
         coverage: Share of the rows where the feature is not missing.
         rare_share: Share of the rows with a value seen fewer than ``rare`` times.
         redundancy_group: Number of the group of redundant features; None: in none.
-        drift: Divergence between the first and the last third of the rows.
+        drift: Divergence between the first and the last part (third or split) of the rows.
         flags: Names of the flags, the most severe first.
     """
 
@@ -128,7 +128,7 @@ class FeatureDetails:
         noise_interval: 95 % interval of ``adj`` if the feature meant nothing.
         missing: Scores of missing against known, where rows are missing.
         known: Scores without the missing rows, where rows are missing.
-        by_third: Coverage and scores by third, where rows have a time or an order of files.
+        by_third: Coverage and scores by third, or by split where a column names it.
         flags: Flag -> evidence.
     """
 
@@ -253,7 +253,7 @@ class RankFacts:
         classes: Class of the label -> its rows.
         label_entropy: Entropy of the label in nats.
         score: Name of the score.
-        periods: What thirds are cut by; None: drift was not computed.
+        periods: What the parts of the rows are; None: drift was not computed.
         controls: Noise control -> its score.
         best_control: The largest of these.
         timings: Stage -> seconds.

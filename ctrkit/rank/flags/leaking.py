@@ -1,4 +1,4 @@
-"""Columns that nearly determine the label: known only after the click, or derived from it."""
+"""Columns that tell too much of the label: known only after the click, or derived from it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ctrkit.rank.statistics import Scorer
 from ctrkit.rank.tables import Table
 from ctrkit.registry import register
 
-BY_VALUE = 0.4  # gain of the values, as a share of the label's entropy
-BY_MISSINGNESS = 0.2  # gain of missing against known
+BY_VALUE = 0.3  # gain of the values, as a share of the label's entropy
+BY_MISSINGNESS = 0.1  # gain of missing against known
 BY_ORDER = 0.1  # gain of the order of ids
 BY_DOMINANCE = 0.25  # gain of a feature ...
 TIMES = 3.0  # ... that holds so many times as much as all other features together
@@ -43,11 +43,11 @@ class Leaking(Flag):
         entropy, evidence = scorer.null.entropy, None
         gain = feature.statistics.gain / entropy
         if gain >= BY_VALUE and not is_copy(feature, scorer):
-            why = "this column alone nearly determines the label"
+            why = "this column alone tells much of the label"
             adj = feature.statistics.information.adj / entropy
             evidence = {"why": why, "adj": adj, "gain": gain}
         if feature.missing is not None and feature.missing.gain / entropy >= BY_MISSINGNESS:
-            why = "whether it is missing nearly determines the label"
+            why = "whether it is missing tells much of the label"
             evidence = {"why": why, "gain": feature.missing.gain / entropy}
         if is_id(feature, scorer):
             gain = _gain_of_order(feature.table, scorer) / entropy

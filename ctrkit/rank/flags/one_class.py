@@ -62,8 +62,8 @@ class OneClass(Flag):
     def message(self, evidence: Evidence) -> str:
         """Return the rows, and what an ordinary feature would have."""
         return (
-            f"{evidence['why']}, where {evidence['expected_others']:,.0f} rows of other labels "
-            f"were to be expected ({evidence['share']:.1%} of the rows)"
+            f"{evidence['why']} ({evidence['share']:.1%} of the data); by chance about "
+            f"{evidence['expected_others']:,.0f} of them would have another"
         )
 
 

@@ -16,8 +16,8 @@ from ctrkit.registry import register
 
 ROWS = 200  # rows of a category that is judged
 OTHERS = 20  # rows in it that are not of its most frequent class
-ERRORS = 0.1  # share of these that a rule per value may get wrong, within the category ...
-ELSEWHERE = 0.5  # ... where it gets more than this wrong in the other rows
+ERRORS = 0.3  # share of these that a rule per value may get wrong, within the category ...
+ELSEWHERE = 0.7  # ... where it gets more than this wrong in the other rows
 PER_VALUE = 10  # rows per value, at least, so that a rule is not found by chance
 GAIN = 0.001  # of the label's entropy over all rows, below which a field is not looked into
 REVEAL = {"leaking", "near_copy", "one_class"}
@@ -27,7 +27,7 @@ MOST_FIELDS, MOST_CATEGORIES = 12, 64
 
 @register("flag", "within")
 class Within(Flag):
-    """A value alone predicts the label almost without error, but in one category only.
+    """The values predict the label with few errors, but in one category of another field only.
 
     Judged on sampled rows, for the most frequent values of the best features and of the fields
     with the fewest values. A column that holds the label in one part of the log (one country, one
@@ -68,8 +68,8 @@ class Within(Flag):
         """Return the category and the errors."""
         return (
             f"where {evidence['field']!r} is {evidence['value']} ({evidence['rows']:,} of the "
-            f"sampled rows), it predicts the label with {evidence['errors']:.1%} of the errors of "
-            f"a constant, elsewhere with {evidence['elsewhere']:.0%}"
+            f"sampled rows), it avoids {1 - evidence['errors']:.0%} of the errors in predicting "
+            f"the label, elsewhere {1 - evidence['elsewhere']:.0%}"
         )
 
 

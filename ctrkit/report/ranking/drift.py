@@ -1,4 +1,4 @@
-"""Features that change between the first and the last third of the rows."""
+"""Features that change between the first and the last part of the rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def drift_table(ranking: Ranking) -> Iterator[Table]:
             coverage, gain = series(by_third.coverage, "{:.1%}"), series(by_third.gain, "{:.3g}")
             cells.append([name, number(drift), coverage, gain])
     if cells:
-        columns = ["feature", "drift", "coverage by third", "gain by third"]
+        columns = ["feature", "drift", "coverage by part", "gain by part"]
         note = (
-            "drift: Jensen-Shannon divergence in nats between the first and the last third; "
-            f"{ranking.facts.periods}."
+            "drift: Jensen-Shannon divergence in nats between the first and the last part of the "
+            f"rows; parts: {ranking.facts.periods}."
         )
         yield Table("Drift", columns, cells, note)
