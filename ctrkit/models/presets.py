@@ -31,6 +31,14 @@ class Preset:
 PAPER = {"layers": 3, "heads": 2, "head_dim": 32, "residual": "linear"}
 RELEASE = {**PAPER, "bias": True, "activation": True, "scale": True, "norm": "after_relu"}
 FUXICTR = {**PAPER, "residual": "match"}
+DESTINE = {
+    "form": "disentangled",
+    "layers": 3,
+    "heads": 1,
+    "head_dim": 64,
+    "bias": True,
+    "scale": True,
+}
 DEEP = {"hidden": (400, 400)}
 SERIAL_MASK_BARS = {
     "hidden": (400, 400, 400),
@@ -102,4 +110,38 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "gdcn": {
         "paper": Preset(("crossnet", "mlp"), "concat", {"crossnet": {"form": "gated"}}),
     },
+    "finalmlp": _bars(
+        "stream1",
+        "stream2",
+        head="bilinear_fusion",
+        stream1={"hidden": (400, 400, 400), "norm": "batch", "dropout": 0.2, "gate_hidden": (800,)},
+        stream2={"hidden": (1000,), "norm": "batch", "dropout": 0.3, "gate_hidden": (800,)},
+        bilinear_fusion={"heads": 200},
+    ),
+    "fibinet": {
+        "paper": Preset(("bilinear",), "mlp", {"bilinear": {"form": "each"}}),
+        "low_rank": Preset(("flat", "bilinear"), "mlp", {"bilinear": {"form": "low_rank"}}),
+    },
+    "xdeepfm": _bars(
+        "linear",
+        "cin",
+        "mlp",
+        linear={"bias": False},
+        cin={"maps": (16, 16), "bias": True},
+        mlp={"hidden": (400, 400, 400), "dropout": 0.2},
+    ),
+    "destine": {
+        "paper": Preset(("attention", "mlp"), "sum", {"attention": DESTINE}),
+        "bars": Preset(
+            ("attention", "mlp"),
+            "sum",
+            {
+                "attention": {**DESTINE, "layers": 4, "head_dim": 128, "dropout": 0.2},
+                "mlp": {**DEEP_FUXICTR, "dropout": 0.2},
+            },
+            "zero",
+        ),
+    },
+    "wukong": {"paper": Preset(("wukong",), "mlp")},
+    "rankmixer": {"paper": Preset(("token_mixer",))},
 }

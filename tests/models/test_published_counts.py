@@ -109,6 +109,46 @@ def edcn(layers: int, **options: bool) -> dict:
     return {"name": "edcn", "edcn": {"layers": layers, **options}}
 
 
+def finalmlp(
+    first: list[int],
+    second: list[int],
+    heads: int,
+    gate: int = 0,
+    norms: tuple[str, str] = ("batch", "batch"),
+) -> dict:
+    gates = {"gate": bool(gate), "gate_hidden": (gate,)}
+    return {
+        "name": "finalmlp",
+        "stream1": {"hidden": first, "norm": norms[0], **gates},
+        "stream2": {"hidden": second, "norm": norms[1], **gates},
+        "bilinear_fusion": {"heads": heads},
+    }
+
+
+def destine(layers: int, width: int) -> dict:
+    attention = {"layers": layers, "head_dim": width}
+    mlp = deep(400, 400, 400, norm="batch")
+    return {"name": "destine", "attention": attention, "mlp": mlp}
+
+
+def xdeepfm(*maps: int, norm: str = "none") -> dict:
+    return {
+        "name": "xdeepfm",
+        "linear": {"bias": False},
+        "cin": {"maps": maps, "bias": True},
+        "mlp": deep(400, 400, 400, norm=norm),
+    }
+
+
+def cin(*maps: int) -> dict:
+    return {
+        "name": "xdeepfm",
+        "linear": {"bias": False},
+        "interactions": ("linear", "cin"),
+        "cin": {"maps": maps, "bias": True},
+    }
+
+
 PUBLISHED = {
     "lr": [
         ("frappe", "old", {"name": "lr"}, 5_390),
@@ -195,6 +235,36 @@ PUBLISHED = {
         ("frappe", "old", edcn(3), 86_351),
         ("movielens", "old", edcn(2, regulation=False), 904_701),
         ("avazu", "old", edcn(3, regulation=False), 13_136_471),
+    ],
+    "finalmlp": [
+        ("movielens", "new", finalmlp([400], [800], 10, 800), 1_040_902),
+        ("avazu", "new", finalmlp([400, 400, 400], [800], 10, 800), 13_979_472),
+        (
+            "criteo_x4",
+            "new",
+            finalmlp([1000] * 5, [500], 50, norms=("none", "none")),
+            19_524_954,
+        ),
+        ("avazu_x4", "new", finalmlp([2000] * 3, [500], 20, norms=("batch", "none")), 69_046_986),
+    ],
+    "destine": [
+        ("criteo", "old", {"name": "destine", "preset": "bars"}, 21_552_328),
+        ("frappe", "old", destine(4, 128), 623_346),
+        ("movielens", "old", destine(3, 64), 1_274_821),
+        ("avazu", "old", destine(3, 64), 13_435_637),
+    ],
+    "xdeepfm": [
+        ("criteo", "old", {"name": "xdeepfm", "preset": "bars"}, 23_461_462),
+        ("frappe", "old", xdeepfm(64, norm="batch"), 429_809),
+        ("movielens", "old", xdeepfm(64, 64, 64), 1_351_767),
+        ("avazu", "old", xdeepfm(64, norm="batch"), 14_727_695),
+    ],
+    "cin": [
+        ("criteo", "old", cin(32, 32, 32, 32, 32), 23_158_213),
+        ("frappe", "old", cin(64, 64, 64), 147_984),
+        ("movielens", "old", cin(32, 32, 32, 32), 1_002_390),
+        ("avazu", "old", cin(64, 64, 64), 14_496_174),
+        ("avazu_x4", "old", cin(*[200] * 6), 68_684_176),
     ],
 }
 

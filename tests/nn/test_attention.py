@@ -13,12 +13,20 @@ from ctrkit.nn.interactions.attention import Attention, InteractingLayer
 E = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])  # (1, 2, 2)
 
 
-def layer(heads: int = 1, *, residual: str = "linear", scale: bool = False, res: float = 1.0):
+def layer(
+    heads: int = 1,
+    *,
+    residual: str = "linear",
+    scale: bool = False,
+    res: float = 1.0,
+    form: str = "product",
+):
     """Make a layer of width 2 whose four matrices are the identity (the residual times ``res``)."""
     made = InteractingLayer(
         2,
         heads,
         2 // heads,
+        form=form,
         residual=residual,
         bias=False,
         activation=False,
@@ -153,3 +161,34 @@ def test_no_layer_is_the_concatenation():
     attention = Attention(5, 4, layers=0)
     assert attention.out_dim == 20
     assert torch.equal(attention(x), x.flatten(1))
+
+
+def test_disentangled_by_hand():
+    """Centred by (0.5, 1): q = k = (0.5, -1), (-0.5, 1); the unary weights are equal."""
+    made = layer(residual="none", form="disentangled")
+    with torch.no_grad():
+        made.unary.weight.zero_()
+    out, weights = made(E)
+    pair = torch.tensor([[1.25, -1.25], [-1.25, 1.25]]).softmax(1)
+    close(weights[0, 0], ((pair + 0.5) / 2).tolist())
+    close(out[0], ((pair + 0.5) @ E[0]).tolist())
+
+
+def test_disentangled_adds_a_unary_softmax_and_no_relu():
+    made = layer(res=-2.0, form="disentangled")
+    with torch.no_grad():
+        made.unary.weight.copy_(torch.tensor([[1.0, 0.5]]))  # (1, 1): equal after all
+    equal = made(E)[0]
+    with torch.no_grad():
+        made.unary.weight.copy_(torch.tensor([[math.log(3), 0.0]]))  # (ln 3, 0): (3/4, 1/4)
+    shifted = made(E)[0]
+    close((shifted - equal)[0], [[0.25, -0.5], [0.25, -0.5]])
+    assert bool((shifted < 0).any())
+
+
+def test_disentangled_weights_ignore_what_all_fields_share():
+    attention = Attention(4, 6, layers=1, heads=2, head_dim=3, form="disentangled")
+    x, shift = torch.randn(3, 4, 6), torch.randn(3, 1, 6)
+    before, after = attention.maps(x)[0], attention.maps(x + shift)[0]
+    assert torch.allclose(before, after, atol=1e-5)
+    assert torch.allclose(before.sum(-1), torch.ones(3, 2, 4))

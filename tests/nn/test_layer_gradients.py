@@ -11,7 +11,19 @@ from ctrkit.registry import facts_of, registry
 
 F, D = 3, 4
 FACTS = {"fields": F, "dim": D, "second_dim": D, "pairs": [(0, 1), (0, 2), (1, 2)], "ops": []}
-SMALL = {"hidden": (4, 4), "layers": 2, "head_dim": 2}
+SMALL = {
+    "hidden": (4, 4),
+    "gate_hidden": (4,),
+    "maps": (3, 3),
+    "block_dim": 3,
+    "blocks": 2,
+    "layers": 2,
+    "head_dim": 2,
+    "tokens": 2,
+    "products": 2,
+    "linear": 2,
+    "rank": 2,
+}
 INPUTS = {"fields": (5, F, D), "weights": (5, F, 1), "second": (5, F, D)}
 
 

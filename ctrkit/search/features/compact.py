@@ -161,16 +161,18 @@ def _kept_entries(
 ) -> Places | None:
     """Return which entries of an axis belong to kept fields; None if that is unknown.
 
-    The axis may run over fields in blocks of one width, over pairs of fields in the order of
-    ``products``, or over the outputs of the branches one after the other.
+    The axis may run over fields in blocks of one width, over pairs of fields in blocks of one
+    width, in the order of ``products``, or over the outputs of the branches one after the other.
     """
     kept = np.asarray(places)
     count = len(kept)
     if before % fields == 0 and after == before // fields * count:
         return _blocks(kept, before // fields)
-    if (before, after) == (fields * (fields - 1) // 2, count * (count - 1) // 2):
+    pairs, remaining = fields * (fields - 1) // 2, count * (count - 1) // 2
+    if pairs and before % pairs == 0 and after == before // pairs * remaining:
         left, right = np.triu_indices(fields, 1)
-        return np.flatnonzero(np.isin(left, kept) & np.isin(right, kept))
+        both = np.flatnonzero(np.isin(left, kept) & np.isin(right, kept))
+        return _blocks(both, before // pairs)
     if (before, after) == (sum(s.before for s in segments), sum(s.after for s in segments)):
         parts, start = [], 0
         for segment in segments:

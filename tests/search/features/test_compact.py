@@ -27,8 +27,12 @@ OTHER_FUNCTIONS = {
     "autoint": "the softmax over the remaining fields",
     "autoint+": "the softmax over the remaining fields",
     "dcn": "the bias of a cross layer",
+    "destine": "the softmax over the remaining fields",
     "edcn": "the biases of both streams",
     "fcn": "the layer normalisation over all fields",
+    "rankmixer": "fields move to other tokens",
+    "wukong": "the layer normalisation over all products",
+    "fibinet": "as many hidden units of the squeeze network as fields",
     "masknet": "normalised fields, and as many hidden units of a mask as fields",
 }
 """Models that change when a whole field vanishes, and why."""

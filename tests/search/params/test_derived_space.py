@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from ctrkit.config.files import load_config
+from ctrkit.registry import registry
 from ctrkit.search.params.build import make_space
 from ctrkit.search.params.config import ParamsConfig
+from ctrkit.search.params.derived import derived_parameters
 
 RECORDED = Path(__file__).with_name("derived_spaces.json")
 BYTES = 'search.objectives=["logloss", "bytes"]'
@@ -70,6 +72,12 @@ def lines(settings: list[str]) -> list[str]:
 @pytest.mark.parametrize("name", CASES)
 def test_derived_space_equals_the_recorded_one(name: str) -> None:
     assert lines(CASES[name]) == json.loads(RECORDED.read_text(encoding="utf-8"))[name]
+
+
+@pytest.mark.parametrize("kind", ["interaction", "head"])
+def test_every_hyper_parameter_of_a_layer_can_be_searched(kind) -> None:
+    without = [key for key, dimension in derived_parameters(registry.names(kind)) if not dimension]
+    assert without == []
 
 
 if __name__ == "__main__":
