@@ -56,10 +56,20 @@ class RunRecord:
         """Read ``record.json``.
 
         Raises:
-            RunFolderError: The file is damaged.
+            RunFolderError: The file is damaged, or is not the record of a run.
         """
         check_files(path.parent, [path.name], RETRAIN)
-        return cls(**read_json(path))
+        data = read_json(path)
+        try:
+            record = cls(**data)
+            tables = (record.metrics, record.training, record.timings, record.parameters)
+            if all(isinstance(t, dict) for t in (*tables, *record.metrics.values())):
+                return record
+        except (TypeError, AttributeError):
+            pass
+        raise RunFolderError(
+            f"{str(path)!r} is not the record of a run; restore it, or train again with --force"
+        )
 
 
 def run_of(path: str | Path) -> Path:

@@ -142,7 +142,10 @@ def _check_format(number: object, path: Path) -> None:
 def _validation_unseen(folder: Path) -> dict[str, float]:
     """Return the share of unseen values in validation by field; earlier runs do not know it."""
     path = folder / "dataset.json"
-    shares = read_json(path).get("unseen", {}) if path.is_file() else {}
+    facts = read_json(path) if path.is_file() else {}
+    shares = facts.get("unseen", {}) if isinstance(facts, dict) else None
+    if not isinstance(shares, dict) or not all(isinstance(v, int | float) for v in shares.values()):
+        raise RunFolderError(f"{str(path)!r} cannot be read: it must be a table of facts")
     return {str(name): float(share) for name, share in shares.items()}
 
 

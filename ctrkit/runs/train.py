@@ -113,6 +113,7 @@ def run_training(
     with folder_lock(folder):
         work.claim(force=force)
         if not force and _finished(work):
+            _ = RunResult.load(folder)  # a broken record is an error, not news
             logger.info("%s already holds this run, finished; --force trains it again", folder)
             _end_tracking(config, folder)
             return RunResult.load(folder)

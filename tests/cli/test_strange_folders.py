@@ -197,3 +197,23 @@ def test_paths_that_leave_a_folder_are_refused(ctrkit, folder, tmp_path, clicks)
     (folder / "plugins/index.json").write_text(json.dumps({"format": 1, "plugins": [entry]}))
     result = ctrkit("predict", folder, clicks, "-o", tmp_path / "p.csv", "--trust-plugins")
     fails_in_one_line(result, "secret.py")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '{"x": 1}', '{"metrics": 5, "unseen": [1]}'])
+@pytest.mark.parametrize("name", ["record.json", "dataset.json", "config.json", "tracking.json"])
+def test_files_of_another_shape_are_one_line(ctrkit, folder, tmp_path, clicks, name, text):
+    (folder / "checksums.json").unlink(missing_ok=True)
+    (folder / name).write_text(text)
+    verbs = [] if name == "dataset.json" else [["report", folder, "-o", tmp_path / "out.html"]]
+    if name in ("dataset.json", "config.json"):
+        verbs.append(["predict", folder, clicks, "-o", tmp_path / "p.csv"])
+    for verb in verbs:
+        result = ctrkit(*verb)
+        assert result.code in (0, 2), result
+        assert "Traceback" not in result.err
+        if result.code:
+            fails_in_one_line(result)
+    train = ("train", clicks, *LABEL, *FAST, "-o", folder, "--set=track.uri=none")
+    if name == "record.json":
+        fails_in_one_line(ctrkit(*train), "is not the record of a run", "--force")
+        fails_in_one_line(ctrkit("sync", folder), "is not the record of a run")
