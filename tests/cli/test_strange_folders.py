@@ -64,7 +64,6 @@ def test_verbs_on_a_folder_run_no_plugin_that_its_configuration_names(
     mark = tmp_path / "mark"
     plugin_that_marks(folder / "evil.py", mark)
     edit(folder / "config.json", "", plugins=[str(folder / "evil.py")])
-    (folder / "checksums.json").unlink()  # a stranger's folder has none, or its own
     assert ctrkit("predict", folder, clicks, "-o", tmp_path / "p.csv").code == 0
     assert ctrkit("evaluate", folder, clicks).code == 0
     assert ctrkit("report", folder, "-o", tmp_path / "r.html").code == 0
