@@ -140,7 +140,8 @@ def hashed_columns(head: pl.DataFrame, label: str) -> list[str]:
         label: Column of the label, which never decides.
     """
     head = head.head(_HEAD)
-    plain = [c for c in head.get_columns() if c.name != label and not c.dtype.is_nested()]
+    columns = [c for c in head.get_columns() if c.name != label and c.dtype != pl.Object]
+    plain = [c for c in columns if not c.dtype.is_nested()]
     distinct = {c.name: c.n_unique() for c in plain}
     several = {n: d for n, d in distinct.items() if 1 < d < 0.98 * head.height}
     chosen = sorted(several, key=lambda n: (-several[n], n))[:_HASHED]

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import polars as pl
 
 from ctrkit.data.hashing import splitmix64
+from ctrkit.rank.joint import keys_of
 from ctrkit.rank.result import Duplicates
 from ctrkit.rank.sampled import SampledRows
+from ctrkit.schema import Schema
 
 LEAST = 0.005  # share of the rows that repeat another one
 ROWS = 20
@@ -27,7 +29,8 @@ def find_duplicates(rows: SampledRows) -> Duplicates | None:
     often as those of any such rows. Copies have equal labels.
     """
     frame = rows.frame
-    plain = [n for n, f in rows.features.items() if n in frame.columns and not REVEAL & {*f.flags}]
+    shown = [n for n, f in rows.features.items() if not REVEAL & {*f.flags}]
+    plain = [n for n in shown if n in frame.columns and frame.schema[n] != pl.Object]
     ids = [n for n in plain if not frame[n].dtype.is_float() and _is_id(frame[n].alias("v"))]
     names = [n for n in plain if n not in ids]
     names += [rows.schema.time] if rows.schema.time in frame.columns else []
@@ -35,7 +38,7 @@ def find_duplicates(rows: SampledRows) -> Duplicates | None:
         return None
     keys = np.zeros(frame.height, np.uint64)
     for name in dict.fromkeys(names):
-        keys = splitmix64(keys ^ _hash(frame[name].alias("v")))
+        keys = splitmix64(keys ^ _hash(frame.get_column(name), rows.schema))
     table = pl.DataFrame({"key": keys, "label": rows.label, "part": rows.sample.part})
     pairs = table.group_by("key", "label").agg(n=pl.len(), parts=pl.col("part").n_unique())
     repeated = int((pairs["n"] - 1).sum())
@@ -61,9 +64,9 @@ def _is_id(values: pl.Series) -> bool:
     return values.n_unique() > 0.98 * values.len()
 
 
-def _hash(values: pl.Series) -> npt.NDArray[np.uint64]:
-    if isinstance(values.dtype, pl.Array):
-        values = values.arr.to_list()
-    if values.dtype.is_nested():
-        values = values.list.eval(pl.element().cast(pl.String)).list.join("\x1f")
-    return values.hash(seed=1).to_numpy()
+def _hash(values: pl.Series, schema: Schema) -> npt.NDArray[np.uint64]:
+    """Hash what a field holds, by its kind; of a number all digits."""
+    field = schema.field(values.name) if values.name in schema.names else None
+    if field is not None and field.kind == "multi":
+        values = keys_of(values, field)
+    return values.alias("v").hash(seed=1).to_numpy()  # some names look like patterns

@@ -127,3 +127,30 @@ def test_order_of_many_ids_is_found():
     case = LeakCase(pl.DataFrame({"label": label, "a": draw.integers(0, 9, 60_000)}), "label")
     ranking = rank_case(plant_leak("ids ordered by label", case))
     assert "leaking" in alarms(ranking)[FIELD]
+
+
+def test_columns_of_every_type_are_sampled():
+    draw = np.random.default_rng(4)
+    rows = 400
+    number = draw.integers(0, 50, rows)
+    frame = pl.DataFrame(
+        {
+            "label": draw.integers(0, 2, rows),
+            "time": pl.Series(number).cast(pl.Datetime("ms")),
+            "category": pl.Series(number).cast(pl.String).cast(pl.Categorical),
+            "date": pl.Series(number).cast(pl.Date),
+            "truth": number > 25,
+            "decimal": pl.Series(number).cast(pl.Decimal(10, 2)),
+            "list": [[str(v)] * (v % 3) for v in number],
+            "pair": pl.Series([[v, v] for v in number.tolist()], dtype=pl.Array(pl.Int64, 2)),
+            "none": pl.Series([None] * rows, dtype=pl.Null),
+            "wide": pl.Series(number).cast(pl.Int128),
+            "*": number,
+            "^x.*$": [float(v) if v % 2 else float("nan") for v in number],
+        }
+    )
+    copied = pl.concat([frame, frame.head(100)])
+    for time in ("time", None):
+        ranking = rank_case(LeakCase(copied, "label", time))
+        assert ranking.facts.rows == rows + 100
+        assert rank_case(LeakCase(copied.head(2), "label", time)).facts.rows == 2
