@@ -219,7 +219,7 @@ def test_a_forced_run_that_was_killed_needs_no_force_again_and_mixes_nothing(tmp
 
 
 def rank(data: Path, out: Path, *, force: bool) -> None:
-    jobs.rank(data, label="click", out=out, force=force)
+    jobs.rank(data, label="click", out=out, force=force, report=False)
 
 
 def encode(data: Path, out: Path, *, force: bool) -> None:
@@ -242,7 +242,7 @@ def test_a_ranking_or_encoding_that_is_killed_at_any_file_operation_is_made_by_t
     expected = (place / "out" / file).read_bytes()
     kills = sorted(photos.iterdir())
     assert len(kills) >= 3
-    for photo in kills[::3]:
+    for photo in kills[1::4]:
         shutil.rmtree(place)
         shutil.copytree(photo, place)
         with suppress(RunFolderError):  # it is finished

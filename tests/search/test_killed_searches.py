@@ -107,7 +107,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "moments"),
     [
-        *((kind, 1) for kind in ("features", "interactions", "params")),
+        *((kind, 1) for kind in ("interactions", "params")),
         *(pytest.param(kind, None, marks=SLOW, id=f"{kind}-all") for kind in SEARCHES),
     ],
 )
