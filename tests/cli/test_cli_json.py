@@ -55,7 +55,7 @@ def test_every_verb_that_prints_a_result_has_json_and_a_test():
 
 @pytest.mark.parametrize("verb", CASES)
 def test_json_is_all_that_a_verb_prints(ctrkit, clicks, run_folder, tmp_path, monkeypatch, verb):
-    monkeypatch.setattr(jobs, "sync", lambda run: 3)  # with a store: tests/track
+    monkeypatch.setattr(jobs, "sync", lambda run, uri=None: 3)  # with a store: tests/track
     monkeypatch.setattr(jobs, "register", lambda run, name, **options: ("sqlite:///x.db", "1"))
     args, keys = CASES[verb]
     texts = {"CLICKS": str(clicks), "RUN": str(run_folder), "OUT": str(tmp_path / "out")}
