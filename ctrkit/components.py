@@ -63,6 +63,7 @@ STATIC: tuple[Entry, ...] = (
         "ctrkit.models.presets",
         ("lr", "logistic regression: one weight per value", ""),
         ("fm", "factorization machine: linear + all second-order products", "Rendle, ICDM 2010"),
+        ("fwfm", "one weight per pair of fields, linear in the embeddings", "arXiv:1806.03514"),
         ("dnn", "multi-layer perceptron on the concatenated embeddings", "arXiv:1601.02376"),
         ("deepfm", "factorization machine and perceptron in parallel", "arXiv:1703.04247"),
         ("dcn", "cross network (vector form) and perceptron", "arXiv:1708.05123"),

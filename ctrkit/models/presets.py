@@ -57,6 +57,15 @@ def _bars(*interactions: str, head: str = "sum", **parameters: dict[str, Any]) -
     }
 
 
+def _dcn(form: str, mlp: dict[str, Any]) -> dict[str, Preset]:
+    crossnet = {"form": form}
+    parameters = {"crossnet": crossnet, "mlp": mlp}
+    return {
+        "paper": Preset(("crossnet", "mlp"), parameters={"crossnet": crossnet}),
+        "bars": Preset(("crossnet", "mlp"), "concat", parameters, "zero"),
+    }
+
+
 def _autoint(attention: dict[str, Any], mlp: dict[str, Any] | None = None) -> Preset:
     if mlp is None:
         return Preset(("attention",), "sum", {"attention": attention}, "zero")
@@ -68,10 +77,13 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "lr": {"paper": Preset(("linear",))},
     "fm": {"paper": Preset(("linear", "fm"))},
     "dnn": {"paper": Preset(("mlp",))},
-    "deepfm": {"paper": Preset(("linear", "fm", "mlp"))},
-    "dcn": {"paper": Preset(("crossnet", "mlp"), parameters={"crossnet": {"form": "vector"}})},
-    "dcnv2": {"paper": Preset(("crossnet", "mlp"), parameters={"crossnet": {"form": "matrix"}})},
-    "ipnn": {"paper": Preset(("flat", "products"), "mlp")},
+    "deepfm": _bars(
+        "linear", "fm", "mlp", linear={"bias": False}, mlp={**DEEP_FUXICTR, "dropout": 0.1}
+    ),
+    "dcn": _dcn("vector", {"hidden": (400, 400, 400), "dropout": 0.1}),
+    "dcnv2": _dcn("matrix", {"hidden": (500, 500, 500), "dropout": 0.1}),
+    "ipnn": _bars("flat", "products", head="mlp", mlp={**DEEP_FUXICTR, "dropout": 0.1}),
+    "fwfm": {"paper": Preset(("flat", "products"), "concat")},
     "optinter": {"paper": Preset(("flat", "pairs"), "mlp", {"mlp": {"norm": "layer"}})},
     "autoint": {
         "paper": _autoint(PAPER),
@@ -114,9 +126,9 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "stream1",
         "stream2",
         head="bilinear_fusion",
-        stream1={"hidden": (400, 400, 400), "norm": "batch", "dropout": 0.2, "gate_hidden": (800,)},
-        stream2={"hidden": (1000,), "norm": "batch", "dropout": 0.3, "gate_hidden": (800,)},
-        bilinear_fusion={"heads": 200},
+        stream1={"hidden": (1000, 1000, 1000, 1000, 1000), "dropout": 0.2, "gate": False},
+        stream2={"hidden": (500,), "dropout": 0.1, "gate": False},
+        bilinear_fusion={"heads": 50},
     ),
     "fibinet": {
         "paper": Preset(("bilinear",), "mlp", {"bilinear": {"form": "each"}}),

@@ -37,6 +37,9 @@ DATA = {
 }
 
 
+NO_BIAS = {"linear": {"bias": False}}
+
+
 def count(name: str, era: str, model: dict) -> int:
     data = DATA[name]
     rows = data.rows - (data.fields if era == "old" else 0)
@@ -56,7 +59,7 @@ def deep(*hidden: int, norm: str = "none") -> dict:
 
 
 def deepfm(norm: str = "none") -> dict:
-    return {"name": "deepfm", "linear": {"bias": False}, "mlp": deep(400, 400, 400, norm=norm)}
+    return {"name": "deepfm", **NO_BIAS, "mlp": deep(400, 400, 400, norm=norm)}
 
 
 def ipnn(norm: str = "none") -> dict:
@@ -66,6 +69,11 @@ def ipnn(norm: str = "none") -> dict:
 def dcnv2(layers: int, *hidden: int, norm: str = "none") -> dict:
     parameters = {"crossnet": {"layers": layers}, "mlp": deep(*hidden, norm=norm)}
     return {"name": "dcnv2", "head": "concat", **parameters}
+
+
+def dcn(layers: int, norm: str = "none") -> dict:
+    parameters = {"crossnet": {"layers": layers}, "mlp": deep(400, 400, 400, norm=norm)}
+    return {"name": "dcn", "head": "concat", **parameters}
 
 
 def crossnet(layers: int) -> dict:
@@ -134,7 +142,7 @@ def destine(layers: int, width: int) -> dict:
 def xdeepfm(*maps: int, norm: str = "none") -> dict:
     return {
         "name": "xdeepfm",
-        "linear": {"bias": False},
+        **NO_BIAS,
         "cin": {"maps": maps, "bias": True},
         "mlp": deep(400, 400, 400, norm=norm),
     }
@@ -143,7 +151,7 @@ def xdeepfm(*maps: int, norm: str = "none") -> dict:
 def cin(*maps: int) -> dict:
     return {
         "name": "xdeepfm",
-        "linear": {"bias": False},
+        **NO_BIAS,
         "interactions": ("linear", "cin"),
         "cin": {"maps": maps, "bias": True},
     }
@@ -167,13 +175,13 @@ PUBLISHED = {
     "deepfm": [
         ("frappe", "old", deepfm("batch"), 423_280),
         ("movielens", "old", deepfm("batch"), 1_328_630),
-        ("criteo", "old", deepfm("batch"), 23_429_477),
+        ("criteo", "old", {"name": "deepfm", "preset": "bars"}, 23_429_477),
         ("avazu", "old", deepfm("batch"), 14_696_590),
     ],
     "ipnn": [
         ("frappe", "old", ipnn(), 433_491),
         ("movielens", "old", ipnn(), 1_237_191),
-        ("criteo", "old", ipnn("batch"), 21_639_561),
+        ("criteo", "old", {"name": "ipnn", "preset": "bars"}, 21_639_561),
         ("avazu", "old", ipnn(), 13_487_991),
     ],
     "crossnet": [
@@ -182,10 +190,24 @@ PUBLISHED = {
         ("criteo", "old", crossnet(5), 21_626_001),
         ("avazu", "old", crossnet(4), 13_180_691),
     ],
+    "dcn": [
+        ("frappe", "old", dcn(3, norm="batch"), 418_591),
+        ("movielens", "old", dcn(4, norm="batch"), 1_238_661),
+        ("criteo", "old", {"name": "dcn", "preset": "bars"}, 21_343_491),
+        ("avazu", "old", dcn(3), 13_397_131),
+    ],
+    "fwfm": [
+        (
+            "criteo_x4",
+            "old",
+            {"name": "fwfm", "interactions": ("linear", "products"), "head": "sum", **NO_BIAS},
+            15_482_778,
+        ),
+    ],
     "dcnv2": [
         ("frappe", "old", dcnv2(4, 400, 400, 400, norm="batch"), 458_391),
         ("movielens", "old", dcnv2(5, 400, 400, 400, norm="batch"), 1_243_071),
-        ("criteo", "old", dcnv2(3, 500, 500, 500), 22_018_021),
+        ("criteo", "old", {"name": "dcnv2", "preset": "bars"}, 22_018_021),
         ("avazu", "old", dcnv2(5, 400, 400, 400, norm="batch"), 13_641_311),
         ("criteo_x4", "new", dcnv2(3, *[1000] * 5, norm="batch"), 20_382_577),
         ("avazu_x4", "old", dcnv2(4, *[2000] * 4), 73_385_345),
@@ -239,12 +261,7 @@ PUBLISHED = {
     "finalmlp": [
         ("movielens", "new", finalmlp([400], [800], 10, 800), 1_040_902),
         ("avazu", "new", finalmlp([400, 400, 400], [800], 10, 800), 13_979_472),
-        (
-            "criteo_x4",
-            "new",
-            finalmlp([1000] * 5, [500], 50, norms=("none", "none")),
-            19_524_954,
-        ),
+        ("criteo_x4", "new", {"name": "finalmlp", "preset": "bars"}, 19_524_954),
         ("avazu_x4", "new", finalmlp([2000] * 3, [500], 20, norms=("batch", "none")), 69_046_986),
     ],
     "destine": [

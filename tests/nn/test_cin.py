@@ -26,7 +26,7 @@ def test_equals_the_loops_of_equation_6(bias):
             ]
             maps = torch.stack([p[0] for p in products])
             if bias:
-                maps = maps + layer.biases[number]
+                maps = maps + layer.biases[number].unsqueeze(1)
             pooled.append(maps.sum(dim=1))
         expected.append(torch.cat(pooled))
     assert torch.allclose(layer(x), torch.stack(expected), atol=1e-5)

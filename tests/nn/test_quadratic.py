@@ -10,11 +10,11 @@ from ctrkit.nn.interactions.quadratic import Quadratic, QuadraticLayer
 
 def test_a_layer_by_hand():
     """W x + b = (3, -1 | 2, 0.5): gates (3 + 0, 2 + 0.5), x = (1, -2): x + x * gates."""
-    layer = QuadraticLayer(2, 2, 0.0, "none")
+    layer = QuadraticLayer(2, 1, 2, 0.0, "none")
     with torch.no_grad():
         layer.affine.weight.copy_(torch.tensor([[1.0, -1.0], [-1.0, 0.0], [0.0, -1.0], [0.0, 0.0]]))
         layer.affine.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 0.5]))
-    assert layer(torch.tensor([[1.0, -2.0]])).tolist() == [[4.0, -7.0]]
+    assert layer(torch.tensor([[[1.0], [-2.0]]])).tolist() == [[[4.0], [-7.0]]]
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

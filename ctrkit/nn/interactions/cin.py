@@ -44,17 +44,20 @@ class CIN(nn.Module):
             weight = nn.Parameter(torch.empty(after, before, fields))
             nn.init.normal_(weight, 0.0, (2 / (before * fields + after)) ** 0.5)  # Xavier
             self.weights.append(weight)
-        self.biases = nn.ParameterList(torch.zeros(size, 1) for size in maps if bias)
+        self.biases = nn.ParameterList(torch.zeros(size) for size in maps if bias)
         self.out_dim = sum(maps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the feature maps layer by layer, and pool each over the embedding."""
-        maps, pooled = x, [x.new_zeros(len(x), 0)]
+        entries = x.transpose(1, 2).contiguous()  # (B, D, F)
+        maps, pooled = entries, [x.new_zeros(len(x), 0)]
         for number, weight in enumerate(self.weights):
-            # sum over i, j of W_hij * maps_i * x_j, without the (B, H, F, D) products
-            mixed = torch.einsum("hij,bid->bhjd", weight, maps)  # (B, H', F, D)
-            maps = (mixed * x.unsqueeze(1)).sum(dim=2)  # (B, H', D)
+            after, before, fields = weight.shape
+            # sum over i of W_hij * maps_i in one product, then over j: no products of pairs
+            kernel = weight.transpose(0, 1).reshape(before, after * fields)  # (H, H' * F)
+            mixed = (maps @ kernel).view(-1, entries.shape[1], after, fields)  # (B, D, H', F)
+            maps = (mixed @ entries.unsqueeze(3)).squeeze(3)  # (B, D, H')
             if len(self.biases):
                 maps = maps + self.biases[number]
-            pooled.append(maps.sum(dim=2))  # (B, H')
+            pooled.append(maps.sum(dim=1))  # (B, H')
         return torch.cat(pooled, dim=1)  # (B, sum of maps)

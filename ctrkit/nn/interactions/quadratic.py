@@ -32,37 +32,36 @@ class Quadratic(nn.Module):
         norm: Norm = "none",
     ) -> None:
         super().__init__()
-        width = fields * dim
         self.layers = nn.ModuleList(
-            QuadraticLayer(width, rows, dropout, norm) for _ in range(layers)
+            QuadraticLayer(fields, dim, rows, dropout, norm) for _ in range(layers)
         )
-        self.out_dim = width
+        self.out_dim = fields * dim
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layers."""
-        out = x.flatten(1)  # (B, F * D)
         for layer in self.layers:
-            out = layer(out)
-        return out
+            x = layer(x)
+        return x.flatten(1)  # (B, F * D)
 
 
 class QuadraticLayer(nn.Module):
     """One layer; dropout acts on the gates and on the output.
 
     Shape:
-        ``(B, width)`` -> ``(B, width)``.
+        ``(B, F, D)`` -> ``(B, F, D)``.
     """
 
-    def __init__(self, width: int, rows: int, dropout: float, norm: Norm) -> None:
+    def __init__(self, fields: int, dim: int, rows: int, dropout: float, norm: Norm) -> None:
         super().__init__()
+        width = fields * dim
         self.affine = affine(width, width * rows)
         self.norm = normalisation(norm, width * rows)
         self.dropout = nn.Dropout(dropout)
-        self.width = width
+        self.shape = (fields, rows, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply the input by the sum of its gates."""
-        gates = self.dropout(self.norm(self.affine(x)).relu())  # (B, width * R)
-        total = gates.unflatten(1, (self.width, -1)).sum(dim=2)  # (B, width)
+        gates = self.dropout(self.norm(self.affine(x.flatten(1))).relu())  # (B, F * R * D)
+        total = gates.view(-1, *self.shape).sum(dim=2)  # (B, F, D)
         out: Tensor = self.dropout(x + x * total)
         return out
