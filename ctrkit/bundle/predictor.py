@@ -208,16 +208,14 @@ class Predictor:
         frames = self._frames(source, batch_rows)
         if safe_csv and path.suffix == ".csv":
             frames = map(without_formulas, frames)
-        tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in frames)
-        first, rows = next(tables), 0
-        with (
-            atomic_path(path) as temporary,
-            _writer(temporary, path.suffix, first.schema) as writer,
-        ):
-            for table in chain([first], tables):
-                writer.write_table(table)
-                rows += table.num_rows
-        return rows
+        try:
+            return _write(frames, path)
+        except (pa.ArrowException, pl.exceptions.PanicException) as error:
+            key = str(self.schema.key)  # of all columns, its type alone is not ours
+            raise DataError(
+                f"the key column {key!r} is of type {source.columns.get(key)}, which a "
+                f"{path.suffix} file cannot hold; cast it, or leave it out"
+            ) from error
 
     def _frames(self, source: Source, batch_rows: int) -> Iterator[pl.DataFrame]:
         """Yield frames of key and prediction; at least one, perhaps empty."""
@@ -252,6 +250,20 @@ class Predictor:
     def _probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         shifted = logits.astype(np.float64) + math.log(self.config.data.sampling_rate)
         return 1.0 / (1.0 + np.exp(-np.clip(shifted, -700, 700)))
+
+
+def _write(frames: Iterator[pl.DataFrame], path: Path) -> int:
+    """Write frames, at least one, to a file that appears when it is complete; return the rows."""
+    tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in frames)
+    first, rows = next(tables), 0
+    with (
+        atomic_path(path) as temporary,
+        _writer(temporary, path.suffix, first.schema) as writer,
+    ):
+        for table in chain([first], tables):
+            writer.write_table(table)
+            rows += table.num_rows
+    return rows
 
 
 def _writer(

@@ -202,6 +202,6 @@ def _is_repeated(values: pl.Series) -> bool:
     """Return whether a column holds fractions of which each occurs in several rows."""
     if not values.dtype.is_float():
         return False
-    known = values.drop_nulls().drop_nans()
+    known = values.alias("v").drop_nulls().drop_nans()  # some names look like patterns
     fractions = bool((known != known.round()).any())
     return fractions and 1 < known.n_unique() < known.len() / 2

@@ -69,7 +69,10 @@ def explain_source(
     frame = sample_rows(source, columns, rows, seed)
     if not frame.height:
         raise DataError("there are no rows to explain; give data with at least one row")
-    label, encoded = label_array(frame, predictor.schema), predictor.encode(frame)
+    try:
+        label, encoded = label_array(frame, predictor.schema), predictor.encode(frame)
+    except DataError as error:
+        raise DataError(f"in the sample of {frame.height:,} rows, {error}") from error
     if min_support is None:
         min_support = min(_SUPPORT, max(2, math.ceil(frame.height / 100)))
     attention = _attention(predictor, encoded, label, top=top, min_support=min_support)

@@ -11,6 +11,9 @@ from hypothesis.strategies import SearchStrategy
 
 from ctrkit.errors import CtrkitError
 
+SLOW = (pytest.mark.slow, pytest.mark.timeout(1200))
+"""Marks of the many examples: a failure is also shrunk."""
+
 
 def for_all(fast: int, slow: int, **strategies: SearchStrategy) -> Callable:
     """Return a decorator that tests a property over drawn arguments; the others are fixtures.
@@ -22,7 +25,7 @@ def for_all(fast: int, slow: int, **strategies: SearchStrategy) -> Callable:
     """
 
     def decorate(check: Callable[..., None]) -> Callable[..., None]:
-        @pytest.mark.parametrize("examples", [fast, pytest.param(slow, marks=pytest.mark.slow)])
+        @pytest.mark.parametrize("examples", [fast, pytest.param(slow, marks=SLOW)])
         def test(examples: int, **fixtures: object) -> None:
             def holds(**drawn: object) -> None:
                 check(**fixtures, **drawn)

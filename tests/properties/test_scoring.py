@@ -51,13 +51,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             "a\nb": [dt.datetime(2024, 1, day, 12) for day in draw.integers(1, 4, ROWS).tolist()],
             "label": draw.integers(0, 2, ROWS) == 1,
             "__index__": pl.Series(draw.integers(0, 5, ROWS)).cast(pl.Decimal(12, 2)),
+            "key": range(ROWS),
             "click": draw.integers(0, 2, ROWS),
         }
     )
     frame.write_parquet(folder / "rows.parquet")
-    options = {"categorical": ["a\nb", "__index__"], "model": "fm", "label": "click"}
+    options = {"categorical": ["a\nb", "__index__"], "model": "fm", "label": "click", "key": "key"}
     few = ["train.epochs=1", "data.cache=false", "model.dim=4"]
-    jobs.train(folder / "rows.parquet", out=folder / "run", set=few, **options)
+    jobs.train(folder / "rows.parquet", out=folder / "run", set=few, ignore=["key"], **options)
     return Run(folder / "run", load(folder / "run"))
 
 
@@ -126,6 +127,47 @@ def test_a_file_has_the_scores_of_its_rows(run, tmp_path, rows, suffix):
     assert len(scores) == count
     if not isinstance(expected, CtrkitError):
         _same(scores, expected)
+
+
+@for_all(10, 200, rows=rows_to_score())
+def test_rows_in_memory_have_the_same_scores_in_every_form(run, rows):
+    expected = _scores(run.predictor, rows)
+    forms: list[object] = [rows.to_dicts(), rows.to_dict(as_series=False)]
+    if not any("\0" in name for name in rows.columns):
+        forms += [rows.to_arrow(), rows.to_pandas()]
+    for form in forms:
+        scores = _scores(run.predictor, form)
+        if isinstance(expected, np.ndarray):  # a column of nulls alone may lose its type
+            _same(scores, expected)
+
+
+@for_all(
+    15,
+    400,
+    key=columns(3),
+    suffix=st.sampled_from([".csv", ".parquet"]),
+    source=st.sampled_from([".parquet", ".arrow"]),
+    safe=st.booleans(),
+)
+def test_keys_of_every_type_are_written_or_refused(run, tmp_path, key, suffix, source, safe):
+    rows = pl.DataFrame([key.alias("key"), pl.Series("*", ["a", "b", "1"])])
+    if not _write(rows, tmp_path / f"rows{source}"):
+        return
+    out = tmp_path / f"scores{suffix}"
+    try:
+        jobs.predict(run.folder, tmp_path / f"rows{source}", out=out, force=True, safe_csv=safe)
+    except CtrkitError as error:
+        one_line(error)
+        return
+    if suffix == ".parquet":
+        written = pl.read_parquet(out)
+        assert str(written["key"].to_list()) == str(key.to_list())  # NaN is not itself
+    else:
+        written = pl.read_csv(out, infer_schema=False)
+        if key.dtype == pl.String and not safe:
+            assert written["key"].fill_null("").to_list() == key.fill_null("").to_list()
+    assert written.columns == ["key", "prediction"]
+    assert written.height == 3
 
 
 def _write(rows: pl.DataFrame, path: Path) -> bool:

@@ -119,7 +119,7 @@ def test_an_encoded_data_set_has_every_row(tmp_path, table):
         assert sum(encoded.info.rows.values()) == rows.height
 
 
-@for_all(1, 40, table=tables((120,)))
+@for_all(1, 25, table=tables((120,)))
 def test_a_training_ends_in_finite_metrics(tmp_path, table):
     rows, suffix, options = table
     path = _write(rows, tmp_path, suffix)
