@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -24,6 +25,8 @@ from ctrkit.errors import CtrkitError
 from ctrkit.rank.folder import pairs_from_ranking
 from ctrkit.runs.inputs import TextOptions, open_job
 from ctrkit.schema import Field, Schema
+from ctrkit.search.features.gates import ValueDecision
+from ctrkit.search.interactions.operations import PairDecision
 from ctrkit.testing.generated import xor_fields
 from ctrkit.train.checkpoint import load_checkpoint, save_checkpoint
 
@@ -225,3 +228,39 @@ def test_an_edited_schema_of_a_ranking_is_used_with_a_warning(
         path.write_text(path.read_text().replace("categorical", "numeric", 1))
         open_job(options, {})
     assert [str(path) in text for text in caplog.messages] == [True]
+
+
+DECISIONS = (
+    ValueDecision(
+        gate=np.ones(3, np.float32),
+        kept=np.ones(3, bool),
+        snapshot={"w": torch.arange(3.0)},
+        penalty=0.1,
+        silent=["a"],
+        touched_only=False,
+        seconds=1.0,
+    ),
+    PairDecision(["naive"], np.eye(3)[:1], 0.5, 1.0, 10),
+)
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=["values", "pairs"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_decision_of_a_search_is_made_again(
+    decision: ValueDecision | PairDecision,
+    damage: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "whole").mkdir()
+    decision.save(tmp_path / "whole")
+    assert repr(type(decision).load(tmp_path / "whole")) == repr(decision)
+    for path in [p for p in (tmp_path / "whole").iterdir() if p.name != CHECKSUMS]:
+        folder = tmp_path / path.name
+        shutil.copytree(tmp_path / "whole", folder)
+        caplog.clear()
+        DAMAGES[damage](folder / path.name)
+        assert type(decision).load(folder) is None
+        assert path.name in caplog.text or not (folder / path.name).exists()
+        decision.save(folder)
+        assert type(decision).load(folder) is not None
