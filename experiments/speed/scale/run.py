@@ -78,8 +78,8 @@ def generate(folder: Path, rows: int) -> None:
         frame.write_parquet(folder / f"part-{index:04d}.parquet", row_group_size=100_000)
 
 
-def measured(command: list[str], folder: Path) -> tuple[float, int]:
-    """Run a process in a folder; return wall seconds and the peak resident bytes of its tree."""
+def measured(command: list[str], folder: Path) -> tuple[float, float, int]:
+    """Run a process in a folder; return wall and CPU seconds, and the peak resident bytes."""
     with (folder / "log").open("wb") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
@@ -100,7 +100,7 @@ def measured(command: list[str], folder: Path) -> tuple[float, int]:
         side.join()
     if status:
         raise SystemExit(f"failed: {' '.join(command)}\n{(folder / 'log').read_text()[-2000:]}")
-    return wall, max(peak[0], used.ru_maxrss * 1024)
+    return wall, used.ru_utime + used.ru_stime, max(peak[0], used.ru_maxrss * 1024)
 
 
 def commands(data: Path, out: Path) -> dict[str, list[str]]:
@@ -129,7 +129,7 @@ def measure(rows: int, folder: Path, only: list[str]) -> list[dict[str, object]]
         for verb, command in commands(path, folder).items():
             if only and verb not in only:
                 continue
-            wall, peak = measured(command, folder)
+            wall, cpu, peak = measured(command, folder)
             lines.append(
                 {
                     "rows": count,
@@ -137,6 +137,7 @@ def measure(rows: int, folder: Path, only: list[str]) -> list[dict[str, object]]
                     "verb": verb,
                     "peak_mb": round(peak / 1e6),
                     "seconds": round(wall, 1),
+                    "cpu_seconds": round(cpu, 1),
                 }
             )
             print(lines[-1], flush=True)
