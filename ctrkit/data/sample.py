@@ -18,13 +18,12 @@ from ctrkit.data.hashing import splitmix64
 from ctrkit.data.read.chunks import Chunk
 from ctrkit.schema import Schema
 
-SAMPLE_ROWS = 32_768
+SAMPLE_ROWS = 16_384
 _HEAD = 2_000  # rows that the hashed columns are chosen by
 _HASHED = 8
 _VARIED = 0.7  # share of distinct rows, by the hashed columns, in each class of the label
 _ENOUGH = 50  # rows of a class from which it is judged
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-_FEW_ROWS = 16_384
 _VALUE_ROWS, _VALUE_FIELDS = 131_072, 8
 Parts = npt.NDArray[np.uint8]
 _Rows = tuple[npt.NDArray[np.uint64], pl.DataFrame, Parts, Parts]
@@ -145,12 +144,13 @@ def hashed_columns(head: pl.DataFrame, label: str) -> list[str]:
     distinct = {c.name: c.n_unique() for c in plain}
     several = {n: d for n, d in distinct.items() if 1 < d < 0.98 * head.height}
     chosen = sorted(several, key=lambda n: (-several[n], n))[:_HASHED]
-    if not chosen:
-        return []
-    for rows in head.partition_by(label) if label in head.columns else [head]:
-        if rows.height >= _ENOUGH and rows[chosen].n_unique() < _VARIED * rows.height:
-            return []
-    return chosen
+    classes = head.partition_by(label) if label in head.columns else [head]
+    classes = [rows for rows in classes if rows.height >= _ENOUGH]
+    for count in range(1, len(chosen) + 1):
+        names = chosen[:count]  # as few as tell the rows apart
+        if all(rows[names].n_unique() >= _VARIED * rows.height for rows in classes):
+            return names
+    return []
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class DataSampler:
         """Sample a chunk; see :meth:`RowSampler.add`."""
         if self._rows is None:
             head = chunk.frame.head(_HEAD)
-            self._rows = RowSampler(hashed_columns(head, self._schema.label or ""), _FEW_ROWS)
+            self._rows = RowSampler(hashed_columns(head, self._schema.label or ""))
             names = [f.name for f in self._schema.fields if f.kind == "numeric"]
             repeated = [n for n in names if n in head.columns and _is_repeated(head[n])]
             self._values = {n: RowSampler([n], _VALUE_ROWS) for n in repeated[:_VALUE_FIELDS]}

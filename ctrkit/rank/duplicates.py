@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ctrkit.data.hashing import splitmix64
+from ctrkit.rank.feature import Feature
 from ctrkit.rank.joint import keys_of
 from ctrkit.rank.result import Duplicates
 from ctrkit.rank.sampled import SampledRows
@@ -19,6 +20,7 @@ ROWS = 20
 EXCESS = 0.5  # of equal labels among rows of equal values, above chance and up to 1
 REVEAL = {"leaking", "near_copy", "one_class", "within"}
 """Flags of fields that make rows of equal fields have equal labels anyway."""
+_UNIQUE = 0.9  # values per row of an id
 LEVEL = 6.0  # standard errors
 
 
@@ -31,7 +33,7 @@ def find_duplicates(rows: SampledRows) -> Duplicates | None:
     frame = rows.frame
     shown = [n for n, f in rows.features.items() if not REVEAL & {*f.flags}]
     plain = [n for n in shown if n in frame.columns and frame.schema[n] != pl.Object]
-    ids = [n for n in plain if not frame[n].dtype.is_float() and _is_id(frame[n].alias("v"))]
+    ids = [n for n in plain if not frame.schema[n].is_float() and _is_id(rows.features[n])]
     names = [n for n in plain if n not in ids]
     names += [rows.schema.time] if rows.schema.time in frame.columns else []
     if not names or not frame.height:
@@ -58,10 +60,9 @@ def find_duplicates(rows: SampledRows) -> Duplicates | None:
     return Duplicates(repeated / frame.height, agree, chance, across, tuple(ids))
 
 
-def _is_id(values: pl.Series) -> bool:
-    if values.dtype.is_nested():
-        return False
-    return values.n_unique() > 0.98 * values.len()
+def _is_id(feature: Feature) -> bool:
+    rows = int(feature.table.known.sum())
+    return feature.table.keys is not None and feature.shape.cardinality > _UNIQUE * rows
 
 
 def _hash(values: pl.Series, schema: Schema) -> npt.NDArray[np.uint64]:

@@ -18,7 +18,7 @@ from ctrkit.rank.joint import keys_of
 from ctrkit.rank.null import Floats
 from ctrkit.schema import Field, Schema
 
-CODES = 32
+CODES = 16
 """Codes of a column: its most frequent values, or bins of a number; the last is all else."""
 CODED_ROWS = 8_192
 _SHOWN = 40  # characters of a value in a message
