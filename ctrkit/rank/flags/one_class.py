@@ -6,7 +6,6 @@ import math
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ctrkit.rank.feature import Feature
 from ctrkit.rank.flags.base import Drops, Flag
@@ -41,22 +40,26 @@ class OneClass(Flag):
         """Return the rows, the values, and the rows of other classes that were to be expected."""
         if feature.is_token:
             return None
-        table = feature.table.by_class
-        rows = over_classes(table)
         odds = scorer.null.shares / (1 - scorer.null.shares) * ODDS_RATIO
-        for label, log_rate in enumerate(np.log(odds / (1 + odds))):
-            pure, tested = _pure(table, rows, label, -float(log_rate))
-            if not pure.any():
-                continue
-            count = int(rows[pure].sum())
-            other = count * float(1 - scorer.null.shares[label])
-            return {
-                "why": f"all {count:,} rows of {_values(int(pure.sum()))} have the same label",
-                "rows": count,
-                "expected_others": other,
-                "share": count / scorer.null.rows,
-                "tested": tested,
-            }
+        per_row = -np.log(odds / (1 + odds))  # (C,) nats of evidence of one row
+        missing = feature.table.missing.sum(axis=0, keepdims=True)
+        rows = np.append(over_classes(feature.table.known), missing.sum())
+        often = np.flatnonzero(rows * float(per_row.max()) >= ENOUGH)
+        often = often[np.argsort(-rows[often], kind="stable")[:MOST_VALUES]]
+        values = len(rows) - (not missing.any())
+        known = feature.table.known
+        counts = known[np.minimum(often, len(known) - 1)] if len(known) else missing[: len(often)]
+        counts[often == len(known)] = missing
+        for label, nats in enumerate(per_row.tolist()):
+            count, pure = _pure(counts, scorer.null.totals, label, nats)
+            if count:
+                named = _values(pure or values - 1)
+                return {
+                    "why": f"all {count:,} rows of {named} have the same label",
+                    "rows": count,
+                    "expected_others": count * float(1 - scorer.null.shares[label]),
+                    "share": count / scorer.null.rows,
+                }
         return None
 
     def message(self, evidence: Evidence) -> str:
@@ -71,27 +74,26 @@ def _values(count: int) -> str:
     return "one value" if count == 1 else f"{count:,} values"
 
 
-def _pure(table: Ints, rows: Ints, label: int, per_row: float) -> tuple[npt.NDArray[np.bool_], int]:
-    """Return which values are of one class beyond an ordinary feature, and how many were tested.
+def _pure(counts: Ints, totals: Ints, label: int, per_row: float) -> tuple[int, int]:
+    """Return the rows of one class beyond an ordinary feature, and of how many values they are.
 
     Args:
-        table: ``(n, C)`` rows of each value and class.
-        rows: ``(n,)`` rows of each value.
+        counts: ``(n, C)`` rows of the most frequent values and each class, by falling rows.
+        totals: ``(C,)`` rows of each class.
         label: The class.
         per_row: Nats of evidence of one row.
+
+    Returns:
+        0 rows without evidence; 0 values: of all but the most frequent one.
     """
-    none = np.zeros(len(rows), bool)
-    pure = table[:, label] == rows
-    chosen = np.flatnonzero(rows * per_row >= ENOUGH)
-    chosen = chosen[np.argsort(-rows[chosen], kind="stable")[:MOST_VALUES]]
-    gains = np.log1p(STAKE * np.expm1(np.minimum(rows[chosen] * per_row, 600.0)))
-    evidence = float(np.where(pure[chosen], gains, math.log1p(-STAKE)).sum())
-    if evidence >= LEVEL:
-        at = none.copy()
-        at[chosen[pure[chosen]]] = True
-        return at, len(chosen)
-    if len(rows) > 1:
-        others = np.arange(len(rows)) != int(rows.argmax())
-        if pure[others].all() and int(rows[others].sum()) * per_row >= LEVEL:
-            return others, 1
-    return none, len(chosen)
+    rows = over_classes(counts)
+    enough = rows * per_row >= ENOUGH
+    pure = enough & (counts[:, label] == rows)
+    gains = np.log1p(STAKE * np.expm1(np.minimum(rows * per_row, 600.0)))
+    if float(np.where(pure, gains, math.log1p(-STAKE))[enough].sum()) >= LEVEL and pure.any():
+        return int(rows[pure].sum()), int(pure.sum())
+    if len(counts):
+        others = totals - counts[0]
+        if others[label] == others.sum() and others[label] * per_row >= LEVEL:
+            return int(others[label]), 0
+    return 0, 0
