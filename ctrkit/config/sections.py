@@ -148,12 +148,13 @@ class ModelConfig(Section):
     name: str = "autoint"
     """Name of a model, or of one interaction layer to use alone; see ``ctrkit list``."""
     preset: str = "paper"
-    """Variant of the model's hyper-parameters: ``paper``; for AutoInt also ``release`` and
-    ``fuxictr``."""
+    """Variant of the model's hyper-parameters: ``paper``; ``bars`` for those of a published run;
+    for AutoInt also ``release`` and ``fuxictr``."""
     interactions: tuple[str, ...] | None = None
     """Names of the parallel interaction layers; None: the preset's."""
     head: str | None = None
-    """What combines the interaction layers: ``sum`` or ``mlp``; None: the preset's."""
+    """What combines the interaction layers, for example ``sum``, ``mean``, ``concat`` or ``mlp``;
+    None: the preset's."""
     dim: Annotated[int, Range(1, 4096, log=True, search=(4, 64))] = 16
     """Width D of the embeddings."""
     table: Annotated[str, registered("table"), Choices("auto", "hashed")] = "auto"
@@ -164,7 +165,8 @@ class ModelConfig(Section):
     embedding_dropout: Annotated[float, Range(search=(0.0, 0.6))] = Field(default=0.0, ge=0, lt=1)
     """Share of the embedding entries that are set to zero in training."""
     second_dim: Annotated[int, Range(1, 4096, log=True, search=(2, 16))] = 8
-    """Width D2 of the second embeddings and of the crosses, for the layer ``pairs``."""
+    """Width D2 of the second embeddings and of the crosses, for the layers ``pairs`` and
+    ``value_vectors``."""
     operations: tuple[PairOperation, ...] | None = None
     """What the layer ``pairs`` does with each pair; pairs not listed are naive. It is read from
     the file named by ``model.pairs = "pairs.json"`` or ``model.pairs.file``; None: all pairs have

@@ -83,7 +83,10 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "dcn": _dcn("vector", {"hidden": (400, 400, 400), "dropout": 0.1}),
     "dcnv2": _dcn("matrix", {"hidden": (500, 500, 500), "dropout": 0.1}),
     "ipnn": _bars("flat", "products", head="mlp", mlp={**DEEP_FUXICTR, "dropout": 0.1}),
-    "fwfm": {"paper": Preset(("flat", "products"), "concat")},
+    "fwfm": {
+        "paper": Preset(("flat", "products"), "concat"),
+        "bars": Preset(("value_vectors", "products"), numeric_missing="zero"),
+    },
     "optinter": {"paper": Preset(("flat", "pairs"), "mlp", {"mlp": {"norm": "layer"}})},
     "autoint": {
         "paper": _autoint(PAPER),

@@ -71,6 +71,9 @@ def dcnv2(layers: int, *hidden: int, norm: str = "none") -> dict:
     return {"name": "dcnv2", "head": "concat", **parameters}
 
 
+FWFM = {"name": "fwfm", "preset": "bars", "second_dim": 10}
+
+
 def dcn(layers: int, norm: str = "none") -> dict:
     parameters = {"crossnet": {"layers": layers}, "mlp": deep(400, 400, 400, norm=norm)}
     return {"name": "dcn", "head": "concat", **parameters}
@@ -197,6 +200,10 @@ PUBLISHED = {
         ("avazu", "old", dcn(3), 13_397_131),
     ],
     "fwfm": [
+        ("criteo", "old", FWFM, 41_727_062),
+        ("frappe", "old", FWFM, 107_826),
+        ("movielens", "old", FWFM, 1_804_784),
+        ("avazu", "old", FWFM, 25_972_212),
         (
             "criteo_x4",
             "old",

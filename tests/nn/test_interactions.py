@@ -15,6 +15,7 @@ from ctrkit.nn.interactions.fm import FactorizationMachine
 from ctrkit.nn.interactions.linear import Linear
 from ctrkit.nn.interactions.mlp import MLP
 from ctrkit.nn.interactions.products import Products
+from ctrkit.nn.interactions.value_vectors import ValueVectors
 
 B, F, D = 5, 4, 3
 PAIRS = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
@@ -66,6 +67,13 @@ def test_linear_sums_one_weight_per_value():
         layer.bias.fill_(0.5)
     assert layer(torch.ones(B, F, 1)).tolist() == [[F + 0.5]] * B
     assert Linear(F, bias=False).bias is None
+
+
+def test_value_vectors_multiply_each_field_by_a_vector_of_its_value():
+    x = torch.tensor([[[1.0, 2.0], [3.0, -1.0]]])
+    second = torch.tensor([[[0.5, 1.0, 9.0], [2.0, 4.0, 9.0]]])
+    assert ValueVectors(2, 3)(x, second).tolist() == [[0.5 + 2 + 6 - 4]]
+    assert ValueVectors(2, 1)(x, second[..., :1]).tolist() == [[0.5 + 6]]
 
 
 def test_flat_and_an_mlp_without_layers():

@@ -79,12 +79,14 @@ class Bilinear(nn.Module):
             gram = projected @ projected.transpose(1, 2)  # (B, F, F)
             return gram[:, self.left, self.right].unsqueeze(2)  # (B, P, 1)
         if self.form == "pair":
-            turned = torch.einsum("bpd,pde->bpe", x[:, self.left], self.weight)  # (B, P, D)
+            turned = torch.einsum(
+                "bpd,pde->bpe", x.index_select(1, self.left), self.weight
+            )  # (B, P, D)
         elif self.form == "each":
-            turned = torch.einsum("bfd,fde->bfe", x, self.weight)[:, self.left]  # (B, P, D)
+            turned = torch.einsum("bfd,fde->bfe", x, self.weight).index_select(1, self.left)
         else:
-            turned = (x @ self.weight)[:, self.left]  # (B, P, D)
-        return turned * x[:, self.right]
+            turned = (x @ self.weight).index_select(1, self.left)
+        return turned * x.index_select(1, self.right)  # (B, P, D)
 
 
 class Squeeze(nn.Module):
