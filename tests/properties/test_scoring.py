@@ -129,7 +129,7 @@ def test_a_file_has_the_scores_of_its_rows(run, tmp_path, rows, suffix):
         _same(scores, expected)
 
 
-@for_all(10, 200, rows=rows_to_score())
+@for_all(10, 10, rows=rows_to_score())
 def test_rows_in_memory_have_the_same_scores_in_every_form(run, rows):
     expected = _scores(run.predictor, rows)
     forms: list[object] = [rows.to_dicts(), rows.to_dict(as_series=False)]
