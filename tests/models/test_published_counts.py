@@ -7,6 +7,7 @@ on (``new``). A number counts as one row. Models are built on the meta device: n
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -299,3 +300,29 @@ PUBLISHED = {
 )
 def test_the_count_is_the_published_one(data, era, model, expected):
     assert count(data, era, model) == expected
+
+
+VOCABULARIES = {
+    "frappe": "frappe_x1",
+    "movielens": "movielenslatest_x1",
+    "criteo": "criteo_x1",
+    "criteo_x4": "criteo_x4_001",
+    "avazu": "avazu_x1",
+    "avazu_x4": "avazu_x4_001",
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_rows_are_those_of_the_published_vocabulary(name, shared_data):
+    path = shared_data.parent / "specs" / "bars" / "bars_vocab.json"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    for text in json.loads(path.read_text(encoding="utf-8"))[VOCABULARIES[name]]:
+        fields = json.loads(text).values()
+        sizes = [size for kind, size in fields if kind == "categorical"]
+        numbers = sum(kind == "numeric" for kind, _ in fields)
+        assert (len(sizes), sum(sizes), numbers) == (
+            DATA[name].fields,
+            DATA[name].rows,
+            DATA[name].numbers,
+        )

@@ -11,11 +11,14 @@ from torch import nn
 from ctrkit import Choices, Range, interaction
 from ctrkit.config.files import load_config
 from ctrkit.errors import CtrkitError
+from ctrkit.models.build import build_model
+from ctrkit.models.presets import PRESETS
 from ctrkit.models.resolve import resolve_model
 from ctrkit.registry import registry
 from ctrkit.search.params.build import make_space
 from ctrkit.search.params.config import ParamsConfig
 from ctrkit.search.params.dimension import Dimension
+from ctrkit.testing.models import LAYOUT, sample_inputs
 
 
 def space(*settings: str):
@@ -259,3 +262,14 @@ def test_user_errors_name_the_rule_and_the_way_out(settings, message):
         space(*settings)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_model_trains_at_the_corners_of_its_space(name):
+    corners = space(f"model.name={name}")
+    for seed in range(3):
+        config = corners.apply(corners.draw(at_random(seed)))
+        model = build_model(config.model, LAYOUT).train()
+        logits = model(*sample_inputs(9))
+        assert bool(logits.isfinite().all()), config.model
+        logits.sum().backward()
