@@ -6,8 +6,8 @@ component with one decorator in one file (``--plugin FILE`` or the entry point g
 ``ctrkit.plugins``).
 
 A component's **positional** constructor parameters are facts about the data, supplied by name
-(``fields``, ``dim``, ``second_dim``, ``pairs``, ``ops``); its **keyword-only** parameters are
-hyper-parameters: they become a frozen, validated configuration type.
+(``fields``, ``dim``, ``names``, ``second_dim``, ``pairs``, ``ops``); its **keyword-only**
+parameters are hyper-parameters: they become a frozen, validated configuration type.
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ def build_model(
         facts = {
             "fields": len(layout.fields),
             "dim": config.dim,
+            "names": layout.names,
             "second_dim": config.second_dim,
             "pairs": field_pairs(layout),
             "ops": list(ops) or operations_of(config, layout),

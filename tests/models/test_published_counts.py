@@ -128,7 +128,7 @@ def finalmlp(
     gate: int = 0,
     norms: tuple[str, str] = ("batch", "batch"),
 ) -> dict:
-    gates = {"gate": bool(gate), "gate_hidden": (gate,)}
+    gates: dict = {"gate": bool(gate), "gate_hidden": (gate,)}
     return {
         "name": "finalmlp",
         "stream1": {"hidden": first, "norm": norms[0], **gates},
@@ -300,6 +300,27 @@ PUBLISHED = {
 )
 def test_the_count_is_the_published_one(data, era, model, expected):
     assert count(data, era, model) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "contexts", "rows", "settings", "expected"),
+    [
+        ("frappe", (["c0"], ["c1"]), 956 + 4084, ([400], [100], 5, 400), 253_392),
+        (
+            "criteo",
+            ([f"n{i}" for i in range(13)], ["c5"]),
+            13 + 23,
+            ([400, 400, 400], [1000], 200, 800),
+            22_478_162,
+        ),
+    ],
+)
+def test_finalmlp_with_contexts_lacks_their_own_tables(data, contexts, rows, settings, expected):
+    """The published gates read tables of their own; here they read the embeddings."""
+    model = finalmlp(*settings)
+    for stream, context in zip(("stream1", "stream2"), contexts, strict=True):
+        model[stream]["context"] = context
+    assert count(data, "new", model) == expected - rows * DATA[data].dim
 
 
 VOCABULARIES = {

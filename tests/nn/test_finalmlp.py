@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from ctrkit.errors import ConfigError
 from ctrkit.nn.heads.bilinear_fusion import BilinearFusion
 from ctrkit.nn.interactions.mlp import MLP
 from ctrkit.nn.interactions.stream import FeatureGate, FirstStream
@@ -45,8 +46,8 @@ def test_heads_that_do_not_divide_the_widths_are_reduced():
 
 def test_a_gate_starts_at_one():
     gate = FeatureGate(3, 6, (4,))
-    assert torch.equal(gate(), torch.ones(1, 6))
-    stream, plain = FirstStream(2, 3, hidden=(5,)), MLP(2, 3, hidden=(5,))
+    assert torch.equal(gate(torch.randn(4, 2, 3)), torch.ones(1, 6))
+    stream, plain = FirstStream(2, 3, ["a", "b"], hidden=(5,)), MLP(2, 3, hidden=(5,))
     plain.layers.load_state_dict(stream.layers.state_dict())
     x = torch.randn(4, 2, 3)
     assert torch.equal(stream(x), plain(x))
@@ -59,4 +60,19 @@ def test_a_gate_by_hand():
         gate.context.fill_(2.0)
         gate.layers[0].weight.fill_(1.0)
         gate.output.weight.copy_(torch.tensor([[math.log(3) / 2], [0.0]]))
-    assert torch.allclose(gate(), torch.tensor([[1.5, 1.0]]))
+    assert torch.allclose(gate(torch.zeros(1, 2, 1)), torch.tensor([[1.5, 1.0]]))
+
+
+def test_a_gate_reads_the_fields_of_its_context():
+    """c = e_2 = ln 3 at the second row, 0 at the first: twice the sigmoid is 1 and 1.5."""
+    stream = FirstStream(3, 1, ["a", "b", "c"], hidden=(), gate_hidden=(), context=("c",))
+    with torch.no_grad():
+        stream.gate.output.weight.copy_(torch.tensor([[1.0], [0.0], [-1.0]]))
+    x = torch.tensor([[[1.0], [2.0], [0.0]], [[1.0], [2.0], [math.log(3)]]])
+    assert torch.allclose(stream.gate(x), torch.tensor([[1.0, 1.0, 1.0], [1.5, 1.0, 0.5]]))
+    assert torch.allclose(stream(x), x.flatten(1) * stream.gate(x))
+
+
+def test_an_unknown_field_of_a_context_is_one_line():
+    with pytest.raises(ConfigError, match="no field 'usr'; did you mean 'user'"):
+        FirstStream(2, 1, ["user", "item"], context=("usr",))

@@ -11,6 +11,7 @@ from ctrkit.registry import facts_of, registry
 
 F, D = 3, 4
 FACTS = {"fields": F, "dim": D, "second_dim": D, "pairs": [(0, 1), (0, 2), (1, 2)], "ops": []}
+FACTS["names"] = ["a", "b", "c"]
 SMALL = {
     "hidden": (4, 4),
     "gate_hidden": (4,),

