@@ -106,6 +106,8 @@ STATIC: tuple[Entry, ...] = (
             "Chen et al., CIKM 2021",
         ),
         ("gdcn", "gated cross network and perceptron; quadratic in fields", "arXiv:2311.04635"),
+        ("afn", "products of learned powers of the fields", "arXiv:1909.03276"),
+        ("afn+", "AFN and a perceptron on embeddings of its own", "arXiv:1909.03276"),
         ("finalmlp", "two gated perceptrons under a bilinear fusion", "arXiv:2304.00902"),
         (
             "fibinet",
@@ -156,6 +158,8 @@ STATIC: tuple[Entry, ...] = (
             "arXiv:1905.09433, 2209.05016",
         ),
         ("cin", "xDeepFM's compressed products; quadratic in fields", "arXiv:1803.05170"),
+        ("logarithmic", "AFN's products of learned powers of the fields", "arXiv:1909.03276"),
+        ("second_mlp", "fully connected layers on the second embeddings", "arXiv:1909.03276"),
         ("wukong", "WuKong's factorization and compression blocks", "arXiv:2403.02545"),
         ("token_mixer", "RankMixer's exchange of heads, a network per token", "arXiv:2507.15551"),
         (

@@ -165,8 +165,8 @@ class ModelConfig(Section):
     embedding_dropout: Annotated[float, Range(search=(0.0, 0.6))] = Field(default=0.0, ge=0, lt=1)
     """Share of the embedding entries that are set to zero in training."""
     second_dim: Annotated[int, Range(1, 4096, log=True, search=(2, 16))] = 8
-    """Width D2 of the second embeddings and of the crosses, for the layers ``pairs`` and
-    ``value_vectors``."""
+    """Width D2 of the second embeddings and of the crosses, for the layers ``pairs``,
+    ``value_vectors`` and ``second_mlp``."""
     operations: tuple[PairOperation, ...] | None = None
     """What the layer ``pairs`` does with each pair; pairs not listed are naive. It is read from
     the file named by ``model.pairs = "pairs.json"`` or ``model.pairs.file``; None: all pairs have

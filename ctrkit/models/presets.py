@@ -125,6 +125,16 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "gdcn": {
         "paper": Preset(("crossnet", "mlp"), "concat", {"crossnet": {"form": "gated"}}),
     },
+    "afn": _bars(
+        "logarithmic",
+        logarithmic={"neurons": 400, "hidden": (800,), "hidden_norm": "none", "dropout": 0.5},
+    ),
+    "afn+": _bars(
+        "logarithmic",
+        "second_mlp",
+        logarithmic={"neurons": 100, "hidden": (200,), "dropout": 0.4},
+        second_mlp={**DEEP_FUXICTR, "dropout": 0.1},
+    ),
     "finalmlp": _bars(
         "stream1",
         "stream2",

@@ -121,6 +121,18 @@ def edcn(layers: int, **options: bool) -> dict:
     return {"name": "edcn", "edcn": {"layers": layers, **options}}
 
 
+def afn(neurons: int, *hidden: int, norm: str = "none") -> dict:
+    options = {"neurons": neurons, "hidden": hidden, "hidden_norm": norm}
+    return {"name": "afn", "logarithmic": options}
+
+
+def afn_plus(
+    neurons: int, hidden: list[int], second: list[int], norm: str = "none", dim: int = 10
+) -> dict:
+    model = {**afn(neurons, *hidden, norm=norm), "name": "afn+", "second_dim": dim}
+    return {**model, "second_mlp": deep(*second, norm=norm)}
+
+
 def finalmlp(
     first: list[int],
     second: list[int],
@@ -272,6 +284,14 @@ PUBLISHED = {
         ("criteo_x4", "new", {"name": "finalmlp", "preset": "bars"}, 19_524_954),
         ("avazu_x4", "new", finalmlp([2000] * 3, [500], 20, norms=("batch", "none")), 69_046_986),
     ],
+    "afn": [
+        ("criteo", "old", {"name": "afn", "preset": "bars"}, 24_081_239),
+        ("frappe", "old", afn(1000, 400), 4_066_711),
+        ("movielens", "old", afn(800, 200), 2_506_797),
+        ("avazu", "old", afn(1500, 400), 19_022_835),
+        ("criteo_x4", "old", afn(1200, *[1000] * 4, norm="batch"), 36_833_607),
+        ("avazu_x4", "old", afn(1200, 1000, 1000, norm="batch"), 80_253_849),
+    ],
     "destine": [
         ("criteo", "old", {"name": "destine", "preset": "bars"}, 21_552_328),
         ("frappe", "old", destine(4, 128), 623_346),
@@ -321,6 +341,22 @@ def test_finalmlp_with_contexts_lacks_their_own_tables(data, contexts, rows, set
     for stream, context in zip(("stream1", "stream2"), contexts, strict=True):
         model[stream]["context"] = context
     assert count(data, "new", model) == expected - rows * DATA[data].dim
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "expected"),
+    [
+        ("criteo", {"name": "afn+", "preset": "bars", "second_dim": 10}, 42_411_303),
+        ("frappe", afn_plus(1000, [400], [400] * 3), 4_482_205),
+        ("movielens", afn_plus(800, [200], [400] * 3), 3_742_791),
+        ("avazu", afn_plus(1500, [1200], [400] * 3, "batch"), 44_424_829),
+        ("criteo_x4", afn_plus(1200, [1000] * 4, [1000] * 5, "batch", 16), 56_044_939),
+        ("avazu_x4", afn_plus(1200, [1000] * 2, [1000] * 2, "batch", 16), 141_660_453),
+    ],
+)
+def test_afn_plus_lacks_a_linear_layer_over_two_linear_logits(data, model, expected):
+    """FuxiCTR's last layer has two weights and a bias, which scale and shift the branches' own."""
+    assert count(data, "old", model) == expected - 3
 
 
 VOCABULARIES = {

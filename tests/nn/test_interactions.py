@@ -15,6 +15,7 @@ from ctrkit.nn.interactions.fm import FactorizationMachine
 from ctrkit.nn.interactions.linear import Linear
 from ctrkit.nn.interactions.mlp import MLP
 from ctrkit.nn.interactions.products import Products
+from ctrkit.nn.interactions.second_mlp import SecondMLP
 from ctrkit.nn.interactions.value_vectors import ValueVectors
 
 B, F, D = 5, 4, 3
@@ -122,3 +123,11 @@ def test_crossnet_with_open_gates_is_half_the_matrix_form():
 @pytest.mark.parametrize("form", ["vector", "matrix"])
 def test_the_degree_of_a_cross_network_is_its_depth_plus_one(form, layers, degree):
     assert degree(CrossNet(F, D, layers=layers, form=form), F, D) == layers + 1
+
+
+def test_second_mlp_is_an_mlp_on_the_second_vectors():
+    layer, plain = SecondMLP(F, 2, hidden=(5,)), MLP(F, 2, hidden=(5,))
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(B, F, 2)
+    assert torch.equal(layer(x), plain(x))
+    assert layer.reads == "second"

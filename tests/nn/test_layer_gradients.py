@@ -16,6 +16,7 @@ SMALL = {
     "hidden": (4, 4),
     "gate_hidden": (4,),
     "maps": (3, 3),
+    "neurons": 3,
     "block_dim": 3,
     "blocks": 2,
     "layers": 2,

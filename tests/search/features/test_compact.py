@@ -24,6 +24,8 @@ FIELDS = (
 )
 
 OTHER_FUNCTIONS = {
+    "afn": "the logarithm of zero",
+    "afn+": "the logarithm of zero",
     "autoint": "the softmax over the remaining fields",
     "autoint+": "the softmax over the remaining fields",
     "dcn": "the bias of a cross layer",
