@@ -25,7 +25,7 @@ from ctrkit.data.read.memory import to_polars
 from ctrkit.data.read.options import ReadOptions
 from ctrkit.data.read.sources import Source, frame_source, open_source
 from ctrkit.data.store.batch import Encoded
-from ctrkit.errors import CellError, DataError
+from ctrkit.errors import CellError, DataError, nearest
 from ctrkit.files import atomic_path
 from ctrkit.layout import Layout
 from ctrkit.models.model import Model
@@ -100,7 +100,8 @@ class Predictor:
         source = self._open(data)
         if source is None:
             return logits[0]
-        fields = self.columns(source.columns)
+        of_file = isinstance(data, str | Path)
+        fields = self.columns_of_source(source) if of_file else self.columns(source.columns)
         for chunk in source.chunks(fields, CHUNK_ROWS):
             with source.locating(chunk):
                 logits.append(self.encoded_logits(self.encode(chunk.frame), batch_rows))
@@ -140,6 +141,21 @@ class Predictor:
                 f"got {', '.join(names[:_LISTED]) or 'no column'}"
             )
         return fields
+
+    def columns_of_source(self, source: Source) -> list[str]:
+        """Return :meth:`columns` of a source; log a warning that names those it does not have."""
+        present = self.columns(source.columns)
+        absent = [name for name in self.schema.names if name not in present]
+        if absent:
+            names = ", ".join(map(repr, absent[:_LISTED]))
+            more = f" and {len(absent) - _LISTED} more" if len(absent) > _LISTED else ""
+            others = set(source.columns) - set(present)
+            logger.warning(
+                f"the data has no column {names}{more}: {len(absent)} of the model's "
+                f"{len(self.schema.names)} fields are missing in every row"
+                f"{nearest(absent[0], others)}"
+            )
+        return present
 
     def encoded_logits(self, encoded: Encoded, batch_rows: int = 1024) -> npt.NDArray[np.float32]:
         """Return the logits ``(n,)`` of encoded rows.
@@ -219,7 +235,7 @@ class Predictor:
 
     def _frames(self, source: Source, batch_rows: int) -> Iterator[pl.DataFrame]:
         """Yield frames of key and prediction; at least one, perhaps empty."""
-        fields = self.columns(source.columns)
+        fields = self.columns_of_source(source)
         key = self.schema.key if self.schema.key in source.columns else None
         if key == PREDICTION:
             raise DataError(

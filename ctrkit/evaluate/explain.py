@@ -65,7 +65,7 @@ def explain_source(
         DataError: There is no label column, or no row.
     """
     check_label(predictor, source)
-    columns = [*predictor.columns(source.columns), str(predictor.schema.label)]
+    columns = [*predictor.columns_of_source(source), str(predictor.schema.label)]
     frame = sample_rows(source, columns, rows, seed)
     if not frame.height:
         raise DataError("there are no rows to explain; give data with at least one row")

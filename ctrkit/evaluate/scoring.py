@@ -83,7 +83,7 @@ def score_source(predictor: Predictor, source: Source, batch_rows: int = 4096) -
     check_label(predictor, source)
     roles = (schema.label, schema.weight, schema.group)
     names = [
-        *predictor.columns(source.columns),
+        *predictor.columns_of_source(source),
         *(column for column in roles if column is not None and column in source.columns),
     ]
     columns, unseen = _Columns(), UnseenTally(predictor.layout)

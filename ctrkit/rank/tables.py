@@ -197,12 +197,27 @@ def _binned(f: Field, frame: pl.DataFrame, shape: tuple[int, ...]) -> Table:
     counts = frame.select(pl.exclude("value")).to_numpy().reshape(shape)
     cell = frame["value"].drop_nulls().to_numpy()
     known = counts[~is_missing]
-    edges = quantile_edges(cell, known.sum(axis=(1, 2)), f.bins)
+    rows = known.sum(axis=(1, 2))
+    edges = _around_heaviest(quantile_edges(cell, rows, f.bins), cell, rows)
     bins = bucket_codes(lower_bounds(cell), edges) - RESERVED
     binned = np.zeros((len(edges) + 1 if len(cell) else 0, *shape[1:]), np.int64)
     np.add.at(binned, bins, known)
     missing = counts[is_missing].sum(axis=0)
     return Table(f, binned, missing, edges=edges, cells=Cells.of(cell, known.sum(axis=1)))
+
+
+def _around_heaviest(
+    edges: tuple[float, ...], cell: npt.NDArray[np.uint32], rows: Ints
+) -> tuple[float, ...]:
+    """Add edges on both sides of a cell with most of the rows, as zero is in counts of rare events.
+
+    Quantiles alone put it into one bin with its neighbours, which may hold all the signal.
+    """
+    if not len(cell) or 2 * rows.max() <= rows.sum():
+        return edges
+    at = int(rows.argmax())
+    beside = [i for i in (at, at + 1) if 0 < i < len(cell)]
+    return tuple(sorted({*edges, *lower_bounds(cell[beside]).tolist()}))
 
 
 def _tokens(

@@ -48,8 +48,8 @@ def claim_ranking(folder: Path, *, force: bool) -> None:
         )
     if not force:
         raise RunFolderError(
-            f"the folder {where} holds another ranking; name another folder with -o, or overwrite "
-            "it with --force"
+            f"the folder {where} holds a ranking already; name another folder with -o, or "
+            "overwrite it with --force"
         )
 
 

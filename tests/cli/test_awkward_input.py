@@ -64,6 +64,17 @@ def test_a_key_of_few_values_is_reported(ctrkit, tmp_path):
     fails_in_one_line(three, "the split by random of the key 'user' leaves no rows for")
 
 
+def test_a_time_of_few_values_is_reported(ctrkit, tmp_path):
+    even = _clicks(500).with_columns(at=pl.int_range(3_000) // 10)
+    few = even.with_columns(at=pl.Series([0] * 1_500 + [1] * 1_490 + [2] * 10))
+    for name, rows in (("even", even), ("few", few)):
+        rows.write_parquet(tmp_path / f"{name}.parquet")
+        command = ("encode", tmp_path / f"{name}.parquet", "--label=click", "--time=at")
+        assert (
+            "the time 'at' has few values" in ctrkit(*command, "-o", tmp_path / f"{name}-e").err
+        ) == (name == "few")
+
+
 def test_dates_with_a_time_of_day_are_named_in_plain_words(ctrkit, tmp_path):
     when = pl.Series(["2024-01-31 12:30"] * 60)
     rows = _clicks(5, 60).with_columns(

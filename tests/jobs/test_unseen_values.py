@@ -126,3 +126,23 @@ def test_a_key_named_as_the_scores_is_an_error_of_one_line(run: Path, tmp_path: 
     with pytest.raises(DataError, match="the key column must not be named 'prediction'"):
         predictor.predict_source(source, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "explain", "python"])
+def test_warns_of_columns_that_the_data_does_not_have(
+    run: Path, tmp_path: Path, verb: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rows.csv"
+    _frame().rename({"site": "Site"}).write_csv(path)
+    if verb == "predict":
+        jobs.predict(run, path, out=tmp_path / "out.csv")
+    elif verb == "evaluate":
+        jobs.evaluate(run, path)
+    elif verb == "explain":
+        jobs.explain(run, path, out=tmp_path / "explanation")
+    else:
+        load(run).predict(path)
+    assert caplog.messages == [
+        "the data has no column 'site': 1 of the model's 2 fields are missing in every row; "
+        "did you mean 'Site'?"
+    ]

@@ -154,3 +154,40 @@ def test_columns_of_every_type_are_sampled():
         ranking = rank_case(LeakCase(copied, "label", time))
         assert ranking.facts.rows == rows + 100
         assert rank_case(LeakCase(copied.head(2), "label", time)).facts.rows == 2
+
+
+@pytest.mark.parametrize("rate", [0.005, 0.01, 0.04])
+def test_a_number_that_is_zero_in_most_rows_shows_its_leak(rate):
+    """Quantile bins alone would put all its values into one."""
+    draw = np.random.default_rng(1)
+    label = (draw.random(ROWS) < rate).astype(np.int64)
+    frame = pl.DataFrame(
+        {
+            "click": label,
+            "site": draw.integers(0, 30, ROWS).astype(str),
+            "refund": np.where(label == 1, draw.integers(100, 9_999, ROWS) / 100, 0.0),
+        }
+    )
+    schema, _ = infer_schema(frame_source(frame), Overrides(label="click"))
+    ranking = rank_source(frame_source(frame), schema, RankOptions())
+    refund = next(row for row in ranking.singles if row.name == "refund")
+    assert "near_copy" in refund.flags
+    assert "constant" not in refund.flags
+    entropy = -(label.mean() * np.log(label.mean()) + (1 - label.mean()) * np.log1p(-label.mean()))
+    assert refund.gain == pytest.approx(entropy, rel=0.05)
+
+
+def test_ranges_of_a_number_are_no_categories():
+    """An amount determines a share of it within a range of their sum, in clean data."""
+    draw = np.random.default_rng(2)
+    principal, rate = draw.lognormal(8, 1, ROWS), draw.uniform(0.02, 0.2, ROWS)
+    frame = pl.DataFrame(
+        {
+            "high": (rate > 0.11).astype(np.int64),
+            "paid_total": principal * (1 + rate),
+            "paid_interest": principal * rate,
+        }
+    )
+    schema, _ = infer_schema(frame_source(frame), Overrides(label="high"))
+    ranking = rank_source(frame_source(frame), schema, RankOptions())
+    assert not any("within" in row.flags for row in ranking.singles)

@@ -246,8 +246,10 @@ def _build(work: _Work, encoder: Encoder | None, folder: Path, key: str) -> None
 
 
 def _uneven(shards: ShardInfo, work: _Work) -> list[str]:
-    """Return a warning if a key has so few values that a split is far from its ratio."""
-    if work.plan.split.by != "random" or work.schema.key is None:
+    """Return a warning if a key or time has so few values that a split is far from its ratio."""
+    role = {"random": "key", "time": "time"}.get(work.plan.split.by, "")
+    column = {"key": work.schema.key, "time": work.schema.time}.get(role)
+    if column is None:
         return []
     rows, ratios = sum(shards.rows.values()), work.plan.split.ratios
     for split, ratio in zip(shards.rows, ratios, strict=True):
@@ -255,8 +257,8 @@ def _uneven(shards: ShardInfo, work: _Work) -> list[str]:
         chance = math.sqrt(expected * (1 - expected) / rows)
         if abs(share - expected) > max(_UNEVEN * expected, _ERRORS * chance):
             return [
-                f"the {split} split has {share:.1%} of the rows, not {expected:.1%}: the key "
-                f"{work.schema.key!r} has few values, or some with many rows; name another --key"
+                f"the {split} split has {share:.1%} of the rows, not {expected:.1%}: the "
+                f"{role} {column!r} has few values, or some with many rows; name another --{role}"
             ]
     return []
 

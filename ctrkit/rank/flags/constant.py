@@ -33,6 +33,7 @@ def _only_value(table: Table) -> str:
     if table.token is not None:
         return repr(table.token)
     if table.keys is None:
-        return "a number"
+        cells = table.cells
+        return "one number" if cells is None or not len(cells.value) else f"{cells.value[0]:.4g}"
     key = str(table.keys[0])
     return repr(list_names(key) if table.field.kind == "multi" else key)

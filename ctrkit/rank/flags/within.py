@@ -29,6 +29,9 @@ MOST_FIELDS, MOST_CATEGORIES = 12, 64
 class Within(Flag):
     """The values predict the label with few errors, but in one category of another field only.
 
+    Ranges of a number are no categories: numbers that belong together, such as an amount and its
+    share, determine much within a range of one of them.
+
     Judged on sampled rows, for the most frequent values of the best features and of the fields
     with the fewest values. A column that holds the label in one part of the log (one country, one
     source) is hidden in scores over all rows.
@@ -36,14 +39,18 @@ class Within(Flag):
 
     leaks: ClassVar[bool] = True
     drops: ClassVar[Drops] = "always"
-    phrase: ClassVar[str] = "a copy of the label in one category"
+    phrase: ClassVar[str] = "the label itself within one category"
 
     def of_rows(self, rows: SampledRows) -> Mapping[str, Evidence]:
         """Return the field and value of the category, and the share of errors inside and out."""
         features, count = rows.features, min(rows.frame.height, CODED_ROWS)
         strong = [n for n, f in features.items() if f.statistics.gain >= GAIN * rows.entropy]
         strong = sorted(strong, key=lambda n: -_z(features[n]))[:MOST_FIELDS]
-        plain = {n: f for n, f in features.items() if not REVEAL & {*f.flags}}
+        plain = {
+            n: f
+            for n, f in features.items()
+            if rows.schema.field(n).kind != "numeric" and not REVEAL & {*f.flags}
+        }
         categories = [n for n, f in plain.items() if _top_share(f) * count >= ROWS]
         categories = sorted(categories, key=lambda n: features[n].table.size)[:MOST_CATEGORIES]
         if not strong or not categories:
