@@ -150,7 +150,8 @@ class NullTracker:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a file of JSON objects, such as ``metrics.jsonl``; without a file, none.
 
-    What a killed process left of a line is skipped.
+    What a killed process left of a line is skipped, and a line that is no object or is nested too
+    deeply.
     """
     if not path.is_file():
         return []
@@ -158,7 +159,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     for text in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(line, dict):
             lines.append(line)

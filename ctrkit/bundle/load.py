@@ -146,6 +146,10 @@ def _validation_unseen(folder: Path) -> dict[str, float]:
     shares = facts.get("unseen", {}) if isinstance(facts, dict) else None
     if not isinstance(shares, dict) or not all(isinstance(v, int | float) for v in shares.values()):
         raise RunFolderError(f"{str(path)!r} cannot be read: it must be a table of facts")
+    if not all(0 <= share <= 1 for share in shares.values()):
+        raise RunFolderError(
+            f"{str(path)!r} cannot be read: its 'unseen' must be shares from 0 to 1"
+        )
     return {str(name): float(share) for name, share in shares.items()}
 
 

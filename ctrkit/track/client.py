@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
 from ctrkit.data.store.cache import home
+from ctrkit.errors import TrackingError
 from ctrkit.track.database import SQLITE, check_database, database_file, make_database
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
+
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}  # of database servers
+_TIMEOUT_S = 10.0
 
 
 def quiet_mlflow() -> None:
@@ -46,8 +51,10 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
     One process at a time: the constructor of the client migrates a database of an earlier MLflow.
 
     Raises:
-        TrackingError: The store is an SQLite file that is broken.
+        TrackingError: The store is an SQLite file that is broken, or a database server that does
+            not answer.
     """
+    check_server(uri)
     home().mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(home() / "tracking.lock"), timeout=120)
     with lock, warnings.catch_warnings():
@@ -57,6 +64,27 @@ def open_store(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         except Exception:
             check_database(uri)
             raise
+
+
+def check_server(uri: str) -> None:
+    """Connect to the database server of a store: MLflow alone would try for two minutes.
+
+    Raises:
+        TrackingError: It does not answer.
+    """
+    if "://" not in uri or uri.partition("://")[0].partition("+")[0] not in _PORTS:
+        return
+    from sqlalchemy.engine import make_url
+
+    url = make_url(uri)
+    if not url.host:
+        return
+    address = (url.host, url.port or _PORTS[url.get_backend_name()])
+    try:
+        socket.create_connection(address, timeout=_TIMEOUT_S).close()
+    except OSError as error:
+        where = f"{address[0]}:{address[1]}"
+        raise TrackingError(f"the database server at {where} does not answer: {error}") from error
 
 
 def _open(uri: str, experiment: str) -> tuple[MlflowClient, str]:

@@ -216,3 +216,14 @@ def test_files_of_another_shape_are_one_line(ctrkit, folder, tmp_path, clicks, n
     if name == "record.json":
         fails_in_one_line(ctrkit(*train), "is not the record of a run", "--force")
         fails_in_one_line(ctrkit("sync", folder), "is not the record of a run")
+
+
+def test_numbers_out_of_range_are_one_line(ctrkit, folder, tmp_path, clicks):
+    huge = 10**400
+    edit(folder / "dataset.json", "", unseen={"user": huge})
+    result = ctrkit("predict", folder, clicks, "-o", tmp_path / "p.csv")
+    fails_in_one_line(result, "dataset.json", "shares from 0 to 1")
+    lines = [{"logloss": 0.5}, {"step": 1, "logloss": huge}, {"step": 2, "logloss": "x"}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "metrics.jsonl").write_text(text + "[" * 100_000 + "\n")
+    assert ctrkit("report", folder, "-o", tmp_path / "r.html").code == 0

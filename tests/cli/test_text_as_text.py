@@ -109,7 +109,8 @@ def test_nesting_bombs_are_one_line(ctrkit, clicks, run_folder, tmp_path):
         copy = tmp_path / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(run_folder, copy)
-        (copy / "checksums.json").unlink()  # of a stranger's folder, or an earlier version's
+        for path in copy.rglob("checksums.json"):  # absent in folders of earlier versions
+            path.unlink()
         (copy / name).write_text(toml.read_text() if name.endswith("toml") else bomb)
         result = ctrkit("predict", copy, clicks, "-o", tmp_path / "p.csv")
         limit = "recursion limit" if name == "config.json" else "nested too deeply"

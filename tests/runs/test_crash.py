@@ -136,7 +136,7 @@ def test_a_broken_tracking_store_costs_one_warning_and_no_run(
     for _ in range(2):  # a finished run is not sent
         assert train(clicks, tmp_path / "run").tracked is None
     assert_same_run(tmp_path / "run", uninterrupted)
-    [line] = [m for m in caplog.messages if "tracking" in m]
+    [line] = [m for m in caplog.messages if m.startswith("tracking stopped")]
     assert "is broken (file is not a database)" in line
     assert "the run continues" in line
 

@@ -314,3 +314,14 @@ def test_four_processes_share_a_new_home(tmp_path, attempt):
     assert [worker.wait(timeout=200) for worker in workers] == [0, 0, 0, 0]
     ids = {json.loads((tmp_path / f"run{i}/tracking.json").read_text())["run_id"] for i in range(4)}
     assert len(ids) == 4
+
+
+def test_a_database_server_that_does_not_answer_is_known_at_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("CTRKIT_HOME", str(tmp_path / "home"))
+    uri = "postgresql+psycopg://me:secret@127.0.0.1:1/db"
+    started = time.monotonic()
+    tracker = MlflowTracker(uri, "ctrkit", "a")
+    tracker.start(tmp_path, {}, {})
+    assert time.monotonic() - started < 5
+    assert "the database server at 127.0.0.1:1 does not answer" in caplog.text
+    assert "secret" not in caplog.text

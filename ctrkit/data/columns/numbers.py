@@ -24,8 +24,8 @@ def to_numbers(values: pl.Series) -> Floats:
     """Read a column as numbers; null, NaN, infinities and empty text are NaN (missing).
 
     Args:
-        values: (n,) numbers, booleans, dates (days), datetimes (microseconds, whatever their unit),
-            or text of numbers and booleans.
+        values: (n,) numbers, booleans, dates (days), datetimes and durations (microseconds,
+            whatever their unit), or text of numbers and booleans.
 
     Returns:
         (n,) float64.
@@ -55,6 +55,8 @@ def to_numbers(values: pl.Series) -> Floats:
         values = cast
     elif isinstance(values.dtype, pl.Datetime):
         values = values.cast(pl.Datetime("us")).to_physical()
+    elif isinstance(values.dtype, pl.Duration):
+        values = values.cast(pl.Duration("us")).to_physical()
     elif values.dtype.is_temporal():
         values = values.to_physical()
     elif values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):

@@ -86,10 +86,16 @@ class FilePart:
 
     def _check_exact(self, frame: pl.DataFrame, types: Types) -> None:
         """Refuse whole numbers that other files hold as floats, where a float cannot hold them."""
-        for name, dtype in frame.schema.items():
-            if not (types[name].is_float() and (dtype.is_integer() or dtype.is_decimal())):
+        for name in frame.columns:
+            column, target = (
+                frame[name].alias("v"),
+                types[name],
+            )  # some names are patterns in polars
+            if isinstance(target, pl.List) and isinstance(column.dtype, pl.List | pl.Array):
+                column, target = column.explode(), _inner(target)
+            dtype = column.dtype
+            if not (target.is_float() and (dtype.is_integer() or dtype.is_decimal())):
                 continue
-            column = frame[name].alias("v")  # polars takes some names for patterns
             whole = column.cast(pl.Int128, strict=False)
             numbers = column.cast(pl.Float64).cast(pl.Int128, strict=False)
             changed = (numbers != whole).fill_null(False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 from ctrkit.checksums import check_files
 from ctrkit.records import RETRAIN, read_lines
@@ -18,9 +20,19 @@ def learning_curves(run: RunFiles) -> Iterator[Line]:
         return
     logged = read_lines(path)
     losses = {
-        name: [[line["step"], line[key]] for line in logged if line.get(key) is not None]
+        name: _points(logged, key)
         for name, key in (("training", "train_loss"), ("validation", "logloss"))
     }
-    aucs = {"validation": [[line["step"], line["auc"]] for line in logged if "auc" in line]}
+    aucs = {"validation": _points(logged, "auc")}
     yield Line("Log loss during training", "step", "log loss", losses)
     yield Line("AUC during training", "step", "AUC", aucs)
+
+
+def _points(logged: list[dict[str, Any]], key: str) -> list[list[float]]:
+    """Return step and value of the lines that hold both as numbers."""
+    pairs: list[list[Any]] = [[line.get("step"), line.get(key)] for line in logged]
+    return [pair for pair in pairs if all(map(_is_number, pair))]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max

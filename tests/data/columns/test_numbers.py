@@ -29,3 +29,10 @@ def test_lists_are_no_numbers_and_minus_zero_is_zero():
     with pytest.raises(DataError, match="must hold numbers; got List"):
         to_numbers(pl.Series("x", [[1.0]]))
     assert not np.signbit(to_numbers(pl.Series([-0.0]))).any()
+
+
+@pytest.mark.parametrize("dtype", [pl.Duration, pl.Datetime])
+def test_times_are_microseconds_whatever_their_unit(dtype):
+    for unit in ("ms", "us", "ns"):
+        values = pl.Series([0, 1_500_000, None]).cast(dtype("us")).cast(dtype(unit))
+        np.testing.assert_array_equal(to_numbers(values), [0, 1.5e6, np.nan])

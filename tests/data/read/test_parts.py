@@ -88,3 +88,8 @@ def test_an_integer_that_a_float_cannot_hold_is_refused(tmp_path: Path) -> None:
         DataError, match=r"0\.parquet: column 'v' holds 9007199254740993\.00, which"
     ):
         _together(tmp_path, large, pl.Series([1.0]))
+
+
+def test_an_integer_of_a_list_that_a_float_cannot_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"0\.parquet: column 'v' holds 9007199254740993, which"):
+        _together(tmp_path, pl.Series([[1, 2**53 + 1], [], None]), pl.Series([[1.0]]))

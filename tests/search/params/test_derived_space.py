@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ctrkit.components import STATIC
 from ctrkit.config.files import load_config
-from ctrkit.registry import registry
 from ctrkit.search.params.build import make_space
 from ctrkit.search.params.config import ParamsConfig
 from ctrkit.search.params.derived import derived_parameters
@@ -76,7 +76,8 @@ def test_derived_space_equals_the_recorded_one(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["interaction", "head"])
 def test_every_hyper_parameter_of_a_layer_can_be_searched(kind) -> None:
-    without = [key for key, dimension in derived_parameters(registry.names(kind)) if not dimension]
+    names = [entry.name for entry in STATIC if entry.kind == kind]
+    without = [key for key, dimension in derived_parameters(names) if not dimension]
     assert set(without) <= {"model.stream1.context", "model.stream2.context"}  # names of fields
 
 
