@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import shutil
 import signal
@@ -90,6 +91,8 @@ def server(tmp_path: Path) -> Iterator[str]:
                 self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{total}")
             else:
                 self.send_response(200)
+            if "tagged" in path.name:
+                self.send_header("ETag", hashlib.sha256(path.read_bytes()).hexdigest())
             self.send_header("Accept-Ranges", "bytes")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

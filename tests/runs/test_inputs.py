@@ -85,7 +85,7 @@ def test_configuration_file_names_data_and_plugin(clicks, tmp_path):
         "[model.my_cross]\nlow_rank = 3\n[model.mlp]\nhidden = [8]\n"
         "[train]\nepochs = 1\nbatch_size = 512\n"
     )
-    result = jobs.train(run, label="click", out=tmp_path / "run")
+    result = jobs.train(run, label="click", out=tmp_path / "run", trust_plugins=True)
     config = json.loads((result.folder / "config.json").read_text())
     assert config["model"]["parameters"]["my_cross"]["low_rank"] == 3
     again = jobs.train(result.folder / "config.json", label="click", out=tmp_path / "again")

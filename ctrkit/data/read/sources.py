@@ -22,6 +22,7 @@ from ctrkit.data.read.memory import to_polars
 from ctrkit.data.read.options import ReadOptions, is_remote
 from ctrkit.data.read.parts import FilePart, FramePart, Part, common_columns
 from ctrkit.data.read.paths import find_files, partition_values
+from ctrkit.data.read.version import file_version
 from ctrkit.errors import CellError, DataError, nearest
 from ctrkit.secrets import redact_address
 
@@ -153,6 +154,16 @@ class Source:
             facts = [os.path.abspath(path), state.st_size, state.st_mtime_ns] if state else [path]
             digest.update(json.dumps(facts).encode())
         return digest.hexdigest()
+
+    def version(self) -> str | None:
+        """Return a text that differs once the rows do; None: it is not known of an address.
+
+        With the fingerprint, it tells whether encoded rows may be used again.
+        """
+        if self.in_memory:
+            return ""  # the fingerprint is over the content
+        versions = [file_version(path) for path in self.files]
+        return None if None in versions else json.dumps(versions)
 
     def likeness(self) -> str:
         """Return a sha256 that copies of the same files on other machines share.

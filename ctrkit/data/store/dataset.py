@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 from ctrkit.checksums import CHECKSUMS, write_checksums
 from ctrkit.data.encode.counts import Counts
@@ -147,9 +148,11 @@ def prepare_dataset(
             f"{str(out)!r} is not empty; choose another folder or overwrite it with --force"
         )
     plan = plan_split(source, schema, by=options.split, seed=options.seed)
+    version = source.version()
     key = cache_key(
         {
             "source": source.fingerprint(),
+            "version": uuid4().hex if version is None else version,
             "schema": schema.to_toml(),
             "seed": options.seed,
             "split": plan.describe(),
@@ -170,7 +173,7 @@ def prepare_dataset(
     if out is not None:
         build_folder(out, build_checked)
         return _open(out)
-    if options.cache is not None:
+    if options.cache is not None and version is not None:
         entry = cached(options.cache, key, build, options.cache_limit)
         return _open(entry.folder, entry.hit, entry)
     scratch = Scratch()
