@@ -270,9 +270,11 @@ def _warnings(column: pl.Series, kind: FieldKind, *, declared: bool) -> list[str
     if kind != "categorical" or declared or distinct <= _MANY:
         return []
     if distinct > _NEARLY_UNIQUE * present:
+        number = f", or if it measures something: --numeric {name}"
         return [
             f"column {name!r} is nearly unique ({distinct} values in {present} rows) and looks "
             f"like a row id; leave it out: --ignore {name}"
+            f"{number if column.dtype.is_numeric() else ''}"
         ]
     if column.dtype.is_integer() and distinct > _NEARLY_NUMERIC * present:
         return [

@@ -25,7 +25,7 @@ from ctrkit.rank.counting import Counting, count
 from ctrkit.rank.crosses import CrossRanker, Progress
 from ctrkit.rank.describe import describe
 from ctrkit.rank.feature import Feature
-from ctrkit.rank.flags.base import all_flags
+from ctrkit.rank.flags.base import Flag, all_flags
 from ctrkit.rank.flags.noise import flag_noise
 from ctrkit.rank.likeness import shared_information
 from ctrkit.rank.null import Ints
@@ -235,12 +235,21 @@ def _warnings(features: Sequence[Feature]) -> list[str]:
     flags = all_flags()
     covered = {f.name: {c for name in f.flags for c in flags[name].covers} for f in features}
     return [
-        f"{f.name!r} is {flag.phrase or name}: {flag.message(f.flags[name])}"
+        f"{f.name!r} is {flag.phrase or name}: {flag.message(f.flags[name])}{_way_out(flag, f)}"
         for name, flag in flags.items()
         if flag.warns
         for f in features
         if name in f.flags and name not in covered[f.name]
     ]
+
+
+def _way_out(flag: Flag, feature: Feature) -> str:
+    """Return what to do about a field that may leak the label."""
+    if not flag.leaks or feature.is_token:
+        return ""
+    if flag.drops == "always":
+        return "; the narrowed schema leaves it out"
+    return f"; leave it out with --ignore {feature.name}, unless it is known when a model predicts"
 
 
 def _kept(features: Sequence[Feature], crosses: Sequence[RankRow], schema: Schema) -> list[str]:
