@@ -107,7 +107,7 @@ def _attempt(work: Callable[[], object]) -> CtrkitError | None:
     return None
 
 
-@for_all(25, 800, damage=DAMAGES)
+@for_all(25, 300, damage=DAMAGES)
 def test_a_damaged_run_scores_as_before_or_names_the_file(world, tmp_path, damage):
     run = _copy(world.folder / "run", tmp_path / "run")
     path = damage.apply(run)
@@ -120,7 +120,7 @@ def test_a_damaged_run_scores_as_before_or_names_the_file(world, tmp_path, damag
     assert error is None or name in str(error), (path, error)
 
 
-@for_all(2, 40, damage=DAMAGES)
+@for_all(2, 20, damage=DAMAGES)
 def test_a_damaged_run_is_reported_or_named(world, tmp_path, damage):
     run = _copy(world.folder / "run", tmp_path / "run")
     path = damage.apply(run)
@@ -128,7 +128,7 @@ def test_a_damaged_run_is_reported_or_named(world, tmp_path, damage):
     assert error is None or str(run) in str(error), (path, error)
 
 
-@for_all(15, 400, damage=DAMAGES)
+@for_all(15, 160, damage=DAMAGES)
 def test_a_damaged_encoder_is_read_or_named(world, tmp_path, damage):
     folder = _copy(world.folder / "run" / "encoder", tmp_path / "encoder")
     path = damage.apply(folder)
@@ -144,7 +144,7 @@ def read_and_score(world: World, path: Path) -> None:
     assert np.isfinite(scores).all()
 
 
-@for_all(20, 600, damage=DAMAGES)
+@for_all(20, 240, damage=DAMAGES)
 def test_a_damaged_data_file_is_read_or_named(world, tmp_path, damage):
     folder = _copy(world.folder / "files", tmp_path / "files")
     path = damage.apply(folder)
@@ -152,7 +152,7 @@ def test_a_damaged_data_file_is_read_or_named(world, tmp_path, damage):
     assert error is None or str(path) in str(error), (path, error)
 
 
-@for_all(10, 100, damage=DAMAGES)
+@for_all(10, 50, damage=DAMAGES)
 def test_a_damaged_ranking_is_read_or_named(world, tmp_path, damage):
     folder = _copy(world.folder / "ranking", tmp_path / "ranking")
     path = damage.apply(folder)
@@ -160,7 +160,7 @@ def test_a_damaged_ranking_is_read_or_named(world, tmp_path, damage):
     assert error is None or path.name in str(error), (path, error)
 
 
-@for_all(4, 150, damage=DAMAGES)
+@for_all(4, 60, damage=DAMAGES)
 def test_a_damaged_entry_of_the_cache_is_built_again(world, tmp_path, damage):
     source = open_source(world.folder / "rows.parquet")
     schema = Schema((Field("site", "categorical"), Field("price", "numeric")), label="click")

@@ -61,7 +61,7 @@ def _refused(field: Field, train: pl.Series, score: pl.Series, read) -> bool:
     return False
 
 
-@for_all(25, 700, pair=train_and_score(), min_count=st.integers(1, 3))
+@for_all(25, 280, pair=train_and_score(), min_count=st.integers(1, 3))
 def test_categories_have_the_codes_of_plain_python(pair, min_count):
     train, score = pair
     field = Field(train.name, "categorical", encoding="vocabulary", min_count=min_count)
@@ -72,7 +72,7 @@ def test_categories_have_the_codes_of_plain_python(pair, min_count):
     assert _fit(field, train).encode(score.to_frame()).codes[:, 0].tolist() == expected
 
 
-@for_all(20, 500, pair=train_and_score(), min_count=st.integers(1, 3))
+@for_all(20, 200, pair=train_and_score(), min_count=st.integers(1, 3))
 def test_tokens_have_the_codes_of_plain_python(pair, min_count):
     train, score = pair
     field = Field(train.name, "multi", encoding="vocabulary", min_count=min_count)
@@ -89,7 +89,7 @@ def test_tokens_have_the_codes_of_plain_python(pair, min_count):
     assert [row.tolist() for row in rows] == expected
 
 
-@for_all(25, 700, pair=train_and_score(), transform=st.sampled_from(["raw", "standard", "log2"]))
+@for_all(25, 280, pair=train_and_score(), transform=st.sampled_from(["raw", "standard", "log2"]))
 def test_numbers_are_those_of_plain_python(pair, transform):
     train, score = pair
     field = Field(train.name, "numeric", encoding="raw", transform=transform)

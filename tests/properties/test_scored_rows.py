@@ -94,7 +94,7 @@ def _same(scores: object, others: object) -> None:
     np.testing.assert_allclose(scores, others, rtol=0, atol=1e-6)
 
 
-@for_all(30, 1000, rows=rows_to_score())
+@for_all(30, 400, rows=rows_to_score())
 def test_order_and_further_columns_change_nothing(run, rows):
     scores = _scores(run.predictor, rows)
     if isinstance(scores, CtrkitError):
@@ -109,7 +109,7 @@ def test_order_and_further_columns_change_nothing(run, rows):
         _same(scores, np.concatenate(single))
 
 
-@for_all(20, 700, rows=rows_to_score(), suffix=st.sampled_from([".csv", ".parquet", ".arrow"]))
+@for_all(20, 280, rows=rows_to_score(), suffix=st.sampled_from([".csv", ".parquet", ".arrow"]))
 def test_a_file_has_the_scores_of_its_rows(run, tmp_path, rows, suffix):
     path = tmp_path / f"rows{suffix}"
     if not _write(rows, path):
@@ -143,7 +143,7 @@ def test_rows_in_memory_have_the_same_scores_in_every_form(run, rows):
 
 @for_all(
     15,
-    400,
+    160,
     key=columns(3),
     suffix=st.sampled_from([".csv", ".parquet"]),
     source=st.sampled_from([".parquet", ".arrow"]),

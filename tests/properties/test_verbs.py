@@ -73,7 +73,7 @@ def _call(verb, *args, **options):
         return None
 
 
-@for_all(8, 300, table=tables((0, 1, 2, 40)))
+@for_all(8, 130, table=tables((0, 1, 2, 40)))
 def test_a_schema_is_read_as_it_was_written(tmp_path, table):
     rows, suffix, options = table
     path = _write(rows, tmp_path, suffix)
@@ -86,7 +86,7 @@ def test_a_schema_is_read_as_it_was_written(tmp_path, table):
         assert Schema.load(tmp_path / "schema" / "s.toml") == result[0]
 
 
-@for_all(6, 250, table=tables((0, 1, 2, 40)))
+@for_all(6, 110, table=tables((0, 1, 2, 40)))
 def test_a_ranking_is_finite(tmp_path, table):
     rows, suffix, options = table
     path = _write(rows, tmp_path, suffix)
@@ -108,7 +108,7 @@ def test_a_ranking_is_finite(tmp_path, table):
     Encoder.fit(schema, counts)  # which accepts the crosses
 
 
-@for_all(4, 120, table=tables((0, 1, 60, 120)))
+@for_all(4, 60, table=tables((0, 1, 60, 120)))
 def test_an_encoded_data_set_has_every_row(tmp_path, table):
     rows, suffix, options = table
     path = _write(rows, tmp_path, suffix)
@@ -119,7 +119,7 @@ def test_an_encoded_data_set_has_every_row(tmp_path, table):
         assert sum(encoded.info.rows.values()) == rows.height
 
 
-@for_all(1, 25, table=tables((120,)))
+@for_all(1, 15, table=tables((120,)))
 def test_a_training_ends_in_finite_metrics(tmp_path, table):
     rows, suffix, options = table
     path = _write(rows, tmp_path, suffix)
