@@ -144,10 +144,7 @@ def number(value: object, dtype: pl.DataType) -> float:
         moment = dt.datetime.combine(_EPOCH, value) - _EPOCH
         return float(moment // dt.timedelta(microseconds=1) * 1000)
     if isinstance(value, dt.timedelta):
-        unit = {"ms": 1000, "us": 1, "ns": 1}[dtype.time_unit]
-        return float(value // dt.timedelta(microseconds=unit)) * (
-            1e3 if dtype.time_unit == "ns" else 1
-        )
+        return float(value // dt.timedelta(microseconds=1))
     raise RefusedError
 
 

@@ -89,7 +89,7 @@ def test_tokens_have_the_codes_of_plain_python(pair, min_count):
     assert [row.tolist() for row in rows] == expected
 
 
-@for_all(25, 280, pair=train_and_score(), transform=st.sampled_from(["raw", "standard", "log2"]))
+@for_all(25, 700, pair=train_and_score(), transform=st.sampled_from(["raw", "standard", "log2"]))
 def test_numbers_are_those_of_plain_python(pair, transform):
     train, score = pair
     field = Field(train.name, "numeric", encoding="raw", transform=transform)
