@@ -7,13 +7,14 @@ imported when a file needs them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import polars as pl
 import polars.selectors as cs
 
-from ctrkit.data.read.errors import reading_errors
+from ctrkit.data.read.errors import check_unique, reading_errors
 from ctrkit.data.read.options import ReadOptions, check_options, is_remote, plain_suffix
 
 Format = Literal["text", "parquet", "arrow"]
@@ -48,6 +49,9 @@ def format_of(path: str) -> Format:
     return "parquet" if start[:4] == b"PAR1" else "arrow" if start == b"ARROW1" else "text"
 
 
+_REPEATED = re.compile("_duplicated_[0-9]+$")  # what polars adds to a name that occurs again
+
+
 def read_columns(
     path: str, kind: Format, options: ReadOptions
 ) -> tuple[dict[str, pl.DataType], dict[str, str]]:
@@ -58,7 +62,11 @@ def read_columns(
     """
     if is_remote(path):
         with reading_errors(path):
-            return dict(_scan(path, kind, options).collect_schema()), {}
+            columns = dict(_scan(path, kind, options).collect_schema())
+        check_unique(
+            path, [_REPEATED.sub("", name) if kind == "text" else name for name in columns]
+        )
+        return columns, {}
     if kind == "text":
         from ctrkit.data.read import text
 

@@ -31,3 +31,10 @@ def test_an_absent_file_is_an_error_of_one_line(server):
     with pytest.raises(DataError, match=r"nowhere\.parquet") as caught:
         rows(f"{server}/nowhere.parquet")
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_occurs_twice_is_refused_as_in_local_files(server, tmp_path):
+    (tmp_path / "rows.csv").write_text("click,a,a\n1,2,3\n0,1,2\n")
+    for path in (f"{server}/rows.csv", str(tmp_path / "rows.csv")):
+        with pytest.raises(DataError, match="the column name 'a' occurs twice"):
+            open_source(path)
