@@ -84,7 +84,8 @@ def same_again(
     ours = search_result(out)
     for name, value in expected.items():
         assert ours[name] == value, name
-    assert left_over(out) == []
+    # several processes write the clock of a study: what one that was killed left of it stays
+    assert [name for name in left_over(out) if not name.startswith(".clock.json.")] == []
 
 
 STEPS = ("features", "interactions", "params")
